@@ -1,0 +1,384 @@
+//! One strand's Automerge document in the hands of one store.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use automerge::transaction::{CommitOptions, Transactable};
+use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, LoadOptions};
+use automerge::{ObjType, ROOT, ReadDoc, Value, VerificationMode};
+use tress_model::{State, StoreId, Strand};
+
+use crate::error::DocumentError;
+use crate::history::{self, History, Incoming, Sorted};
+use crate::limits::DOCUMENT_BYTES_MAX;
+use crate::node::Node;
+use crate::projection::{project, project_changed};
+use crate::read::Walk;
+use crate::schema;
+use crate::write::{ENCODING, Plan};
+
+/// The actor of the genesis. It sorts first, and is there first.
+const GENESIS_ACTOR: [u8; 16] = [0; 16];
+
+/// What [`Document::apply`] did with a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// How many changes the document did not hold before.
+    pub new: usize,
+    /// The places in the batch of changes whose causes are neither in the document nor in the
+    /// batch. They were left out: keep them, and try again with their causes.
+    pub waiting: Vec<usize>,
+}
+
+/// One strand's Automerge document, written under one store's actor.
+///
+/// ```
+/// use tress_documents::{Document, project};
+/// use tress_model::{State, StoreId, Strand};
+///
+/// let state = State::default();
+/// let mut document = Document::new(Strand::Todo, StoreId([7; 16]));
+/// let desired = project(&state, Strand::Todo);
+/// document.seal(&desired, "a first seal")?;
+/// assert_eq!(document.read()?, desired);
+/// # Ok::<(), tress_documents::DocumentError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Document {
+    strand: Strand,
+    doc: Automerge,
+    /// Made when it is first needed.
+    history: Option<History>,
+    /// Whether Automerge panicked while it wrote.
+    broken: bool,
+}
+
+/// The actor that `store` writes under. It sorts behind others: an actor that sorts early makes
+/// Automerge renumber all that come after it.
+fn actor(store: StoreId) -> ActorId {
+    let mut bytes = [0xff; 20];
+    for (to, from) in bytes.iter_mut().skip(4).zip(store.as_bytes()) {
+        *to = *from;
+    }
+    ActorId::from(bytes)
+}
+
+/// Runs what may panic on bytes from outside.
+fn fence<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        text.unwrap_or_else(|| "automerge panicked".to_owned())
+    })
+}
+
+fn grow(doc: &mut Automerge, strand: Strand) -> Result<(), AutomergeError> {
+    let mut tx = doc.transaction();
+    tx.put(ROOT, "schema", schema::VERSION)?;
+    tx.put(ROOT, "strand", strand.name())?;
+    for map in schema::maps(strand) {
+        tx.put_object(ROOT, *map, ObjType::Map)?;
+    }
+    let message = format!("the {} document", strand.name());
+    tx.commit_with(CommitOptions::default().with_message(message).with_time(0));
+    Ok(())
+}
+
+fn seedling(strand: Strand) -> Automerge {
+    let mut doc = Automerge::new_with_encoding(ENCODING).with_actor(GENESIS_ACTOR.into());
+    grow(&mut doc, strand).expect("an empty root takes any key");
+    doc
+}
+
+/// The change that every document of a strand begins with, byte for byte the same everywhere: it
+/// makes the named maps, so that no two stores make them apart.
+pub fn genesis(strand: Strand) -> Vec<u8> {
+    let change = seedling(strand).get_last_local_change();
+    change
+        .map(|change| change.raw_bytes().to_vec())
+        .unwrap_or_default()
+}
+
+impl Document {
+    /// The document that holds only its [`genesis`].
+    pub fn new(strand: Strand, store: StoreId) -> Self {
+        let doc = seedling(strand).with_actor(actor(store));
+        Self {
+            strand,
+            doc,
+            history: None,
+            broken: false,
+        }
+    }
+
+    /// The document that [`Document::save`] gave. The bytes are those that this store kept, damaged
+    /// perhaps, but not forged: what a save inflates to is not bounded. Changes of others come
+    /// through [`Document::apply`] and [`Document::apply_foreign`].
+    ///
+    /// # Errors
+    /// When the bytes are damaged, over a limit, or no document of this strand.
+    pub fn load(strand: Strand, store: StoreId, saved: &[u8]) -> Result<Self, DocumentError> {
+        if saved.len() > DOCUMENT_BYTES_MAX {
+            return Err(DocumentError::TooLarge {
+                what: "saved document",
+                size: saved.len() as u64,
+                unit: "bytes",
+                limit: DOCUMENT_BYTES_MAX as u64,
+            });
+        }
+        if saved.is_empty() {
+            // Automerge takes no bytes for an empty document.
+            return Err(DocumentError::Unreadable {
+                reason: "it is empty".to_owned(),
+            });
+        }
+        let load = || load(saved);
+        let unreadable = |reason| DocumentError::Unreadable { reason };
+        let doc = fence(load).and_then(|loaded| loaded).map_err(unreadable)?;
+        let root = seedling(strand).get_heads();
+        let missing = fence(|| doc.get_missing_deps(&root)).map_err(unreadable)?;
+        if !missing.is_empty() {
+            return Err(DocumentError::Foreign {
+                strand: strand.name(),
+            });
+        }
+        let doc = doc.with_actor(actor(store));
+        Ok(Self {
+            strand,
+            doc,
+            history: None,
+            broken: false,
+        })
+    }
+
+    /// The document in Automerge's compact form. Equal documents may have different bytes.
+    pub fn save(&self) -> Vec<u8> {
+        self.doc.save()
+    }
+
+    /// Its strand.
+    pub fn strand(&self) -> Strand {
+        self.strand
+    }
+
+    /// The hashes of the changes that no other change follows, in order.
+    pub fn heads(&self) -> Vec<[u8; 32]> {
+        self.doc
+            .get_heads()
+            .into_iter()
+            .map(|head| head.0)
+            .collect()
+    }
+
+    /// What the document holds. Linear in its size.
+    ///
+    /// # Errors
+    /// When a foreign tool nested it deeper than the schema.
+    pub fn read(&self) -> Result<Node, DocumentError> {
+        self.usable()?;
+        let unreadable = |reason| DocumentError::Unreadable { reason };
+        fence(|| Walk::new(&self.doc, self.strand).map(&ROOT)).map_err(unreadable)?
+    }
+
+    /// Makes the document hold exactly `desired`, a [projection](project) of its strand, and gives
+    /// back the change that does so, or `None` where it held that already. Texts change where they
+    /// differ and nowhere else.
+    ///
+    /// What does not fit into one change ([`crate::limits::SEAL_OPS_MAX`]) is left out: seal until
+    /// there is `None`.
+    ///
+    /// # Errors
+    /// When `desired` is no projection of this strand, or the document is damaged.
+    pub fn seal(
+        &mut self,
+        desired: &Node,
+        message: &str,
+    ) -> Result<Option<Vec<u8>>, DocumentError> {
+        self.usable()?;
+        let strand = self.strand;
+        let named = |map: &&str| matches!(desired.get(map), Some(Node::Map(_)));
+        let whole = desired.get("strand").and_then(Node::as_str) == Some(strand.name())
+            && schema::maps(strand).iter().all(named);
+        let content = desired.as_map().filter(|_| whole);
+        let content = content.ok_or(DocumentError::Desired {
+            strand: strand.name(),
+        })?;
+        let plan = planned(|plan| plan.map(&self.doc, &ROOT, content))?;
+        self.commit(plan, message)
+    }
+
+    /// Makes a document that holds the projection of `old` hold the projection of `new`, and looks
+    /// at nothing that the two states share. Where the document held something else at such a
+    /// place, [`Document::seal`] settles it.
+    ///
+    /// What does not fit into one change is left out: seal until there is `None`.
+    ///
+    /// # Errors
+    /// When the document is damaged.
+    pub fn seal_changed(
+        &mut self,
+        old: &State,
+        new: &State,
+        message: &str,
+    ) -> Result<Option<Vec<u8>>, DocumentError> {
+        self.usable()?;
+        let changes = project_changed(old, new, self.strand);
+        let mut maps = Vec::with_capacity(changes.maps.len());
+        for (map, entries) in &changes.maps {
+            match self.doc.get(ROOT, *map) {
+                Ok(Some((Value::Object(ObjType::Map), object))) => maps.push((object, entries)),
+                // A foreign edit took the map away.
+                _ => return self.seal(&project(new, self.strand), message),
+            }
+        }
+        let plan = planned(|plan| {
+            plan.entries(&self.doc, &ROOT, &changes.root)?;
+            maps.iter()
+                .try_for_each(|(object, entries)| plan.entries(&self.doc, object, entries))
+        })?;
+        self.commit(plan, message)
+    }
+
+    fn commit(&mut self, plan: Plan<'_>, message: &str) -> Result<Option<Vec<u8>>, DocumentError> {
+        if plan.is_empty() {
+            return Ok(None);
+        }
+        let unwritable = |reason: String| DocumentError::Unwritable { reason };
+        let doc = &mut self.doc;
+        let written = fence(|| {
+            let mut tx = doc.transaction();
+            plan.write(&mut tx)?;
+            let options = CommitOptions::default().with_message(message).with_time(0);
+            let (hash, _) = tx.commit_with(options);
+            Ok(hash.and_then(|hash| doc.get_change_by_hash(&hash)))
+        });
+        self.broken = written.is_err();
+        let written: Result<Option<Change>, AutomergeError> = written.map_err(unwritable)?;
+        let Some(change) = written.map_err(|error| unwritable(error.to_string()))? else {
+            return Ok(None);
+        };
+        if let Some(history) = &mut self.history {
+            history.add(&change);
+        }
+        Ok(Some(change.raw_bytes().to_vec()))
+    }
+
+    /// Applies changes that stores sealed, in any order, all in one batch; those that the document
+    /// holds already are passed over. All of them are applied, or none: one that no well-behaved
+    /// writer made is an error that names it.
+    ///
+    /// To rebuild a document, hand over all changes at once. One by one costs the square of it.
+    ///
+    /// # Errors
+    /// When a change is damaged, over a limit, or does not fit.
+    pub fn apply(&mut self, changes: &[Vec<u8>]) -> Result<Applied, DocumentError> {
+        let (next, applied) = self.with_changes(changes)?;
+        if let Some(next) = next {
+            *self = next;
+        }
+        Ok(applied)
+    }
+
+    /// As [`Document::apply`], for changes of which nobody vouches (a stock Automerge client made
+    /// them): proves that the document with them can be saved and loaded before it takes them.
+    /// Costs a save and a load.
+    ///
+    /// # Errors
+    /// As [`Document::apply`], and when the proof fails.
+    pub fn apply_foreign(&mut self, changes: &[Vec<u8>]) -> Result<Applied, DocumentError> {
+        let (next, applied) = self.with_changes(changes)?;
+        let Some(next) = next else { return Ok(applied) };
+        let refused = |reason| DocumentError::Batch { reason };
+        let proof = || {
+            let again = load(&next.doc.save())?;
+            let same = again.get_heads() == next.doc.get_heads();
+            let walked = Walk::new(&again, next.strand).map(&ROOT).is_ok();
+            if same && walked {
+                Ok(())
+            } else {
+                Err("the document cannot be read back".to_owned())
+            }
+        };
+        fence(proof).and_then(|proved| proved).map_err(refused)?;
+        *self = next;
+        Ok(applied)
+    }
+
+    /// This document with `changes`, or `None` where they bring nothing new.
+    fn with_changes(
+        &mut self,
+        changes: &[Vec<u8>],
+    ) -> Result<(Option<Self>, Applied), DocumentError> {
+        self.usable()?;
+        let history = self.history.get_or_insert_with(|| History::of(&self.doc));
+        let mut batch: Vec<Incoming> = Vec::with_capacity(changes.len());
+        for (index, bytes) in changes.iter().enumerate() {
+            let refused = |reason| DocumentError::Change { index, reason };
+            let parsed = fence(|| history::parse(index, bytes)).and_then(|parsed| parsed);
+            batch.push(parsed.map_err(refused)?);
+        }
+        let Sorted { ready, waiting } = history.sort(batch);
+        let applied = Applied {
+            new: ready.len(),
+            waiting,
+        };
+        if ready.is_empty() {
+            return Ok((None, applied));
+        }
+        let mut history = history.clone();
+        for Incoming { index, change } in &ready {
+            let refused = |reason| DocumentError::Change {
+                index: *index,
+                reason,
+            };
+            fence(|| history.admit(change))
+                .and_then(|admitted| admitted)
+                .map_err(refused)?;
+        }
+        let mut doc = self.doc.clone();
+        let expected: Vec<ChangeHash> = ready.iter().map(|one| one.change.hash()).collect();
+        let apply = || -> Result<(), String> {
+            let changes = ready.into_iter().map(|one| one.change);
+            doc.apply_changes_batch(changes.collect::<Vec<_>>())
+                .map_err(|e| e.to_string())?;
+            let missing = doc.get_missing_deps(&expected);
+            missing
+                .is_empty()
+                .then_some(())
+                .ok_or_else(|| "automerge left some out".to_owned())
+        };
+        let refused = |reason| DocumentError::Batch { reason };
+        fence(apply).and_then(|applied| applied).map_err(refused)?;
+        let next = Self {
+            strand: self.strand,
+            doc,
+            history: Some(history),
+            broken: false,
+        };
+        Ok((Some(next), applied))
+    }
+
+    fn usable(&self) -> Result<(), DocumentError> {
+        if self.broken {
+            Err(DocumentError::Broken)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn load(saved: &[u8]) -> Result<Automerge, String> {
+    let options = LoadOptions::new()
+        .text_encoding(ENCODING)
+        .verification_mode(VerificationMode::Check);
+    Automerge::load_with_options(saved, options).map_err(|error| error.to_string())
+}
+
+fn planned<'a>(
+    make: impl FnOnce(&mut Plan<'a>) -> Result<(), AutomergeError>,
+) -> Result<Plan<'a>, DocumentError> {
+    let mut plan = Plan::default();
+    let unwritable = |reason| DocumentError::Unwritable { reason };
+    let made = fence(|| make(&mut plan)).map_err(unwritable)?;
+    made.map_err(|error| unwritable(error.to_string()))?;
+    Ok(plan)
+}

@@ -1,0 +1,242 @@
+//! The difference between a document and what it should hold, as a plan of edits, and the writing
+//! of that plan. A plan is made before a transaction is opened, so that a document that needs no
+//! change is not touched.
+
+use std::collections::{BTreeMap, HashMap};
+
+use automerge::transaction::{Transactable, Transaction};
+use automerge::{
+    Automerge, AutomergeError, ObjId, ObjType, ReadDoc, ScalarValue, ScalarValueRef, TextEncoding,
+    Value, ValueRef, hydrate,
+};
+use tress_model::state::prose::difference;
+
+use crate::limits::{SEAL_OPS_MAX, TEXT_DIFF_MAX};
+use crate::node::{Node, same_float};
+
+/// Texts are counted in Unicode scalar values, here and in every other program that shares the
+/// workspace's build of Automerge.
+pub(crate) const ENCODING: TextEncoding = TextEncoding::UnicodeCodePoint;
+
+enum Edit<'a> {
+    Put {
+        object: ObjId,
+        key: String,
+        node: &'a Node,
+    },
+    Delete {
+        object: ObjId,
+        key: String,
+    },
+    Text {
+        text: ObjId,
+        old: String,
+        new: &'a str,
+    },
+}
+
+/// What has to be written.
+#[derive(Default)]
+pub(crate) struct Plan<'a> {
+    edits: Vec<Edit<'a>>,
+    operations: u64,
+    full: bool,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+
+    /// What does not fit any more is left to the next plan.
+    fn push(&mut self, edit: Edit<'a>, operations: u64) {
+        self.operations = self.operations.saturating_add(operations);
+        self.full |= self.operations > SEAL_OPS_MAX && !self.edits.is_empty();
+        if !self.full {
+            self.edits.push(edit);
+        }
+    }
+
+    /// Plans what makes the map `object` hold exactly `desired`.
+    pub(crate) fn map(
+        &mut self,
+        doc: &Automerge,
+        object: &ObjId,
+        desired: &'a BTreeMap<String, Node>,
+    ) -> Result<(), AutomergeError> {
+        let mut missing: BTreeMap<&str, &Node> = desired
+            .iter()
+            .map(|(key, node)| (key.as_str(), node))
+            .collect();
+        for item in doc.map_range(object, ..) {
+            if self.full {
+                return Ok(());
+            }
+            let key = item.key.as_ref();
+            let Some(node) = missing.remove(key) else {
+                self.push(
+                    Edit::Delete {
+                        object: object.clone(),
+                        key: key.to_owned(),
+                    },
+                    1,
+                );
+                continue;
+            };
+            let child = match item.value {
+                ValueRef::Object(_) => Some(item.id()),
+                ValueRef::Scalar(_) => None,
+            };
+            self.value(doc, (object, key), (&item.value, child), node)?;
+        }
+        for (key, node) in missing {
+            self.put(object, key, node);
+        }
+        Ok(())
+    }
+
+    /// Plans what makes the map `object` hold these entries, whatever others it holds.
+    pub(crate) fn entries(
+        &mut self,
+        doc: &Automerge,
+        object: &ObjId,
+        entries: &'a BTreeMap<String, Option<Node>>,
+    ) -> Result<(), AutomergeError> {
+        for (key, node) in entries {
+            if self.full {
+                return Ok(());
+            }
+            match (doc.get(object, key.as_str())?, node) {
+                (Some((Value::Object(kind), child)), Some(node)) => {
+                    let value = ValueRef::Object(kind);
+                    self.value(doc, (object, key), (&value, Some(child)), node)?;
+                }
+                (Some((Value::Scalar(value), _)), Some(node)) => {
+                    let value = ValueRef::Scalar(value.into_owned().into());
+                    self.value(doc, (object, key), (&value, None), node)?;
+                }
+                (None, Some(node)) => self.put(object, key, node),
+                (Some(_), None) => {
+                    self.push(
+                        Edit::Delete {
+                            object: object.clone(),
+                            key: key.clone(),
+                        },
+                        1,
+                    );
+                }
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, object: &ObjId, key: &str, node: &'a Node) {
+        let edit = Edit::Put {
+            object: object.clone(),
+            key: key.to_owned(),
+            node,
+        };
+        self.push(edit, node.operations());
+    }
+
+    fn value(
+        &mut self,
+        doc: &Automerge,
+        (object, key): (&ObjId, &str),
+        (value, child): (&ValueRef<'_>, Option<ObjId>),
+        node: &'a Node,
+    ) -> Result<(), AutomergeError> {
+        match (value, child, node) {
+            (ValueRef::Object(ObjType::Map), Some(child), Node::Map(desired)) => {
+                self.map(doc, &child, desired)?;
+            }
+            (ValueRef::Object(ObjType::Text), Some(text), Node::Text(new)) => {
+                let old = doc.text(&text)?;
+                if old != *new {
+                    let operations = old.chars().count().saturating_add(new.chars().count());
+                    self.push(Edit::Text { text, old, new }, operations as u64);
+                }
+            }
+            (ValueRef::Scalar(old), _, node) if is_scalar(old, node) => {}
+            _ => self.put(object, key, node),
+        }
+        Ok(())
+    }
+
+    /// Writes the plan.
+    pub(crate) fn write(self, tx: &mut Transaction<'_>) -> Result<(), AutomergeError> {
+        for edit in self.edits {
+            match edit {
+                Edit::Put { object, key, node } => put(tx, &object, key, node)?,
+                Edit::Delete { object, key } => tx.delete(&object, key)?,
+                Edit::Text { text, old, new } => splice(tx, &text, &old, new)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_scalar(value: &ScalarValueRef<'_>, node: &Node) -> bool {
+    match (value, node) {
+        (ScalarValueRef::Str(old), Node::Str(new)) => old == new,
+        (ScalarValueRef::Int(old), Node::Int(new)) => old == new,
+        (ScalarValueRef::F64(old), Node::Float(new)) => same_float(*old, *new),
+        (ScalarValueRef::Boolean(old), Node::Bool(new)) => old == new,
+        (ScalarValueRef::Timestamp(old), Node::Timestamp(new)) => old == new,
+        _ => false,
+    }
+}
+
+/// New objects are made with all they hold in one go: Automerge's bulk path costs two splices of
+/// its operation set and not one for each value. It sorts the keys, so the order is fixed.
+fn put(
+    tx: &mut Transaction<'_>,
+    object: &ObjId,
+    key: String,
+    node: &Node,
+) -> Result<(), AutomergeError> {
+    match hydrated(node) {
+        hydrate::Value::Scalar(value) => tx.put(object, key, value),
+        value => tx.batch_create_object(object, key, &value, false).map(drop),
+    }
+}
+
+fn hydrated(node: &Node) -> hydrate::Value {
+    match node {
+        Node::Map(map) => {
+            let entries = map.iter().map(|(key, node)| (key.clone(), hydrated(node)));
+            hydrate::Map::from(entries.collect::<HashMap<_, _>>()).into()
+        }
+        Node::Text(text) => hydrate::Value::text(ENCODING, text),
+        Node::Str(text) => ScalarValue::Str(text.as_str().into()).into(),
+        Node::Int(value) => ScalarValue::Int(*value).into(),
+        Node::Float(value) => ScalarValue::F64(*value).into(),
+        Node::Bool(value) => ScalarValue::Boolean(*value).into(),
+        Node::Timestamp(at) => ScalarValue::Timestamp(*at).into(),
+    }
+}
+
+/// Writes as little of a text as can be found out at reasonable cost, since what is not written
+/// keeps the edits that others make to it.
+fn splice(
+    tx: &mut Transaction<'_>,
+    text: &ObjId,
+    old: &str,
+    new: &str,
+) -> Result<(), AutomergeError> {
+    let Some(whole) = difference(old, new) else {
+        return Ok(());
+    };
+    let inserted = whole.insert.chars().count() as u64;
+    let product = u64::from(whole.delete).saturating_mul(inserted);
+    if (1..=TEXT_DIFF_MAX).contains(&product) {
+        return tx.update_text(text, new);
+    }
+    tx.splice_text(
+        text,
+        whole.at as usize,
+        whole.delete as isize,
+        &whole.insert,
+    )
+}

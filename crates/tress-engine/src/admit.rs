@@ -1,0 +1,320 @@
+//! Admit: the one door. An event from a journal, a peer or a file becomes part of a log only here.
+//!
+//! A segment is admitted, waits for the events that its authors had seen, or is rejected with a
+//! reason. It is all or nothing. What is admitted continues its replica's hash chain, cites only
+//! known causes, is later than each of them, and keeps the limits of the model; so the canonical
+//! order extends causality, and the fold can rely on it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tress_model::clock::Millis;
+use tress_model::event::{ChainError, Head};
+use tress_model::ids::{Author, Dot, ReplicaId};
+use tress_model::operation::{Operation, TodoEdit};
+use tress_model::{Event, Segment, limits};
+
+use crate::log::{BehindSnapshot, Log};
+
+/// Why a segment was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It does not continue its replica's chain.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// Another event has the same dot: somebody used a replica in two places.
+    #[error("event {dot} is already here with other content: its replica was used in two places")]
+    Equivocation {
+        /// The dot.
+        dot: Dot,
+    },
+    /// An event claims to be earlier than what its author had seen.
+    #[error("event {dot} is earlier than {cause}, which its author had seen")]
+    BeforeCause {
+        /// The event.
+        dot: Dot,
+        /// The event that its author had seen.
+        cause: Dot,
+    },
+    /// An event claims to be from the future.
+    #[error("event {dot} is {ahead_ms} ms ahead of the clock here: check the clocks")]
+    Future {
+        /// The event.
+        dot: Dot,
+        /// How far ahead.
+        ahead_ms: Millis,
+    },
+    /// An operation is not one that any agent could mean.
+    #[error("event {dot} is not valid: {reason}")]
+    Invalid {
+        /// The event.
+        dot: Dot,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It belongs before what this log remembers.
+    #[error(transparent)]
+    Behind(#[from] BehindSnapshot),
+    /// Too much is waiting already.
+    #[error("{} segments wait for their causes already", limits::WAITING_SEGMENTS_MAX)]
+    TooManyWaiting,
+}
+
+/// What became of segments that were handed in.
+#[derive(Debug, Default)]
+pub struct Admission {
+    /// Events that are now part of the log, in canonical order.
+    pub admitted: Vec<Arc<Event>>,
+    /// How many segments wait for their causes.
+    pub waiting: usize,
+    /// Segments that were refused, with the reason.
+    pub rejected: Vec<(Segment, Rejection)>,
+}
+
+/// Whether an operation is one that an agent could mean: its numbers in range, its names not empty.
+/// Bounds on size are the codec's.
+///
+/// # Errors
+/// What is wrong, and what to do.
+pub fn check(author: &Author, operation: &Operation) -> Result<(), String> {
+    if author.name.trim().is_empty() {
+        return Err("the agent's name is empty".to_owned());
+    }
+    if author.name.len() > limits::AGENT_NAME_BYTES_MAX {
+        let limit = limits::AGENT_NAME_BYTES_MAX;
+        return Err(format!("the agent's name is longer than {limit} bytes"));
+    }
+    let percent = |value: u8| {
+        if value > 100 { Err(format!("{value} is not a percentage (0 to 100)")) } else { Ok(()) }
+    };
+    let edits = |edits: &[TodoEdit]| edits.iter().try_for_each(check_edit);
+    match operation {
+        Operation::TodoAdded { title, edits: list, .. } => {
+            check_edit(&TodoEdit::Title(title.clone()))?;
+            edits(list)
+        }
+        Operation::TodoEdited { edits: list, .. } if list.is_empty() => {
+            Err("the edit changes nothing".to_owned())
+        }
+        Operation::TodoEdited { edits: list, .. } => edits(list),
+        Operation::ProseEdited { splices, .. } => {
+            let mut end = 0_u32;
+            for splice in splices {
+                if splice.at < end {
+                    return Err("the splices overlap or do not ascend".to_owned());
+                }
+                let next = splice.at.checked_add(splice.delete);
+                end = next.ok_or("a splice ends behind every text")?;
+            }
+            Ok(())
+        }
+        Operation::ProgressReported { percent: value, .. }
+        | Operation::Verified { percent: value, .. } => percent(*value),
+        Operation::AssessmentGiven { compliance, quality, .. }
+        | Operation::DeviationFound { compliance, quality, .. } => {
+            percent(*compliance).and_then(|()| percent(*quality))
+        }
+        Operation::BudgetSpent { amount, .. } if !amount.is_finite() => {
+            Err("the amount is not a number".to_owned())
+        }
+        Operation::MetricsRecorded { figures } if figures.iter().any(|(_, v)| !v.is_finite()) => {
+            Err("a figure is not a number".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_edit(edit: &TodoEdit) -> Result<(), String> {
+    match edit {
+        TodoEdit::Title(title) if title.trim().is_empty() => {
+            Err("the title is empty: say in one line what is to be done".to_owned())
+        }
+        TodoEdit::Priority(priority) if *priority > limits::PRIORITY_MAX => {
+            Err(format!("priority {priority} is out of range (0, most urgent, to 4)"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What trying one segment came to.
+enum Tried {
+    Admitted(Vec<Arc<Event>>),
+    Known,
+    Waits(Segment),
+    Rejected(Box<(Segment, Rejection)>),
+}
+
+impl Log {
+    /// Admits one segment; see [`Log::admit_all`].
+    pub fn admit(&mut self, segment: Segment, now: Option<Millis>) -> Admission {
+        self.admit_all([segment], now)
+    }
+
+    /// Admits what can be admitted of `segments` and of those that waited, in any order of arrival.
+    /// With `now`, events too far in the future are rejected; without (a store's own journals),
+    /// their times are taken as they are. Linear in the segments, plus what is rewound for the
+    /// earliest event.
+    pub fn admit_all(
+        &mut self,
+        segments: impl IntoIterator<Item = Segment>,
+        now: Option<Millis>,
+    ) -> Admission {
+        let mut queues: BTreeMap<ReplicaId, VecDeque<Segment>> = BTreeMap::new();
+        for segment in std::mem::take(&mut self.waiting).into_values().chain(segments) {
+            queues.entry(segment.replica).or_default().push_back(segment);
+        }
+        for queue in queues.values_mut() {
+            queue.make_contiguous().sort_by_key(|segment| segment.first);
+        }
+        let mut admission = Admission::default();
+        let mut fresh: Vec<Arc<Event>> = Vec::new();
+        let mut pending = BTreeMap::new();
+        loop {
+            let mut progress = false;
+            for queue in queues.values_mut() {
+                while let Some(segment) = queue.pop_front() {
+                    match self.try_admit(segment, now, &mut pending) {
+                        Tried::Admitted(events) => {
+                            progress = true;
+                            fresh.extend(events);
+                        }
+                        Tried::Known => progress = true,
+                        Tried::Waits(segment) => {
+                            queue.push_front(segment);
+                            break;
+                        }
+                        Tried::Rejected(rejected) => {
+                            progress = true;
+                            admission.rejected.push(*rejected);
+                        }
+                    }
+                }
+            }
+            if !progress {
+                break;
+            }
+        }
+        for segment in queues.into_values().flatten() {
+            if self.waiting.len() < limits::WAITING_SEGMENTS_MAX {
+                self.waiting.insert((segment.replica, segment.first), segment);
+            } else {
+                admission.rejected.push((segment, Rejection::TooManyWaiting));
+            }
+        }
+        admission.waiting = self.waiting.len();
+        fresh.sort_unstable_by_key(|event| event.order());
+        self.insert(&fresh);
+        admission.admitted = fresh;
+        admission
+    }
+
+    /// Checks one segment against the chain and its causes. `pending` holds the times of events
+    /// that are admitted in this batch and not yet inserted.
+    fn try_admit(
+        &mut self,
+        segment: Segment,
+        now: Option<Millis>,
+        pending: &mut BTreeMap<Dot, tress_model::HybridTime>,
+    ) -> Tried {
+        let head = self.head(segment.replica, segment.store);
+        if segment.first > head.number + 1 {
+            return Tried::Waits(segment);
+        }
+        let reject = |segment: Segment, reason| Tried::Rejected(Box::new((segment, reason)));
+        let from = match self.head_before(&segment, &head) {
+            Some(from) => from,
+            // What lies behind the snapshot was checked when it was folded.
+            None if segment.last() <= head.number => return Tried::Known,
+            None => {
+                let dot = Dot::new(segment.replica, segment.first);
+                return reject(segment, BehindSnapshot { dot: Some(dot) }.into());
+            }
+        };
+        let known = usize::try_from(head.number - from.number).unwrap_or(usize::MAX);
+        let mut causes = segment.records.iter().flat_map(|record| &record.learned);
+        if causes.any(|&(replica, number)| number > self.head_number(replica)) {
+            return Tried::Waits(segment);
+        }
+        let (events, after) = match segment.clone().resolve(&from) {
+            Ok(resolved) => resolved,
+            Err(reason) => return reject(segment, reason.into()),
+        };
+        if let Some(last) = known.checked_sub(1) {
+            let here = events.get(last).or(events.last());
+            let same = here.is_none_or(|e| {
+                self.event(e.dot).is_none_or(|ours| ours.id == e.id)
+            });
+            if !same {
+                let dot = Dot::new(segment.replica, head.number.min(segment.last()));
+                return reject(segment, Rejection::Equivocation { dot });
+            }
+        }
+        let events: Vec<_> = events.into_iter().skip(known).collect();
+        if events.is_empty() {
+            return Tried::Known;
+        }
+        if let Err(reason) = self.check_events(&events, &head, now, pending) {
+            return reject(segment, reason);
+        }
+        pending.extend(events.iter().map(|event| (event.dot, event.time)));
+        self.set_head(segment.replica, after);
+        Tried::Admitted(events)
+    }
+
+    /// The head that `segment` continues: the replica's own, or an earlier one where the segment
+    /// overlaps what is known.
+    fn head_before(&self, segment: &Segment, head: &Head) -> Option<Head> {
+        if segment.first == head.number + 1 {
+            return Some(head.clone());
+        }
+        let before = segment.first.checked_sub(1)?;
+        if before == 0 {
+            return Some(Head::genesis(segment.store));
+        }
+        let event = self.event(Dot::new(segment.replica, before))?;
+        Some(Head {
+            number: before,
+            id: event.id,
+            time: event.time,
+            seen: Arc::clone(&event.seen),
+            store: segment.store,
+        })
+    }
+
+    fn check_events(
+        &self,
+        events: &[Arc<Event>],
+        head: &Head,
+        now: Option<Millis>,
+        pending: &BTreeMap<Dot, tress_model::HybridTime>,
+    ) -> Result<(), Rejection> {
+        let mut seen = Arc::clone(&head.seen);
+        for event in events {
+            let dot = event.dot;
+            check(&event.author, &event.operation)
+                .map_err(|reason| Rejection::Invalid { dot, reason })?;
+            let ahead = now.map_or(0, |now| event.time.millis.saturating_sub(now));
+            if ahead > limits::CLOCK_DRIFT_MAX {
+                return Err(Rejection::Future { dot, ahead_ms: ahead });
+            }
+            if self.base_last().is_some_and(|last| event.order() <= last) {
+                return Err(BehindSnapshot { dot: Some(dot) }.into());
+            }
+            if !Arc::ptr_eq(&seen, &event.seen) {
+                for (replica, number) in event.seen.iter() {
+                    if number == seen.get(replica) {
+                        continue;
+                    }
+                    let cause = Dot::new(replica, number);
+                    let time = pending.get(&cause).copied();
+                    let time = time.or_else(|| self.event(cause).map(|event| event.time));
+                    if time.is_some_and(|time| time >= event.time) {
+                        return Err(Rejection::BeforeCause { dot, cause });
+                    }
+                }
+                seen = Arc::clone(&event.seen);
+            }
+        }
+        Ok(())
+    }
+}

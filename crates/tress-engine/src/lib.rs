@@ -1,0 +1,20 @@
+//! The engine of Tress: how events become a log, and a log becomes state.
+//!
+//! This crate owns *admit* (the one door through which events enter), *order* (their one canonical
+//! sequence), *rewind* (what a late event costs) and *replay* (any moment, recomputed). It is
+//! sans-I/O: segments come in, events and states go out; somebody else reads files, waits for
+//! locks and moves bytes. It never learns of Automerge, sled, tokio or a clock.
+//!
+//! ```text
+//! prepare(operations) -> Prepared --(made durable by the caller)--> commit
+//! segment from elsewhere -> admit -> admitted | waiting for causes | rejected
+//! both -> order -> fold -> Arc<State>
+//! ```
+
+pub mod admit;
+pub mod log;
+pub mod replay;
+
+pub use admit::{Admission, Rejection};
+pub use log::{BehindSnapshot, Draft, Log, PrepareError, Prepared};
+pub use replay::{CheckpointCheck, When, WhenError};

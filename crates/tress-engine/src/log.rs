@@ -1,0 +1,312 @@
+//! The log: events in their canonical order, and the states they fold to.
+//!
+//! A log starts from a snapshot (or from nothing) and holds the events since then. Every
+//! [`limits::SNAPSHOT_EVERY`] events it marks the state it had; a late event takes its place, and
+//! only what lies behind the mark before it is folded again. States are persistent values, so a
+//! mark costs no copy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tress_model::clock::Millis;
+use tress_model::codec::{CodecError, Snapshot};
+use tress_model::event::{Head, Record};
+use tress_model::ids::{Author, Dot, ReplicaId, StoreId};
+use tress_model::{
+    Event, HybridTime, Operation, OrderKey, Segment, State, VersionVector, limits,
+};
+
+use crate::admit;
+
+/// What was asked for lies before the snapshot that this log started from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this lies before the snapshot that the log was opened from: open its whole history")]
+pub struct BehindSnapshot {
+    /// The event in question, where it is one.
+    pub dot: Option<Dot>,
+}
+
+/// Why operations cannot be appended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    /// There is nothing to append.
+    #[error("there is nothing to append")]
+    Empty,
+    /// An operation is not valid.
+    #[error("{operation}: {reason}")]
+    Invalid {
+        /// Its name.
+        operation: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Too large to be stored.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// An operation to append, as its agent means it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// Who means it.
+    pub author: Author,
+    /// When it happened, if that was before now.
+    pub occurred: Option<Millis>,
+    /// What is meant.
+    pub operation: Operation,
+}
+
+/// Operations that were stamped and wait to be made durable. Nothing changes until
+/// [`Log::commit`].
+#[must_use = "write the segment, then commit it; or drop it and nothing happened"]
+#[derive(Debug)]
+pub struct Prepared {
+    /// What is to be written.
+    pub segment: Segment,
+    /// The events that it holds.
+    pub events: Vec<Arc<Event>>,
+    head: Head,
+}
+
+/// A state that the log had, after the first `count` of its events.
+#[derive(Debug, Clone)]
+struct Mark {
+    count: usize,
+    state: Arc<State>,
+}
+
+/// The events of a run since a snapshot, and their folded state.
+#[derive(Debug, Clone)]
+pub struct Log {
+    heads: BTreeMap<ReplicaId, Head>,
+    base: Arc<State>,
+    /// In canonical order.
+    events: Vec<Arc<Event>>,
+    /// The events of each replica since the snapshot, by number, without holes.
+    chains: BTreeMap<ReplicaId, Vec<Arc<Event>>>,
+    marks: Vec<Mark>,
+    state: Arc<State>,
+    pub(crate) waiting: BTreeMap<(ReplicaId, u64), Segment>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::from_snapshot(Snapshot { heads: Vec::new(), state: Arc::default() })
+    }
+}
+
+impl Log {
+    /// A log without events.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The log that goes on where `snapshot` stands.
+    pub fn from_snapshot(snapshot: Snapshot) -> Self {
+        Self {
+            heads: snapshot.heads.into_iter().collect(),
+            base: Arc::clone(&snapshot.state),
+            events: Vec::new(),
+            chains: BTreeMap::new(),
+            marks: Vec::new(),
+            state: snapshot.state,
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    /// The state and the chains as they stand, to be kept and gone on from.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            heads: self.heads.iter().map(|(&replica, head)| (replica, head.clone())).collect(),
+            state: Arc::clone(&self.state),
+        }
+    }
+
+    /// The folded state of all events.
+    pub fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// Which events are known.
+    pub fn version(&self) -> &VersionVector {
+        &self.state.version
+    }
+
+    /// Whether the log holds every event from the first one on.
+    pub fn is_whole(&self) -> bool {
+        self.base.version.is_empty()
+    }
+
+    /// Which events lie before what the log holds.
+    pub fn base_version(&self) -> &VersionVector {
+        &self.base.version
+    }
+
+    /// The events since the snapshot, in canonical order.
+    pub fn events(&self) -> &[Arc<Event>] {
+        &self.events
+    }
+
+    /// The events since the snapshot that `version` does not know, in canonical order.
+    pub fn events_since<'a>(
+        &'a self,
+        version: &'a VersionVector,
+    ) -> impl Iterator<Item = &'a Arc<Event>> + 'a {
+        self.events.iter().filter(|event| !version.contains(event.dot))
+    }
+
+    /// The event with this dot, where it lies after the snapshot.
+    pub fn event(&self, dot: Dot) -> Option<&Arc<Event>> {
+        let before = self.base.version.get(dot.replica);
+        let index = usize::try_from(dot.number.checked_sub(before + 1)?).ok()?;
+        self.chains.get(&dot.replica)?.get(index)
+    }
+
+    /// The end of `replica`'s chain.
+    pub fn head(&self, replica: ReplicaId, store: StoreId) -> Head {
+        self.heads.get(&replica).cloned().unwrap_or_else(|| Head::genesis(store))
+    }
+
+    pub(crate) fn head_number(&self, replica: ReplicaId) -> u64 {
+        self.heads.get(&replica).map_or(0, |head| head.number)
+    }
+
+    pub(crate) fn set_head(&mut self, replica: ReplicaId, head: Head) {
+        self.heads.insert(replica, head);
+    }
+
+    pub(crate) fn base_last(&self) -> Option<OrderKey> {
+        self.base.last
+    }
+
+    /// The latest time of any event.
+    pub fn last_time(&self) -> HybridTime {
+        let latest = self.state.last.map(|last| last.time);
+        latest.unwrap_or_default()
+    }
+
+    /// Stamps operations as the next events of `replica`, all of them or none.
+    ///
+    /// # Errors
+    /// When there are none, one is not valid, or they are too large.
+    pub fn prepare(
+        &self,
+        replica: ReplicaId,
+        store: StoreId,
+        drafts: Vec<Draft>,
+        now: Millis,
+    ) -> Result<Prepared, PrepareError> {
+        if drafts.is_empty() {
+            return Err(PrepareError::Empty);
+        }
+        let head = self.head(replica, store);
+        let mut time = self.last_time().max(head.time);
+        let mut learned: Vec<(ReplicaId, u64)> = self
+            .version()
+            .iter()
+            .filter(|&(other, number)| other != replica && number > head.seen.get(other))
+            .collect();
+        let mut records = Vec::with_capacity(drafts.len());
+        for Draft { author, occurred, operation } in drafts {
+            let name = operation.name();
+            admit::check(&author, &operation)
+                .map_err(|reason| PrepareError::Invalid { operation: name, reason })?;
+            time = time.tick(now);
+            let learned = std::mem::take(&mut learned);
+            records.push(Record { time, occurred, author, learned, operation });
+        }
+        let segment =
+            Segment { replica, store, first: head.number + 1, previous: head.id, records };
+        let resolved = segment.clone().resolve(&head);
+        let (events, head) = resolved.map_err(|error| match error {
+            tress_model::event::ChainError::Codec(error) => PrepareError::Codec(error),
+            other => PrepareError::Invalid { operation: "segment", reason: other.to_string() },
+        })?;
+        Ok(Prepared { segment, events, head })
+    }
+
+    /// Makes prepared operations part of the log.
+    ///
+    /// # Panics
+    /// When the replica's chain has moved on since they were prepared: whoever prepares holds the
+    /// replica until it has committed or dropped what it prepared.
+    pub fn commit(&mut self, prepared: Prepared) {
+        let replica = prepared.segment.replica;
+        assert_eq!(
+            self.head_number(replica) + 1,
+            prepared.segment.first,
+            "a replica has one writer at a time"
+        );
+        self.heads.insert(replica, prepared.head);
+        self.insert(&prepared.events);
+    }
+
+    /// Puts events, sorted by canonical order, in their places, and folds what that changes.
+    pub(crate) fn insert(&mut self, fresh: &[Arc<Event>]) {
+        let Some(first) = fresh.first() else { return };
+        let mut by_chain: Vec<_> = fresh.iter().collect();
+        by_chain.sort_by_key(|event| event.dot);
+        for event in by_chain {
+            self.chains.entry(event.dot.replica).or_default().push(Arc::clone(event));
+        }
+        let place = self.events.partition_point(|event| event.order() < first.order());
+        if place == self.events.len() {
+            self.events.extend(fresh.iter().cloned());
+            self.fold_from(place);
+            return;
+        }
+        while self.marks.last().is_some_and(|mark| mark.count > place) {
+            self.marks.pop();
+        }
+        let (from, state) = match self.marks.last() {
+            Some(mark) => (mark.count, Arc::clone(&mark.state)),
+            None => (0, Arc::clone(&self.base)),
+        };
+        self.state = state;
+        self.events.extend(fresh.iter().cloned());
+        if let Some(tail) = self.events.get_mut(place..) {
+            tail.sort_by_key(|event| event.order());
+        }
+        self.fold_from(from);
+    }
+
+    fn fold_from(&mut self, from: usize) {
+        let mut state = std::mem::take(&mut self.state);
+        for (index, event) in self.events.iter().enumerate().skip(from) {
+            Arc::make_mut(&mut state).apply(event);
+            let count = index + 1;
+            if count % limits::SNAPSHOT_EVERY == 0 {
+                self.marks.push(Mark { count, state: Arc::clone(&state) });
+            }
+        }
+        self.state = state;
+    }
+
+    /// The state that the events of `version` fold to. Folds from the nearest mark on.
+    ///
+    /// # Errors
+    /// When the version lies before the snapshot, or names events that are not here.
+    pub fn state_at(&self, version: &VersionVector) -> Result<Arc<State>, BehindSnapshot> {
+        if version == self.version() {
+            return Ok(Arc::clone(&self.state));
+        }
+        if !(self.base.version <= *version && version <= self.version()) {
+            return Err(BehindSnapshot { dot: None });
+        }
+        let mark = self.marks.iter().rev().find(|mark| mark.state.version <= *version);
+        let (from, mut state) = match mark {
+            Some(mark) => (mark.count, Arc::clone(&mark.state)),
+            None => (0, Arc::clone(&self.base)),
+        };
+        for event in self.events.iter().skip(from).filter(|event| version.contains(event.dot)) {
+            Arc::make_mut(&mut state).apply(event);
+        }
+        Ok(state)
+    }
+
+    /// The events whose id starts with the hexadecimal digits `prefix`, two at most.
+    pub fn events_by_id(&self, prefix: &str) -> Vec<&Arc<Event>> {
+        let found = self.events.iter().filter(|event| event.id.to_string().starts_with(prefix));
+        found.take(2).collect()
+    }
+}

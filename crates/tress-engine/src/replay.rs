@@ -1,0 +1,113 @@
+//! Replay: any moment of a run, recomputed; and whether every checkpoint comes out as it was taken.
+
+use tress_model::clock::Millis;
+use tress_model::ids::{Dot, EventId};
+use tress_model::{State, VersionVector};
+
+use crate::log::Log;
+
+/// A moment of a run, as a user names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum When {
+    /// Right after an event, with everything that its author had seen.
+    Event(Dot),
+    /// All of these events.
+    Version(VersionVector),
+    /// Everything that had happened by then.
+    Time(Millis),
+    /// A checkpoint, an event id or the beginning of one.
+    Name(String),
+}
+
+/// Why a moment could not be found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WhenError {
+    /// Nothing is called so.
+    #[error("{0:?} is no checkpoint, event id, version or time of this run")]
+    Unknown(String),
+    /// Several events have ids that begin so.
+    #[error("several events have ids that begin with {0}: write more of it")]
+    Ambiguous(String),
+    /// The version has events that are not here.
+    #[error("the version has events that are not in this run")]
+    Missing,
+}
+
+/// How one checkpoint came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointCheck {
+    /// Its name.
+    pub name: String,
+    /// The event that took it.
+    pub dot: Dot,
+    /// How many events it covers.
+    pub events: u64,
+    /// The root that was recorded.
+    pub recorded: EventId,
+    /// The root that was recomputed; `None` where its events are not all here.
+    pub recomputed: Option<EventId>,
+}
+
+impl CheckpointCheck {
+    /// Whether it came out as it was taken.
+    pub fn holds(&self) -> bool {
+        self.recomputed == Some(self.recorded)
+    }
+}
+
+impl Log {
+    /// The version that `when` means. For a time: the events that had happened by then and whose
+    /// causes had, too.
+    ///
+    /// # Errors
+    /// When there is no such moment in this log.
+    pub fn version_at(&self, when: &When) -> Result<VersionVector, WhenError> {
+        match when {
+            When::Version(version) if version <= self.version() => Ok(version.clone()),
+            When::Version(_) => Err(WhenError::Missing),
+            When::Event(dot) => {
+                let event = self.event(*dot);
+                let event = event.ok_or_else(|| WhenError::Unknown(dot.to_string()))?;
+                Ok(event.version())
+            }
+            When::Time(time) => {
+                let mut version = self.base_version().clone();
+                for event in self.events() {
+                    let next = event.dot.number == version.get(event.dot.replica) + 1;
+                    if next && event.moment() <= *time && *event.seen <= version {
+                        version.insert(event.dot);
+                    }
+                }
+                Ok(version)
+            }
+            When::Name(name) => {
+                if let Some(checkpoint) = self.state().team.checkpoint(name) {
+                    return Ok(checkpoint.version.clone());
+                }
+                let hex = name.len() >= 4 && name.bytes().all(|b| b.is_ascii_hexdigit());
+                let found = if hex { self.events_by_id(name) } else { Vec::new() };
+                match found.as_slice() {
+                    [] => Err(WhenError::Unknown(name.clone())),
+                    [event] => Ok(event.version()),
+                    _ => Err(WhenError::Ambiguous(name.clone())),
+                }
+            }
+        }
+    }
+
+    /// Recomputes the state of every checkpoint, and compares roots. The log must be whole for the
+    /// states to come from nothing.
+    pub fn check_checkpoints(&self) -> Vec<CheckpointCheck> {
+        let check = |checkpoint: &std::sync::Arc<tress_model::state::team::Checkpoint>| {
+            let state = self.state_at(&checkpoint.version).ok();
+            CheckpointCheck {
+                name: checkpoint.name.clone(),
+                dot: checkpoint.dot,
+                events: checkpoint.version.events(),
+                recorded: checkpoint.root,
+                recomputed: state.map(|state| State::root(&state)),
+            }
+        };
+        self.state().team.checkpoints.iter().map(check).collect()
+    }
+}

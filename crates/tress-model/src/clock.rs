@@ -1,0 +1,240 @@
+//! Clocks: version vectors, which order knowledge, and hybrid logical time, which orders events.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Dot, IdError, ReplicaId};
+use crate::limits;
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+pub type Millis = u64;
+
+/// Hybrid logical time: physical milliseconds and a counter that breaks ties, so that an event is
+/// always later than everything its author had seen, and close to the wall clock.
+/// (Kulkarni, Demirbas, Madappa, Avva, Leone: *Logical Physical Clocks*, OPODIS 2014.)
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct HybridTime {
+    /// Physical milliseconds.
+    pub millis: Millis,
+    /// Orders events within one millisecond.
+    pub counter: u32,
+}
+
+impl HybridTime {
+    /// The next time after `self` when the wall clock shows `now`.
+    #[must_use]
+    pub fn tick(self, now: Millis) -> Self {
+        if now > self.millis {
+            Self { millis: now, counter: 0 }
+        } else {
+            match self.counter.checked_add(1) {
+                Some(counter) => Self { millis: self.millis, counter },
+                None => Self { millis: self.millis + 1, counter: 0 },
+            }
+        }
+    }
+}
+
+/// A version vector: how many events of each replica are known.
+/// (Parker et al.: *Detection of Mutual Inconsistency in Distributed Systems*, 1983.)
+///
+/// Versions are partially ordered by [`PartialOrd`]: `a <= b` when `b` knows everything that `a`
+/// knows; two that each know something the other does not are concurrent and do not compare.
+///
+/// ```
+/// use tress_model::{Dot, ReplicaId, VersionVector};
+/// let (a, b) = (ReplicaId([1; 16]), ReplicaId([2; 16]));
+/// let left = VersionVector::from_iter([(a, 3)]);
+/// let right = VersionVector::from_iter([(a, 1), (b, 2)]);
+/// assert!(left.concurrent(&right));
+/// assert!(left <= left.join(&right));
+/// assert!(left.meet(&right).contains(Dot::new(a, 1)));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct VersionVector(BTreeMap<ReplicaId, u64>);
+
+impl VersionVector {
+    /// The version that knows nothing.
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// How many events of `replica` are known.
+    pub fn get(&self, replica: ReplicaId) -> u64 {
+        self.0.get(&replica).copied().unwrap_or(0)
+    }
+
+    /// Whether the event named by `dot` is known.
+    pub fn contains(&self, dot: Dot) -> bool {
+        dot.number <= self.get(dot.replica)
+    }
+
+    /// Learns of `replica`'s events up to `number`; never forgets.
+    pub fn advance(&mut self, replica: ReplicaId, number: u64) {
+        if number > 0 {
+            let known = self.0.entry(replica).or_insert(0);
+            *known = (*known).max(number);
+        }
+    }
+
+    /// Learns of `dot` and all of its replica's earlier events.
+    pub fn insert(&mut self, dot: Dot) {
+        self.advance(dot.replica, dot.number);
+    }
+
+    /// What either knows: the least upper bound.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        let mut joined = self.clone();
+        joined.merge(other);
+        joined
+    }
+
+    /// Learns all that `other` knows.
+    pub fn merge(&mut self, other: &Self) {
+        for (replica, number) in other.iter() {
+            self.advance(replica, number);
+        }
+    }
+
+    /// What both know: the greatest lower bound.
+    #[must_use]
+    pub fn meet(&self, other: &Self) -> Self {
+        self.iter().map(|(replica, number)| (replica, number.min(other.get(replica)))).collect()
+    }
+
+    /// Whether each knows something that the other does not.
+    pub fn concurrent(&self, other: &Self) -> bool {
+        self.partial_cmp(other).is_none()
+    }
+
+    /// The replicas and how many of their events are known, in order of replica.
+    pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, u64)> + '_ {
+        self.0.iter().map(|(&replica, &number)| (replica, number))
+    }
+
+    /// The number of replicas of which anything is known.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The number of events that are known.
+    pub fn events(&self) -> u64 {
+        self.0.values().fold(0, |sum, &number| sum.saturating_add(number))
+    }
+}
+
+impl FromIterator<(ReplicaId, u64)> for VersionVector {
+    fn from_iter<I: IntoIterator<Item = (ReplicaId, u64)>>(entries: I) -> Self {
+        let mut version = Self::new();
+        for (replica, number) in entries {
+            version.advance(replica, number);
+        }
+        version
+    }
+}
+
+impl PartialOrd for VersionVector {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        let below = |a: &Self, b: &Self| a.iter().all(|(replica, n)| n <= b.get(replica));
+        match (below(self, other), below(other, self)) {
+            (true, true) => Some(Ordering::Equal),
+            (true, false) => Some(Ordering::Less),
+            (false, true) => Some(Ordering::Greater),
+            (false, false) => None,
+        }
+    }
+}
+
+/// `REPLICA:NUMBER+REPLICA:NUMBER…`, or `0` for the version that knows nothing.
+impl fmt::Display for VersionVector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("0");
+        }
+        for (at, (replica, number)) in self.iter().enumerate() {
+            let plus = if at == 0 { "" } else { "+" };
+            write!(f, "{plus}{replica}:{number}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for VersionVector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(replica, n)| (replica.short(), n))).finish()
+    }
+}
+
+impl FromStr for VersionVector {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text == "0" {
+            return Ok(Self::new());
+        }
+        if text.split('+').count() > limits::REPLICAS_MAX {
+            return Err(IdError::new(text, "a version of a sensible size"));
+        }
+        let dots = text.split('+');
+        dots.map(|dot| dot.parse::<Dot>().map(|dot| (dot.replica, dot.number))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn versions() -> impl Strategy<Value = VersionVector> {
+        prop::collection::vec((0_u8..5, 0_u64..6), 0..6).prop_map(|entries| {
+            entries.into_iter().map(|(r, n)| (ReplicaId([r; 16]), n)).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn join_and_meet_form_a_lattice(a in versions(), b in versions(), c in versions()) {
+            prop_assert_eq!(a.join(&b), b.join(&a));
+            prop_assert_eq!(a.meet(&b), b.meet(&a));
+            prop_assert_eq!(a.join(&b).join(&c), a.join(&b.join(&c)));
+            prop_assert_eq!(a.meet(&b).meet(&c), a.meet(&b.meet(&c)));
+            prop_assert_eq!(a.join(&a), a.clone());
+            prop_assert_eq!(a.meet(&a), a.clone());
+            prop_assert_eq!(a.join(&a.meet(&b)), a.clone());
+            prop_assert_eq!(a.meet(&a.join(&b)), a.clone());
+        }
+
+        #[test]
+        fn the_order_agrees_with_the_lattice(a in versions(), b in versions()) {
+            prop_assert_eq!(a <= b, a.join(&b) == b);
+            prop_assert_eq!(a <= b, a.meet(&b) == a);
+            prop_assert!(a <= a.join(&b) && a.meet(&b) <= a);
+            prop_assert_eq!(a.concurrent(&b), a.partial_cmp(&b).is_none());
+            prop_assert_eq!(a == b, a.partial_cmp(&b) == Some(Ordering::Equal));
+        }
+
+        #[test]
+        fn a_version_survives_its_text_form(a in versions()) {
+            prop_assert_eq!(a.to_string().parse::<VersionVector>(), Ok(a));
+        }
+
+        #[test]
+        fn hybrid_time_only_goes_forward(millis in 0_u64..50, counter in prop_oneof![0_u32..3, Just(u32::MAX)], now in 0_u64..50) {
+            let time = HybridTime { millis, counter };
+            prop_assert!(time.tick(now) > time);
+            prop_assert!(time.tick(now).millis >= now);
+        }
+    }
+}

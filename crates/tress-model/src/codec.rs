@@ -1,0 +1,291 @@
+//! The codec: the one module in which bytes become events, seals and snapshots, and back.
+//!
+//! Bodies are bincode (pinned, with a size limit), each behind a format version that its frame
+//! carries. A checksum is verified before anything here sees a byte, and every decoder checks that
+//! it consumed all of its input. docs/FORMAT.md is normative.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{HybridTime, Millis};
+use crate::event::{Head, Record, Seal, Segment};
+use crate::ids::{Author, Dot, EventId, ReplicaId, StoreId};
+use crate::limits;
+use crate::operation::Operation;
+use crate::state::State;
+
+/// The version of the stored and sent forms: a reader refuses a newer major version and reads a
+/// newer minor one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FormatVersion {
+    /// Grows when an older reader could misread what is written.
+    pub major: u16,
+    /// Grows when something is added that an older reader may pass over.
+    pub minor: u16,
+}
+
+/// The version that this code writes.
+pub const FORMAT: FormatVersion = FormatVersion { major: 1, minor: 0 };
+
+impl FormatVersion {
+    /// Whether this code can read what was written under `self`.
+    pub const fn readable(self) -> bool {
+        self.major == FORMAT.major
+    }
+}
+
+impl std::fmt::Display for FormatVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// Why bytes could not be made or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// The bytes mean nothing in this format.
+    #[error("the {what} cannot be decoded: {reason}")]
+    Malformed {
+        /// What they should have been.
+        what: &'static str,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// There are bytes behind the end.
+    #[error("the {what} has {count} bytes behind its end")]
+    Trailing {
+        /// What they should have been.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+    },
+    /// It is larger than the format allows.
+    #[error("the {what} has {size} bytes, {limit} are allowed: split it into smaller pieces")]
+    TooLarge {
+        /// What it is.
+        what: &'static str,
+        /// How large it is.
+        size: usize,
+        /// How large it may be.
+        limit: usize,
+    },
+}
+
+fn encode<T: Serialize>(value: &T, what: &'static str, limit: usize) -> Result<Vec<u8>, CodecError> {
+    let bytes = bincode::serde::encode_to_vec(value, bincode::config::standard())
+        .map_err(|error| CodecError::Malformed { what, reason: error.to_string() })?;
+    if bytes.len() > limit {
+        return Err(CodecError::TooLarge { what, size: bytes.len(), limit });
+    }
+    Ok(bytes)
+}
+
+fn decode<T: DeserializeOwned, const LIMIT: usize>(
+    bytes: &[u8],
+    what: &'static str,
+) -> Result<T, CodecError> {
+    if bytes.len() > LIMIT {
+        return Err(CodecError::TooLarge { what, size: bytes.len(), limit: LIMIT });
+    }
+    let config = bincode::config::standard().with_limit::<LIMIT>();
+    let (value, used) = bincode::serde::decode_from_slice(bytes, config)
+        .map_err(|error| CodecError::Malformed { what, reason: error.to_string() })?;
+    match bytes.len() - used {
+        0 => Ok(value),
+        count => Err(CodecError::Trailing { what, count }),
+    }
+}
+
+/// Computes event ids: BLAKE3 over the previous id and the event's own content. It does not depend
+/// on how events are grouped into segments.
+#[derive(Debug)]
+pub struct EventHasher {
+    store: StoreId,
+    scratch: Vec<u8>,
+}
+
+impl EventHasher {
+    /// A hasher for events of a replica of `store`.
+    pub fn new(store: StoreId) -> Self {
+        Self { store, scratch: Vec::with_capacity(256) }
+    }
+
+    /// The id of the event `dot` with the content `record`, after `previous`.
+    ///
+    /// # Errors
+    /// When the event is larger than [`limits::EVENT_BYTES_MAX`].
+    pub fn id(
+        &mut self,
+        previous: EventId,
+        dot: Dot,
+        record: &Record,
+    ) -> Result<EventId, CodecError> {
+        self.scratch.clear();
+        bincode::serde::encode_into_std_write(
+            record,
+            &mut self.scratch,
+            bincode::config::standard(),
+        )
+        .map_err(|error| CodecError::Malformed { what: "event", reason: error.to_string() })?;
+        let size = self.scratch.len();
+        if size > limits::EVENT_BYTES_MAX {
+            return Err(CodecError::TooLarge {
+                what: "event",
+                size,
+                limit: limits::EVENT_BYTES_MAX,
+            });
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(previous.as_bytes());
+        if previous == EventId::GENESIS {
+            hasher.update(self.store.as_bytes());
+            hasher.update(dot.replica.as_bytes());
+        }
+        hasher.update(&dot.number.to_le_bytes());
+        hasher.update(&self.scratch);
+        Ok(EventId(*hasher.finalize().as_bytes()))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireSegment {
+    base: Millis,
+    authors: Vec<Author>,
+    records: Vec<WireRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireRecord {
+    delta: Millis,
+    counter: u32,
+    occurred: Option<Millis>,
+    author: u32,
+    learned: Vec<(ReplicaId, u64)>,
+    operation: Operation,
+}
+
+/// The body of a segment's frame. What the frame itself carries (replica, store, first number,
+/// previous id) is not in it.
+///
+/// # Errors
+/// When the segment is over a limit of [`limits`]; it could not be read back.
+pub fn encode_segment(segment: &Segment) -> Result<Vec<u8>, CodecError> {
+    let count = segment.records.len();
+    if count > limits::SEGMENT_EVENTS_MAX {
+        let limit = limits::SEGMENT_EVENTS_MAX;
+        return Err(CodecError::TooLarge { what: "segment (in events)", size: count, limit });
+    }
+    let base = segment.records.first().map_or(0, |record| record.time.millis);
+    let mut authors: Vec<Author> = Vec::new();
+    let mut records = Vec::with_capacity(count);
+    let mut last = base;
+    for record in &segment.records {
+        let known = authors.iter().rposition(|author| *author == record.author);
+        let author = known.unwrap_or_else(|| {
+            authors.push(record.author.clone());
+            authors.len() - 1
+        });
+        records.push(WireRecord {
+            delta: record.time.millis.saturating_sub(last),
+            counter: record.time.counter,
+            occurred: record.occurred,
+            author: author as u32,
+            learned: record.learned.clone(),
+            operation: record.operation.clone(),
+        });
+        last = record.time.millis;
+    }
+    encode(&WireSegment { base, authors, records }, "segment", limits::SEGMENT_BYTES_MAX)
+}
+
+/// Reads the body of a segment's frame.
+///
+/// # Errors
+/// When the bytes are not such a body, or are over a limit.
+pub fn decode_segment(
+    replica: ReplicaId,
+    store: StoreId,
+    first: u64,
+    previous: EventId,
+    body: &[u8],
+) -> Result<Segment, CodecError> {
+    let what = "segment";
+    let wire: WireSegment = decode::<_, { limits::SEGMENT_BYTES_MAX }>(body, what)?;
+    let malformed = |reason: &str| CodecError::Malformed { what, reason: reason.to_owned() };
+    if wire.records.len() > limits::SEGMENT_EVENTS_MAX {
+        let (size, limit) = (wire.records.len(), limits::SEGMENT_EVENTS_MAX);
+        return Err(CodecError::TooLarge { what: "segment (in events)", size, limit });
+    }
+    let mut millis = wire.base;
+    let mut records = Vec::with_capacity(wire.records.len());
+    for record in wire.records {
+        millis = millis.checked_add(record.delta).ok_or_else(|| malformed("its time overflows"))?;
+        let author = wire.authors.get(record.author as usize);
+        records.push(Record {
+            time: HybridTime { millis, counter: record.counter },
+            occurred: record.occurred,
+            author: author.ok_or_else(|| malformed("it names no author"))?.clone(),
+            learned: record.learned,
+            operation: record.operation,
+        });
+    }
+    if records.is_empty() {
+        return Err(malformed("it is empty"));
+    }
+    Ok(Segment { replica, store, first, previous, records })
+}
+
+/// The body of a seal's frame.
+///
+/// # Errors
+/// When it is over [`limits::SEGMENT_BYTES_MAX`].
+pub fn encode_seal(seal: &Seal) -> Result<Vec<u8>, CodecError> {
+    encode(seal, "seal", limits::SEGMENT_BYTES_MAX)
+}
+
+/// Reads the body of a seal's frame.
+///
+/// # Errors
+/// When the bytes are not such a body, or are over the limit.
+pub fn decode_seal(body: &[u8]) -> Result<Seal, CodecError> {
+    decode::<_, { limits::SEGMENT_BYTES_MAX }>(body, "seal")
+}
+
+/// The folded state at a version, with the ends of the chains it was folded from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The head of each replica.
+    pub heads: Vec<(ReplicaId, Head)>,
+    /// The state.
+    pub state: Arc<State>,
+}
+
+/// The body of a snapshot file.
+///
+/// # Errors
+/// When it is over [`limits::SNAPSHOT_BYTES_MAX`].
+pub fn encode_snapshot(snapshot: &Snapshot) -> Result<Vec<u8>, CodecError> {
+    encode(snapshot, "snapshot", limits::SNAPSHOT_BYTES_MAX)
+}
+
+/// Reads the body of a snapshot file.
+///
+/// # Errors
+/// When the bytes are not such a body, or are over the limit.
+pub fn decode_snapshot(body: &[u8]) -> Result<Snapshot, CodecError> {
+    decode::<_, { limits::SNAPSHOT_BYTES_MAX }>(body, "snapshot")
+}
+
+/// The root of a state: a hash of its canonical form, equal wherever the same events were folded.
+/// Linear in the size of the state.
+pub fn root(state: &State) -> EventId {
+    let mut hasher = blake3::Hasher::new_derive_key("tress 2026 root of the folded state, v1");
+    // A hasher cannot fail to be written to, and the state encodes without limits; if it ever did
+    // not, equal states would still have equal (truncated) roots.
+    let written =
+        bincode::serde::encode_into_std_write(state, &mut hasher, bincode::config::standard());
+    debug_assert!(written.is_ok(), "the state encodes: {written:?}");
+    EventId(*hasher.finalize().as_bytes())
+}

@@ -1,0 +1,242 @@
+//! Events: operations stamped by a replica, and segments, the stretches in which they travel.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{HybridTime, Millis, VersionVector};
+use crate::codec;
+use crate::ids::{Author, Dot, EventId, ReplicaId, StoreId};
+use crate::operation::Operation;
+
+/// An operation with its dot, its author, its time, and what its author had seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its name: replica and number.
+    pub dot: Dot,
+    /// Its hash, chained over the previous event of the same replica.
+    pub id: EventId,
+    /// Who did it.
+    pub author: Author,
+    /// When it was appended: later than everything its author had seen.
+    pub time: HybridTime,
+    /// When it happened, where that was before it was appended (imported histories).
+    pub occurred: Option<Millis>,
+    /// What the author had seen of *other* replicas; of its own it had seen all earlier events.
+    pub seen: Arc<VersionVector>,
+    /// What was meant.
+    pub operation: Operation,
+}
+
+/// The place of an event in the one canonical order, which extends causality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OrderKey {
+    /// Its hybrid time.
+    pub time: HybridTime,
+    /// Ties go by replica …
+    pub replica: ReplicaId,
+    /// … and number.
+    pub number: u64,
+}
+
+impl Event {
+    /// Its place in the canonical order.
+    pub fn order(&self) -> OrderKey {
+        OrderKey { time: self.time, replica: self.dot.replica, number: self.dot.number }
+    }
+
+    /// Whether its author had seen the event `dot`.
+    pub fn saw(&self, dot: Dot) -> bool {
+        if dot.replica == self.dot.replica {
+            dot.number < self.dot.number
+        } else {
+            self.seen.contains(dot)
+        }
+    }
+
+    /// Whether its author had seen all of `version`.
+    pub fn saw_all(&self, version: &VersionVector) -> bool {
+        version.iter().all(|(replica, number)| self.saw(Dot::new(replica, number)))
+    }
+
+    /// When it happened, as far as anybody says: the wall-clock time for people.
+    pub fn moment(&self) -> Millis {
+        self.occurred.unwrap_or(self.time.millis)
+    }
+
+    /// The version that its author saw, with the event itself.
+    pub fn version(&self) -> VersionVector {
+        let mut version = (*self.seen).clone();
+        version.insert(self.dot);
+        version
+    }
+}
+
+/// The end of one replica's chain: what the next event is chained to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The number of its last event.
+    pub number: u64,
+    /// The id of its last event.
+    pub id: EventId,
+    /// The time of its last event.
+    pub time: HybridTime,
+    /// What its last event had seen of other replicas.
+    pub seen: Arc<VersionVector>,
+    /// The store that it belongs to.
+    pub store: StoreId,
+}
+
+impl Head {
+    /// The head of a replica of `store` that has written nothing.
+    pub fn genesis(store: StoreId) -> Self {
+        Self {
+            number: 0,
+            id: EventId::GENESIS,
+            time: HybridTime::default(),
+            seen: Arc::default(),
+            store,
+        }
+    }
+}
+
+/// One event as it is written: relative to the event before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its time.
+    pub time: HybridTime,
+    /// When it happened, if that was earlier.
+    pub occurred: Option<Millis>,
+    /// Who did it.
+    pub author: Author,
+    /// What its author had learned of other replicas since its replica's previous event.
+    pub learned: Vec<(ReplicaId, u64)>,
+    /// What was meant.
+    pub operation: Operation,
+}
+
+/// A stretch of one replica's events: the unit of durability and of gossip. All of it or none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment {
+    /// The replica that wrote it.
+    pub replica: ReplicaId,
+    /// The store that the replica belongs to.
+    pub store: StoreId,
+    /// The number of its first event.
+    pub first: u64,
+    /// The id of the event before its first.
+    pub previous: EventId,
+    /// Its events.
+    pub records: Vec<Record>,
+}
+
+/// Why a segment does not continue a chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// It starts elsewhere.
+    #[error("the segment starts at {found}, the replica's next event is {expected}")]
+    Number {
+        /// The number that would continue the chain.
+        expected: u64,
+        /// The number that the segment starts with.
+        found: u64,
+    },
+    /// It continues another history.
+    #[error("event {number} is chained to another history than the one stored here")]
+    Previous {
+        /// The number of the event.
+        number: u64,
+    },
+    /// Time runs backwards.
+    #[error("event {number} is earlier than the event before it")]
+    Time {
+        /// The number of the event.
+        number: u64,
+    },
+    /// What an author has seen cannot shrink, and its own replica is not "another".
+    #[error("event {number} says that its author had seen less than before")]
+    Learned {
+        /// The number of the event.
+        number: u64,
+    },
+    /// The numbers of a replica end somewhere.
+    #[error("the replica has no number left for event {number}")]
+    Exhausted {
+        /// The number of the event.
+        number: u64,
+    },
+    /// It cannot be encoded.
+    #[error(transparent)]
+    Codec(#[from] codec::CodecError),
+}
+
+impl Segment {
+    /// The number of its last event.
+    pub fn last(&self) -> u64 {
+        self.first.saturating_add(self.records.len() as u64).saturating_sub(1)
+    }
+
+    /// Turns the records into events that continue the chain at `head`, and gives the head after
+    /// them.
+    ///
+    /// # Errors
+    /// When the segment does not continue that chain.
+    pub fn resolve(self, head: &Head) -> Result<(Vec<Arc<Event>>, Head), ChainError> {
+        if self.first != head.number + 1 {
+            return Err(ChainError::Number { expected: head.number + 1, found: self.first });
+        }
+        if self.previous != head.id {
+            return Err(ChainError::Previous { number: self.first });
+        }
+        let mut head = Head { store: self.store, ..head.clone() };
+        let mut events = Vec::with_capacity(self.records.len());
+        let mut hasher = codec::EventHasher::new(self.store);
+        for record in self.records {
+            let number = head.number.checked_add(1).filter(|&number| number < u64::MAX / 2);
+            let number = number.ok_or(ChainError::Exhausted { number: head.number })?;
+            if head.number > 0 && record.time <= head.time {
+                return Err(ChainError::Time { number });
+            }
+            let id = hasher.id(head.id, Dot::new(self.replica, number), &record)?;
+            if !record.learned.is_empty() {
+                let mut seen = (*head.seen).clone();
+                for &(replica, known) in &record.learned {
+                    if known <= seen.get(replica) || replica == self.replica {
+                        return Err(ChainError::Learned { number });
+                    }
+                    seen.advance(replica, known);
+                }
+                head.seen = Arc::new(seen);
+            }
+            head.number = number;
+            head.id = id;
+            head.time = record.time;
+            events.push(Arc::new(Event {
+                dot: Dot::new(self.replica, number),
+                id,
+                author: record.author,
+                time: record.time,
+                occurred: record.occurred,
+                seen: Arc::clone(&head.seen),
+                operation: record.operation,
+            }));
+        }
+        Ok((events, head))
+    }
+}
+
+/// The Automerge change that brings one document up to a stretch of a store's own events. Rides
+/// the log like a segment, later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Seal {
+    /// The store whose actor made the change.
+    pub store: StoreId,
+    /// Which document.
+    pub strand: crate::operation::Strand,
+    /// Orders the seals of a store: how many events the document shows with it.
+    pub number: u64,
+    /// What the document shows with it.
+    pub version: VersionVector,
+    /// The change, in Automerge's own bytes.
+    pub change: Vec<u8>,
+}

@@ -1,0 +1,30 @@
+//! Every bound of the model in one place. What is over a bound is refused, never cut.
+
+use crate::clock::Millis;
+
+/// The most bytes that one encoded event may have (1 MiB).
+pub const EVENT_BYTES_MAX: usize = 1 << 20;
+/// The most bytes that one encoded segment may have (16 MiB).
+pub const SEGMENT_BYTES_MAX: usize = 16 << 20;
+/// The most events in one segment.
+pub const SEGMENT_EVENTS_MAX: usize = 65_536;
+/// The most bytes that one snapshot may have (1 GiB).
+pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
+/// The most bytes in the name of an agent.
+pub const AGENT_NAME_BYTES_MAX: usize = 256;
+/// The most replicas in one version vector.
+pub const REPLICAS_MAX: usize = 65_536;
+/// How far in the future an event from outside may lie: one day.
+pub const CLOCK_DRIFT_MAX: Millis = 24 * 60 * 60 * 1000;
+/// The most segments that wait for their causes.
+pub const WAITING_SEGMENTS_MAX: usize = 65_536;
+/// How many events lie between two snapshots that the log keeps in memory.
+pub const SNAPSHOT_EVERY: usize = 1024;
+/// How long a claim lasts unless its agent says otherwise: 30 minutes.
+pub const LEASE_DEFAULT: Millis = 30 * 60 * 1000;
+/// The longest lease: 30 days.
+pub const LEASE_MAX: Millis = 30 * 24 * 60 * 60 * 1000;
+/// The lowest priority a todo can have; 0 is the most urgent.
+pub const PRIORITY_MAX: u8 = 4;
+/// How many ledger entries the state carries; older ones are counted, and read from the log.
+pub const LEDGER_ENTRIES_MAX: usize = 100_000;

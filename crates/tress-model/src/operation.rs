@@ -1,0 +1,1076 @@
+//! Operations: what an agent meant, as typed values. The whole vocabulary of format version 1.
+//!
+//! Variants and fields are encoded by position: new variants go to the end of their enum, and
+//! existing ones never change (docs/FORMAT.md).
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Millis, VersionVector};
+use crate::ids::{Dot, EventId, StoreId, TodoId};
+
+/// Which of the three documents an operation speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strand {
+    /// What is to be built, and what was decided about it.
+    Design,
+    /// The todo graph.
+    Todo,
+    /// Who did what, with which evidence, and how the run went.
+    Implementation,
+}
+
+impl Strand {
+    /// All three, in their fixed order.
+    pub const ALL: [Self; 3] = [Self::Design, Self::Todo, Self::Implementation];
+
+    /// The strand's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Design => "design",
+            Self::Todo => "todo",
+            Self::Implementation => "implementation",
+        }
+    }
+}
+
+/// A change of one field of a todo. Edits of different fields both hold (rule `field-merge`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TodoEdit {
+    /// One line that says what is to be done.
+    Title(String),
+    /// What kind of work it is: `task`, `bug`, `epic` …
+    Kind(String),
+    /// 0 (most urgent) to 4.
+    Priority(u8),
+    /// Whom it is meant for; a claim is stronger.
+    Assignee(Option<String>),
+    /// Who answers for it.
+    Owner(Option<String>),
+    /// The status word of another system that has no counterpart here (`hooked`, `pinned` …).
+    Stage(Option<String>),
+    /// Estimated minutes.
+    Estimate(Option<u32>),
+    /// The shell command that must succeed when the work is done.
+    Check(Option<String>),
+    /// The paths (globs) that the work is expected to touch.
+    Files(Vec<String>),
+    /// The design section it implements.
+    Section(Option<String>),
+    /// What an agent must be able to do to take it.
+    Capabilities(Vec<String>),
+    /// Whether a checkpoint is taken before it is worked on.
+    HighRisk(bool),
+    /// Kept in view, never worked on.
+    Pinned(bool),
+    /// Not worth keeping.
+    Ephemeral(bool),
+    /// Not before this time.
+    DeferUntil(Option<Millis>),
+    /// To be done by this time.
+    DueAt(Option<Millis>),
+    /// A reference into another system (`gh-17`).
+    ExternalRef(Option<String>),
+    /// When it came into being, where that was before it came here.
+    CreatedAt(Millis),
+    /// Who brought it into being, where that was not the event's agent.
+    CreatedBy(Option<String>),
+    /// When it last changed, where that was before it came here.
+    UpdatedAt(Millis),
+    /// A field that Tress does not know, as JSON text; `None` takes it away.
+    Extra(String, Option<String>),
+}
+
+impl TodoEdit {
+    /// The name of the field that it changes; equal for two edits exactly when they compete.
+    pub fn field(&self) -> &str {
+        match self {
+            Self::Title(_) => "title",
+            Self::Kind(_) => "kind",
+            Self::Priority(_) => "priority",
+            Self::Assignee(_) => "assignee",
+            Self::Owner(_) => "owner",
+            Self::Stage(_) => "stage",
+            Self::Estimate(_) => "estimate_minutes",
+            Self::Check(_) => "check",
+            Self::Files(_) => "files",
+            Self::Section(_) => "section",
+            Self::Capabilities(_) => "capabilities",
+            Self::HighRisk(_) => "high_risk",
+            Self::Pinned(_) => "pinned",
+            Self::Ephemeral(_) => "ephemeral",
+            Self::DeferUntil(_) => "defer_until",
+            Self::DueAt(_) => "due_at",
+            Self::ExternalRef(_) => "external_ref",
+            Self::CreatedAt(_) => "created_at",
+            Self::CreatedBy(_) => "created_by",
+            Self::UpdatedAt(_) => "updated_at",
+            Self::Extra(key, _) => key,
+        }
+    }
+}
+
+/// The prose of a todo: texts that several may edit at once and that merge character by character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProseField {
+    /// What is to be done, at length.
+    Description,
+    /// Working notes.
+    Notes,
+    /// How it is to be done.
+    Design,
+    /// How one sees that it is done.
+    Acceptance,
+}
+
+impl ProseField {
+    /// All four, in their fixed order.
+    pub const ALL: [Self; 4] = [Self::Description, Self::Notes, Self::Design, Self::Acceptance];
+
+    /// The field's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Description => "description",
+            Self::Notes => "notes",
+            Self::Design => "design",
+            Self::Acceptance => "acceptance_criteria",
+        }
+    }
+}
+
+/// Which prose an edit is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProseTarget {
+    /// A prose field of a todo.
+    Todo(TodoId, ProseField),
+    /// The body of a design section.
+    Section(String),
+}
+
+/// One replacement within a text, counted in characters (Unicode scalar values) of the text as its
+/// author saw it. The splices of one edit ascend and do not overlap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Splice {
+    /// Where.
+    pub at: u32,
+    /// How many characters go.
+    pub delete: u32,
+    /// What comes in their place.
+    pub insert: String,
+}
+
+/// What an edge of the todo graph says.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeKind {
+    /// The target must be finished first.
+    Blocks,
+    /// The target must be finished first; the edge was made under a condition.
+    ConditionalBlocks,
+    /// All children of the target must be finished first.
+    WaitsFor,
+    /// One finished child of the target is enough.
+    WaitsForAny,
+    /// The target is the parent.
+    ParentChild,
+    /// The two have to do with each other.
+    RelatesTo,
+    /// Found while working on the target.
+    DiscoveredFrom,
+    /// The same as the target.
+    Duplicates,
+    /// In place of the target.
+    Supersedes,
+    /// Any other word, kept as it came; it neither blocks nor nests.
+    Other(String),
+}
+
+impl EdgeKind {
+    /// The kind's name, as the beads format writes it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Blocks => "blocks",
+            Self::ConditionalBlocks => "conditional-blocks",
+            Self::WaitsFor | Self::WaitsForAny => "waits-for",
+            Self::ParentChild => "parent-child",
+            Self::RelatesTo => "relates-to",
+            Self::DiscoveredFrom => "discovered-from",
+            Self::Duplicates => "duplicates",
+            Self::Supersedes => "supersedes",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The kind that `name` means; an unknown word is kept as [`EdgeKind::Other`].
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "blocks" => Self::Blocks,
+            "conditional-blocks" => Self::ConditionalBlocks,
+            "waits-for" => Self::WaitsFor,
+            "parent-child" => Self::ParentChild,
+            "relates-to" => Self::RelatesTo,
+            "discovered-from" => Self::DiscoveredFrom,
+            "duplicates" => Self::Duplicates,
+            "supersedes" => Self::Supersedes,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// Whether the target can hold the source back by itself.
+    pub const fn blocks(&self) -> bool {
+        matches!(
+            self,
+            Self::Blocks | Self::ConditionalBlocks | Self::WaitsFor | Self::WaitsForAny
+        )
+    }
+}
+
+/// How a check, or a verification as a whole, came out. Unknown is never a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It holds.
+    Pass,
+    /// It does not hold.
+    Fail,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// The five layers of verification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// Is it there at all?
+    Existence,
+    /// Is it whole, or a stub?
+    Completeness,
+    /// Is it wired in?
+    Integration,
+    /// Is it well made?
+    Quality,
+    /// Does it work?
+    Testing,
+}
+
+impl Layer {
+    /// All five, in the order in which they are checked.
+    pub const ALL: [Self; 5] =
+        [Self::Existence, Self::Completeness, Self::Integration, Self::Quality, Self::Testing];
+
+    /// The layer's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Existence => "existence",
+            Self::Completeness => "completeness",
+            Self::Integration => "integration",
+            Self::Quality => "quality",
+            Self::Testing => "testing",
+        }
+    }
+}
+
+/// One piece of evidence: a check that was run, or a look that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The layer it belongs to.
+    pub layer: Layer,
+    /// What was checked, in a few words.
+    pub name: String,
+    /// The command that was run, if one was.
+    pub command: Option<String>,
+    /// Its exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The git tree it was run on.
+    pub tree: Option<String>,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was seen: the end of the output, or the finding.
+    pub detail: String,
+    /// How long it took, in milliseconds.
+    pub took: Millis,
+}
+
+/// Why work cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockerKind {
+    /// Something does not work.
+    Technical,
+    /// It is not clear what is wanted.
+    Requirement,
+    /// Something else has to come first.
+    Dependency,
+}
+
+/// What sort of failure an attempt ended in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// May pass by itself: try again, later.
+    Transient,
+    /// Too little of something: give it elsewhere, or restart.
+    Resource,
+    /// The work is wrong: roll it back, give it to another.
+    Logic,
+    /// Not known: escalate with context.
+    Unknown,
+}
+
+/// How urgent an alert is, or how much a requirement matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know.
+    Low,
+    /// To be looked at.
+    Medium,
+    /// To be looked at soon.
+    High,
+    /// Nothing else matters until it is settled.
+    Critical,
+}
+
+/// What is done about a deviation from the design.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The implementation is better: the design follows it.
+    UpdateDesign,
+    /// The design is right: the implementation is mended.
+    FixCode,
+    /// Good enough: written down, with what follows.
+    DocumentDeviation,
+}
+
+/// What an agent meant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    // ---- the todo strand ---------------------------------------------------------------------
+    /// A todo comes into being. For a todo that is there already (two sides imported the same
+    /// list) it counts as an edit of every field it names.
+    TodoAdded {
+        /// The todo.
+        todo: TodoId,
+        /// The id it has in another system.
+        external_id: Option<String>,
+        /// Its title.
+        title: String,
+        /// Its other fields.
+        edits: Vec<TodoEdit>,
+        /// Its prose.
+        prose: Vec<(ProseField, String)>,
+        /// Its labels.
+        labels: Vec<String>,
+        /// How it was written where it came from, for an export without loss; opaque to the fold.
+        layout: Option<String>,
+    },
+    /// Fields of a todo change.
+    TodoEdited {
+        /// The todo.
+        todo: TodoId,
+        /// The changes.
+        edits: Vec<TodoEdit>,
+    },
+    /// A text changes, here and there.
+    ProseEdited {
+        /// Which text.
+        target: ProseTarget,
+        /// The changes.
+        splices: Vec<Splice>,
+    },
+    /// Labels come and go. A label that is added and removed concurrently stays.
+    LabelsChanged {
+        /// The todo.
+        todo: TodoId,
+        /// Labels that come.
+        added: Vec<String>,
+        /// Labels that go.
+        removed: Vec<String>,
+    },
+    /// A remark on a todo.
+    NoteAdded {
+        /// The todo.
+        todo: TodoId,
+        /// The remark.
+        text: String,
+        /// How it was written where it came from; opaque to the fold.
+        layout: Option<String>,
+    },
+    /// An edge of the graph: `todo` depends on `on`.
+    DependencyAdded {
+        /// The source.
+        todo: TodoId,
+        /// The target; it need not exist (a dangling edge blocks nothing).
+        on: TodoId,
+        /// The target's id in another system, so that a dangling edge keeps its name.
+        external_id: Option<String>,
+        /// What the edge says.
+        kind: EdgeKind,
+        /// How it was written where it came from; opaque to the fold.
+        layout: Option<String>,
+    },
+    /// An edge goes. One that was added concurrently stays.
+    DependencyRemoved {
+        /// The source.
+        todo: TodoId,
+        /// The target.
+        on: TodoId,
+        /// What the edge said.
+        kind: EdgeKind,
+    },
+    /// A todo is closed without a verified completion: not needed, a duplicate, done elsewhere.
+    Closed {
+        /// The todo.
+        todo: TodoId,
+        /// Why.
+        reason: String,
+    },
+    /// A closed or completed todo is open again. Undoes only the closings its author had seen.
+    Reopened {
+        /// The todo.
+        todo: TodoId,
+        /// Why.
+        reason: String,
+    },
+    /// A todo is deleted. A concurrent edit keeps it alive (rule `edit-beats-delete`).
+    Deleted {
+        /// The todo.
+        todo: TodoId,
+        /// Why.
+        reason: String,
+    },
+
+    // ---- claims and the progress protocol (todo strand) --------------------------------------
+    /// The agent takes a todo. The event's dot is the fencing token of the claim.
+    Claimed {
+        /// The todo.
+        todo: TodoId,
+        /// How long the claim holds without a sign of life; `None` holds until released.
+        lease: Option<Millis>,
+        /// Paths (globs) that the agent reserves with it.
+        scope: Vec<String>,
+    },
+    /// The claim holds longer.
+    Renewed {
+        /// The todo.
+        todo: TodoId,
+        /// The fencing token.
+        token: Dot,
+        /// From this event's time on.
+        lease: Option<Millis>,
+    },
+    /// The agent, or whoever stands in for it, gives a claimed todo back.
+    Released {
+        /// The todo.
+        todo: TodoId,
+        /// The fencing token.
+        token: Dot,
+        /// Why.
+        reason: String,
+    },
+    /// `task_start`: work on a claimed todo begins.
+    TaskStarted {
+        /// The todo.
+        todo: TodoId,
+        /// The fencing token.
+        token: Dot,
+        /// Estimated minutes.
+        estimate: Option<u32>,
+        /// The commit it starts from.
+        base: Option<String>,
+        /// The branch it is done on.
+        branch: Option<String>,
+        /// Todos that the agent expects to need.
+        dependencies: Vec<TodoId>,
+    },
+    /// `progress_checkpoint`: how far it is. Renews the lease by its length.
+    ProgressReported {
+        /// The todo.
+        todo: TodoId,
+        /// The fencing token.
+        token: Dot,
+        /// 0 to 100.
+        percent: u8,
+        /// What was done.
+        message: String,
+        /// What comes next.
+        next_milestone: Option<String>,
+    },
+    /// Work on a todo cannot go on. The event's dot names the blocker.
+    BlockerRaised {
+        /// The todo.
+        todo: TodoId,
+        /// Of what kind.
+        kind: BlockerKind,
+        /// What is in the way.
+        description: String,
+        /// What was tried.
+        tried: Vec<String>,
+    },
+    /// What was in the way is not any more.
+    BlockerResolved {
+        /// The todo.
+        todo: TodoId,
+        /// The blocker.
+        blocker: Dot,
+        /// How it was resolved.
+        resolution: String,
+    },
+    /// A blocker goes up to whoever can decide, with the whole context.
+    BlockerEscalated {
+        /// The todo.
+        todo: TodoId,
+        /// The blocker.
+        blocker: Dot,
+        /// The context.
+        context: String,
+    },
+    /// `task_complete`: the agent says that it is done. Only a claim (rule `done-means-verified`);
+    /// the event's dot names it.
+    CompletionClaimed {
+        /// The todo.
+        todo: TodoId,
+        /// The fencing token; `None` where nobody had claimed the todo.
+        token: Option<Dot>,
+        /// The commit that holds the work.
+        commit: Option<String>,
+        /// Whether that commit has yet to be integrated for the todo to be completed.
+        to_integrate: bool,
+        /// What was implemented.
+        implementation: String,
+        /// What was tested.
+        tests: String,
+        /// How it was wired in.
+        integration: String,
+    },
+    /// A verifier's answer to a claim of completion.
+    Verified {
+        /// The todo.
+        todo: TodoId,
+        /// The claim of completion.
+        completion: Dot,
+        /// Pass completes the todo; fail and unknown send it back.
+        verdict: Verdict,
+        /// Why, in one line.
+        reason: String,
+        /// How much of it is there, 0 to 100.
+        percent: u8,
+        /// What is missing.
+        gaps: Vec<String>,
+    },
+    /// The losing agent was told of an entry of the ledger.
+    LossAcknowledged {
+        /// The event that lost.
+        event: Dot,
+    },
+    /// An attempt at a todo failed.
+    AttemptFailed {
+        /// The todo.
+        todo: TodoId,
+        /// The fencing token of the claim it was made under.
+        token: Dot,
+        /// What sort of failure.
+        class: FailureClass,
+        /// What happened.
+        message: String,
+        /// Not to be tried again before this time.
+        retry_at: Option<Millis>,
+    },
+    /// The coordinator gives a todo to an agent.
+    Assigned {
+        /// The todo.
+        todo: TodoId,
+        /// The agent.
+        agent: String,
+        /// Why this one.
+        reason: String,
+    },
+    /// The agent reserves paths for a claimed todo, or gives them back with an empty list.
+    ScopeReserved {
+        /// The todo.
+        todo: TodoId,
+        /// The fencing token.
+        token: Dot,
+        /// The paths, as globs.
+        globs: Vec<String>,
+    },
+
+    // ---- the design strand -------------------------------------------------------------------
+    /// A section of the design. For one that is there already: its heading and place change, and
+    /// its body is replaced where `body` differs.
+    SectionAdded {
+        /// Its key, unique in the design.
+        section: String,
+        /// Its heading.
+        heading: String,
+        /// 1 for the title, and deeper.
+        level: u8,
+        /// Where it stands among the others.
+        position: u32,
+        /// Its text.
+        body: String,
+    },
+    /// A section goes.
+    SectionRemoved {
+        /// Its key.
+        section: String,
+    },
+    /// A requirement, new or changed.
+    RequirementAdded {
+        /// Its key, unique in the design.
+        requirement: String,
+        /// The section it stands in.
+        section: String,
+        /// What is required.
+        text: String,
+        /// `functional`, `performance`, `security` …
+        kind: String,
+        /// How much it matters.
+        criticality: Severity,
+    },
+    /// A requirement goes.
+    RequirementRemoved {
+        /// Its key.
+        requirement: String,
+    },
+    /// A rule that a machine can check, new or changed.
+    DesignRuleAdded {
+        /// Its key.
+        rule: String,
+        /// Its text, in the rule language of the design.
+        text: String,
+        /// How much it matters.
+        criticality: Severity,
+    },
+    /// A rule goes.
+    DesignRuleRemoved {
+        /// Its key.
+        rule: String,
+    },
+    /// A decision. Never edited, only superseded (rule `decisions-stand`); the event's dot names it.
+    DecisionRecorded {
+        /// In one line.
+        title: String,
+        /// What made it necessary.
+        context: String,
+        /// What was decided.
+        decision: String,
+        /// Why this and not another.
+        rationale: String,
+        /// What follows.
+        consequences: String,
+        /// The decisions it takes the place of.
+        supersedes: Vec<Dot>,
+    },
+    /// Somebody's opinion on how an implementation stands to the design, with evidence.
+    AssessmentGiven {
+        /// The todo whose implementation it is of.
+        todo: Option<TodoId>,
+        /// The requirement or rule it is about.
+        about: String,
+        /// How far the implementation complies, 0 to 100.
+        compliance: u8,
+        /// How good the implementation is, 0 to 100.
+        quality: u8,
+        /// What it rests on.
+        evidence: String,
+    },
+    /// An implementation deviates from the design; the event's dot names the deviation.
+    DeviationFound {
+        /// The todo whose implementation it is.
+        todo: Option<TodoId>,
+        /// The requirement or rule that it deviates from.
+        about: String,
+        /// What differs.
+        description: String,
+        /// How much it matters.
+        impact: Severity,
+        /// How good the implementation is, 0 to 100.
+        quality: u8,
+        /// How far it complies, 0 to 100.
+        compliance: u8,
+        /// What it rests on.
+        evidence: String,
+    },
+    /// What is done about a deviation.
+    DeviationDecided {
+        /// The deviation.
+        deviation: Dot,
+        /// What is done.
+        outcome: Outcome,
+        /// Why.
+        rationale: String,
+        /// The todo that follows from it.
+        follow_up: Option<TodoId>,
+    },
+
+    // ---- the implementation strand -----------------------------------------------------------
+    /// The run begins, or its terms change.
+    RunStarted {
+        /// What it is about.
+        title: String,
+        /// The commit it starts from.
+        base: Option<String>,
+        /// The branch that work is integrated into.
+        branch: Option<String>,
+        /// Settings, by name.
+        settings: Vec<(String, String)>,
+    },
+    /// The run stops for now.
+    RunPaused {
+        /// Why.
+        reason: String,
+    },
+    /// The run goes on.
+    RunResumed,
+    /// The run is over.
+    RunFinished {
+        /// In one line.
+        summary: String,
+    },
+    /// The author joins the team.
+    AgentJoined {
+        /// What it can do.
+        capabilities: Vec<String>,
+        /// What it is: the command, the model.
+        about: String,
+    },
+    /// The author leaves the team.
+    AgentLeft {
+        /// Why.
+        reason: String,
+    },
+    /// What the author is doing, when that is not work on a todo.
+    AgentReported {
+        /// In a few words.
+        activity: String,
+    },
+    /// Evidence for or against a claim of completion.
+    CheckRecorded {
+        /// The todo.
+        todo: TodoId,
+        /// The claim of completion.
+        completion: Dot,
+        /// The evidence.
+        check: Check,
+    },
+    /// A file that work on a todo made or changed.
+    ArtifactRecorded {
+        /// The todo.
+        todo: TodoId,
+        /// The path, relative to the work tree.
+        path: String,
+        /// The git blob it became; `None` where it was deleted.
+        blob: Option<String>,
+    },
+    /// Verified work is part of the run's branch.
+    Integrated {
+        /// The todo.
+        todo: TodoId,
+        /// The claim of completion.
+        completion: Dot,
+        /// The commit on the run's branch.
+        commit: String,
+    },
+    /// Verified work could not become part of the run's branch; the todo goes back.
+    IntegrationFailed {
+        /// The todo.
+        todo: TodoId,
+        /// The claim of completion.
+        completion: Dot,
+        /// Why.
+        reason: String,
+    },
+    /// Integrated or unintegrated work was taken back.
+    RolledBack {
+        /// The todo.
+        todo: TodoId,
+        /// What was taken back, in words.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// How the work is to be distributed, and why.
+    PlanMade {
+        /// The tier and its reason, in one line.
+        summary: String,
+        /// How many implementers.
+        implementers: u32,
+        /// How many coordinators.
+        coordinators: u32,
+    },
+    /// The strategy changes.
+    StrategyChanged {
+        /// Which setting.
+        setting: String,
+        /// What it was.
+        from: String,
+        /// What it is.
+        to: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something needs attention. One with the same key is raised again, not twice.
+    AlertRaised {
+        /// Its key.
+        alert: String,
+        /// How urgent.
+        priority: Severity,
+        /// What is the matter.
+        message: String,
+        /// The todo it concerns.
+        todo: Option<TodoId>,
+    },
+    /// Somebody looks after an alert.
+    AlertAcknowledged {
+        /// Its key.
+        alert: String,
+    },
+    /// An alert no longer holds.
+    AlertCleared {
+        /// Its key.
+        alert: String,
+    },
+    /// Figures about the run.
+    MetricsRecorded {
+        /// Name and value.
+        figures: Vec<(String, f64)>,
+    },
+    /// What a run teaches, for later runs.
+    LearningRecorded {
+        /// What about.
+        topic: String,
+        /// What was learned, as JSON text.
+        body: String,
+    },
+    /// Tokens, money or time that were used up.
+    BudgetSpent {
+        /// The todo it was spent on.
+        todo: Option<TodoId>,
+        /// Of what: `tokens`, `usd`, `seconds`.
+        unit: String,
+        /// How much.
+        amount: f64,
+    },
+
+    // ---- history -----------------------------------------------------------------------------
+    /// A moment to come back to.
+    CheckpointTaken {
+        /// Its name; several may share one, the latest is meant.
+        name: String,
+        /// What it covers.
+        version: VersionVector,
+        /// The root of the state at that version.
+        root: EventId,
+        /// Why it was taken.
+        reason: String,
+    },
+    /// The run branched off another.
+    Forked {
+        /// The other run.
+        from: String,
+        /// Where.
+        version: VersionVector,
+    },
+    /// Another run's events came into this one.
+    Merged {
+        /// The other run.
+        from: String,
+        /// Up to where.
+        version: VersionVector,
+    },
+    /// The effect of one event was taken back, by the events beside this one.
+    Undone {
+        /// The event.
+        event: Dot,
+        /// Why.
+        reason: String,
+    },
+    /// A store is gone for good; another seals for it.
+    ReplicaRetired {
+        /// The store that is gone.
+        store: StoreId,
+        /// The store that seals in its place.
+        successor: StoreId,
+    },
+    /// A replica's signing key, of which a run lists its members.
+    MemberAdded {
+        /// The store.
+        store: StoreId,
+        /// The ed25519 public key.
+        key: [u8; 32],
+    },
+    /// A store is no longer a member.
+    MemberRemoved {
+        /// The store.
+        store: StoreId,
+    },
+    /// Anything an embedder wants in the log; the fold keeps it out of the state.
+    Custom {
+        /// Its kind.
+        kind: String,
+        /// As JSON text.
+        body: String,
+    },
+}
+
+impl Operation {
+    /// The document it speaks of.
+    pub const fn strand(&self) -> Strand {
+        use Operation as O;
+        match self {
+            O::TodoAdded { .. }
+            | O::TodoEdited { .. }
+            | O::LabelsChanged { .. }
+            | O::NoteAdded { .. }
+            | O::DependencyAdded { .. }
+            | O::DependencyRemoved { .. }
+            | O::Closed { .. }
+            | O::Reopened { .. }
+            | O::Deleted { .. }
+            | O::Claimed { .. }
+            | O::Renewed { .. }
+            | O::Released { .. }
+            | O::TaskStarted { .. }
+            | O::ProgressReported { .. }
+            | O::BlockerRaised { .. }
+            | O::BlockerResolved { .. }
+            | O::BlockerEscalated { .. }
+            | O::CompletionClaimed { .. }
+            | O::Verified { .. }
+            | O::LossAcknowledged { .. }
+            | O::AttemptFailed { .. }
+            | O::Assigned { .. }
+            | O::ScopeReserved { .. } => Strand::Todo,
+            O::ProseEdited { target, .. } => match target {
+                ProseTarget::Todo(..) => Strand::Todo,
+                ProseTarget::Section(_) => Strand::Design,
+            },
+            O::SectionAdded { .. }
+            | O::SectionRemoved { .. }
+            | O::RequirementAdded { .. }
+            | O::RequirementRemoved { .. }
+            | O::DesignRuleAdded { .. }
+            | O::DesignRuleRemoved { .. }
+            | O::DecisionRecorded { .. }
+            | O::AssessmentGiven { .. }
+            | O::DeviationFound { .. }
+            | O::DeviationDecided { .. } => Strand::Design,
+            _ => Strand::Implementation,
+        }
+    }
+
+    /// The todo it is about, if it is about one.
+    pub const fn todo(&self) -> Option<TodoId> {
+        use Operation as O;
+        match self {
+            O::TodoAdded { todo, .. }
+            | O::TodoEdited { todo, .. }
+            | O::LabelsChanged { todo, .. }
+            | O::NoteAdded { todo, .. }
+            | O::DependencyAdded { todo, .. }
+            | O::DependencyRemoved { todo, .. }
+            | O::Closed { todo, .. }
+            | O::Reopened { todo, .. }
+            | O::Deleted { todo, .. }
+            | O::Claimed { todo, .. }
+            | O::Renewed { todo, .. }
+            | O::Released { todo, .. }
+            | O::TaskStarted { todo, .. }
+            | O::ProgressReported { todo, .. }
+            | O::BlockerRaised { todo, .. }
+            | O::BlockerResolved { todo, .. }
+            | O::BlockerEscalated { todo, .. }
+            | O::CompletionClaimed { todo, .. }
+            | O::Verified { todo, .. }
+            | O::AttemptFailed { todo, .. }
+            | O::Assigned { todo, .. }
+            | O::ScopeReserved { todo, .. }
+            | O::CheckRecorded { todo, .. }
+            | O::ArtifactRecorded { todo, .. }
+            | O::Integrated { todo, .. }
+            | O::IntegrationFailed { todo, .. }
+            | O::RolledBack { todo, .. } => Some(*todo),
+            O::ProseEdited { target: ProseTarget::Todo(todo, _), .. } => Some(*todo),
+            O::AssessmentGiven { todo, .. }
+            | O::DeviationFound { todo, .. }
+            | O::AlertRaised { todo, .. }
+            | O::BudgetSpent { todo, .. } => *todo,
+            _ => None,
+        }
+    }
+
+    /// The operation's name: `todo_added`, `claimed` …
+    pub const fn name(&self) -> &'static str {
+        use Operation as O;
+        match self {
+            O::TodoAdded { .. } => "todo_added",
+            O::TodoEdited { .. } => "todo_edited",
+            O::ProseEdited { .. } => "prose_edited",
+            O::LabelsChanged { .. } => "labels_changed",
+            O::NoteAdded { .. } => "note_added",
+            O::DependencyAdded { .. } => "dependency_added",
+            O::DependencyRemoved { .. } => "dependency_removed",
+            O::Closed { .. } => "closed",
+            O::Reopened { .. } => "reopened",
+            O::Deleted { .. } => "deleted",
+            O::Claimed { .. } => "claimed",
+            O::Renewed { .. } => "renewed",
+            O::Released { .. } => "released",
+            O::TaskStarted { .. } => "task_started",
+            O::ProgressReported { .. } => "progress_reported",
+            O::BlockerRaised { .. } => "blocker_raised",
+            O::BlockerResolved { .. } => "blocker_resolved",
+            O::BlockerEscalated { .. } => "blocker_escalated",
+            O::CompletionClaimed { .. } => "completion_claimed",
+            O::Verified { .. } => "verified",
+            O::LossAcknowledged { .. } => "loss_acknowledged",
+            O::AttemptFailed { .. } => "attempt_failed",
+            O::Assigned { .. } => "assigned",
+            O::ScopeReserved { .. } => "scope_reserved",
+            O::SectionAdded { .. } => "section_added",
+            O::SectionRemoved { .. } => "section_removed",
+            O::RequirementAdded { .. } => "requirement_added",
+            O::RequirementRemoved { .. } => "requirement_removed",
+            O::DesignRuleAdded { .. } => "design_rule_added",
+            O::DesignRuleRemoved { .. } => "design_rule_removed",
+            O::DecisionRecorded { .. } => "decision_recorded",
+            O::AssessmentGiven { .. } => "assessment_given",
+            O::DeviationFound { .. } => "deviation_found",
+            O::DeviationDecided { .. } => "deviation_decided",
+            O::RunStarted { .. } => "run_started",
+            O::RunPaused { .. } => "run_paused",
+            O::RunResumed => "run_resumed",
+            O::RunFinished { .. } => "run_finished",
+            O::AgentJoined { .. } => "agent_joined",
+            O::AgentLeft { .. } => "agent_left",
+            O::AgentReported { .. } => "agent_reported",
+            O::CheckRecorded { .. } => "check_recorded",
+            O::ArtifactRecorded { .. } => "artifact_recorded",
+            O::Integrated { .. } => "integrated",
+            O::IntegrationFailed { .. } => "integration_failed",
+            O::RolledBack { .. } => "rolled_back",
+            O::PlanMade { .. } => "plan_made",
+            O::StrategyChanged { .. } => "strategy_changed",
+            O::AlertRaised { .. } => "alert_raised",
+            O::AlertAcknowledged { .. } => "alert_acknowledged",
+            O::AlertCleared { .. } => "alert_cleared",
+            O::MetricsRecorded { .. } => "metrics_recorded",
+            O::LearningRecorded { .. } => "learning_recorded",
+            O::BudgetSpent { .. } => "budget_spent",
+            O::CheckpointTaken { .. } => "checkpoint_taken",
+            O::Forked { .. } => "forked",
+            O::Merged { .. } => "merged",
+            O::Undone { .. } => "undone",
+            O::ReplicaRetired { .. } => "replica_retired",
+            O::MemberAdded { .. } => "member_added",
+            O::MemberRemoved { .. } => "member_removed",
+            O::Custom { .. } => "custom",
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! One todo: its fields, and the facts from which its status is derived.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::prose::Prose;
+use crate::clock::{Millis, VersionVector};
+use crate::ids::{Dot, TodoId};
+use crate::operation::{BlockerKind, Check, FailureClass, ProseField, TodoEdit, Verdict};
+
+/// A todo, its history boiled down to the facts that still count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Todo {
+    /// Its id.
+    pub id: TodoId,
+    /// The event that brought it into being.
+    pub dot: Dot,
+    /// The id it has in another system.
+    pub external_id: Option<String>,
+    /// One line that says what is to be done.
+    pub title: String,
+    /// What kind of work it is.
+    pub kind: String,
+    /// 0 (most urgent) to 4.
+    pub priority: u8,
+    /// Whom it is meant for.
+    pub assignee: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// The status word of another system.
+    pub stage: Option<String>,
+    /// Estimated minutes.
+    pub estimate_minutes: Option<u32>,
+    /// The command that must succeed when it is done.
+    pub check: Option<String>,
+    /// The paths (globs) it is expected to touch.
+    pub files: Vec<String>,
+    /// The design section it implements.
+    pub section: Option<String>,
+    /// What an agent must be able to do to take it.
+    pub capabilities: Vec<String>,
+    /// Whether a checkpoint is taken before it is worked on.
+    pub high_risk: bool,
+    /// Kept in view, never worked on.
+    pub pinned: bool,
+    /// Not worth keeping.
+    pub ephemeral: bool,
+    /// Not before this time.
+    pub defer_until: Option<Millis>,
+    /// To be done by this time.
+    pub due_at: Option<Millis>,
+    /// A reference into another system.
+    pub external_ref: Option<String>,
+    /// When it came into being.
+    pub created_at: Millis,
+    /// Who brought it into being.
+    pub created_by: Option<String>,
+    /// When it last changed.
+    pub updated_at: Millis,
+    /// Its prose, by field; what is missing is empty.
+    pub prose: BTreeMap<ProseField, Prose>,
+    /// Its labels, each with the events that added it.
+    pub labels: BTreeMap<String, Vec<Dot>>,
+    /// Fields that Tress does not know, as JSON text.
+    pub extra: BTreeMap<String, String>,
+    /// How it was written where it came from.
+    pub layout: Option<String>,
+    /// Remarks, in order.
+    pub notes: Vec<Note>,
+    /// Who holds it.
+    pub claim: Option<Claim>,
+    /// Claims that lost, while the todo is not finished.
+    pub lost: Vec<Claim>,
+    /// What is or was in the way.
+    pub blockers: Vec<Blocker>,
+    /// Claims of completion, in order.
+    pub completions: Vec<Completion>,
+    /// Closings without completion, in order.
+    pub closings: Vec<Closing>,
+    /// Deletions, in order.
+    pub deletions: Vec<Closing>,
+    /// Attempts that failed, in order.
+    pub failures: Vec<Failure>,
+    /// Whom the coordinator gave it to.
+    pub assigned: Option<String>,
+    /// Files that work on it made or changed, with the git blob they became.
+    pub artifacts: BTreeMap<String, Option<String>>,
+    /// The event that last wrote a field, for fields written since the todo came into being.
+    pub(super) writers: BTreeMap<String, (Dot, Arc<str>)>,
+    /// Every event that touched it.
+    pub(super) touched: VersionVector,
+}
+
+/// A remark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The event that made it.
+    pub dot: Dot,
+    /// Who made it.
+    pub agent: Arc<str>,
+    /// When.
+    pub at: Millis,
+    /// What it says.
+    pub text: String,
+    /// How it was written where it came from.
+    pub layout: Option<String>,
+}
+
+/// A claim on a todo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The event that made it: the fencing token.
+    pub token: Dot,
+    /// Who claimed.
+    pub agent: Arc<str>,
+    /// When.
+    pub at: Millis,
+    /// How long a sign of life lasts.
+    pub lease: Option<Millis>,
+    /// When it lapses; `None` never does.
+    pub until: Option<Millis>,
+    /// The paths (globs) that are reserved with it.
+    pub scope: Vec<String>,
+    /// When work began.
+    pub started_at: Option<Millis>,
+    /// The commit that work started from.
+    pub base: Option<String>,
+    /// The branch it is done on.
+    pub branch: Option<String>,
+    /// How far it is.
+    pub progress: Option<Progress>,
+}
+
+impl Claim {
+    /// Whether the claim holds at `now` (rule `leases-end`).
+    pub fn holds(&self, now: Millis) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// How far the work on a todo is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// 0 to 100.
+    pub percent: u8,
+    /// What was done.
+    pub message: String,
+    /// What comes next.
+    pub next_milestone: Option<String>,
+    /// When it was reported.
+    pub at: Millis,
+}
+
+/// Something in the way of a todo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    /// The event that raised it.
+    pub dot: Dot,
+    /// Who raised it.
+    pub agent: Arc<str>,
+    /// When.
+    pub at: Millis,
+    /// Of what kind.
+    pub kind: BlockerKind,
+    /// What is in the way.
+    pub description: String,
+    /// What was tried.
+    pub tried: Vec<String>,
+    /// The context with which it was escalated.
+    pub escalated: Option<String>,
+    /// How it was resolved.
+    pub resolved: Option<String>,
+}
+
+/// A claim of completion, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// The event that made it.
+    pub dot: Dot,
+    /// Who made it.
+    pub agent: Arc<str>,
+    /// The claim it was made under.
+    pub token: Option<Dot>,
+    /// When.
+    pub at: Millis,
+    /// The commit that holds the work.
+    pub commit: Option<String>,
+    /// Whether that commit has to be integrated for the todo to be completed.
+    pub to_integrate: bool,
+    /// What was implemented.
+    pub implementation: String,
+    /// What was tested.
+    pub tests: String,
+    /// How it was wired in.
+    pub integration: String,
+    /// The evidence.
+    pub checks: Vec<Check>,
+    /// The verifier's answer.
+    pub verification: Option<Verification>,
+    /// The commit on the run's branch, and when it came there.
+    pub integrated: Option<(String, Millis)>,
+    /// Why it no longer counts: it was refused, failed to integrate, or the todo was reopened.
+    pub void: Option<String>,
+}
+
+impl Completion {
+    /// Whether it completes its todo.
+    pub fn complete(&self) -> bool {
+        self.void.is_none()
+            && self.verification.as_ref().is_some_and(|v| v.verdict == Verdict::Pass)
+            && (!self.to_integrate || self.integrated.is_some())
+    }
+
+    /// Whether it waits for a verifier.
+    pub fn pending(&self) -> bool {
+        self.void.is_none() && self.verification.is_none()
+    }
+}
+
+/// A verifier's answer to a claim of completion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// The event that gave it.
+    pub dot: Dot,
+    /// Who gave it.
+    pub agent: Arc<str>,
+    /// When.
+    pub at: Millis,
+    /// The answer.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// How much is there, 0 to 100.
+    pub percent: u8,
+    /// What is missing.
+    pub gaps: Vec<String>,
+}
+
+/// A closing or a deletion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    /// The event that made it.
+    pub dot: Dot,
+    /// Who made it.
+    pub agent: Arc<str>,
+    /// When.
+    pub at: Millis,
+    /// Why.
+    pub reason: String,
+    /// Whether a later event took it back.
+    pub undone: bool,
+}
+
+/// An attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The event that reported it.
+    pub dot: Dot,
+    /// Whose attempt it was.
+    pub agent: Arc<str>,
+    /// When it was reported.
+    pub at: Millis,
+    /// What sort of failure.
+    pub class: FailureClass,
+    /// What happened.
+    pub message: String,
+    /// Not to be tried again before.
+    pub retry_at: Option<Millis>,
+}
+
+impl Todo {
+    pub(super) fn new(id: TodoId, dot: Dot, title: String, agent: &str, at: Millis) -> Self {
+        Self {
+            id,
+            dot,
+            external_id: None,
+            title,
+            kind: "task".to_owned(),
+            priority: 2,
+            assignee: None,
+            owner: None,
+            stage: None,
+            estimate_minutes: None,
+            check: None,
+            files: Vec::new(),
+            section: None,
+            capabilities: Vec::new(),
+            high_risk: false,
+            pinned: false,
+            ephemeral: false,
+            defer_until: None,
+            due_at: None,
+            external_ref: None,
+            created_at: at,
+            created_by: Some(agent.to_owned()),
+            updated_at: at,
+            prose: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            extra: BTreeMap::new(),
+            layout: None,
+            notes: Vec::new(),
+            claim: None,
+            lost: Vec::new(),
+            blockers: Vec::new(),
+            completions: Vec::new(),
+            closings: Vec::new(),
+            deletions: Vec::new(),
+            failures: Vec::new(),
+            assigned: None,
+            artifacts: BTreeMap::new(),
+            writers: BTreeMap::new(),
+            touched: VersionVector::new(),
+        }
+    }
+
+    /// The text of a prose field; empty where there is none.
+    pub fn prose(&self, field: ProseField) -> String {
+        self.prose.get(&field).map(Prose::text).unwrap_or_default()
+    }
+
+    /// What it is called where people see it: its external id, or the whole id.
+    pub fn name(&self) -> String {
+        self.external_id.clone().unwrap_or_else(|| self.id.to_string())
+    }
+
+    /// The deletion that holds, if it is deleted.
+    pub fn deletion(&self) -> Option<&Closing> {
+        self.deletions.iter().rev().find(|deletion| !deletion.undone)
+    }
+
+    /// The closing that holds, if it is closed.
+    pub fn closing(&self) -> Option<&Closing> {
+        self.closings.iter().rev().find(|closing| !closing.undone)
+    }
+
+    /// The claim of completion that completes it, if it is completed.
+    pub fn completed(&self) -> Option<&Completion> {
+        self.completions.iter().find(|completion| completion.complete())
+    }
+
+    /// Whether nothing is left to do: completed, closed or deleted.
+    pub fn finished(&self) -> bool {
+        self.closing().is_some() || self.completed().is_some() || self.deletion().is_some()
+    }
+
+    /// When it was finished, if it is.
+    pub fn finished_at(&self) -> Option<Millis> {
+        let completed = self.completed().and_then(|completion| {
+            let integrated = completion.integrated.as_ref().map(|(_, at)| *at);
+            integrated.or_else(|| completion.verification.as_ref().map(|v| v.at))
+        });
+        let closed = self.closing().map(|closing| closing.at);
+        completed.or(closed).or_else(|| self.deletion().map(|deletion| deletion.at))
+    }
+
+    /// The claim that holds it at `now`. A claim of completion that waits for its verification
+    /// keeps it, whatever the lease says.
+    pub fn holder(&self, now: Millis) -> Option<&Claim> {
+        let waiting = self.pending_completion().is_some() || self.verified().is_some();
+        self.claim.as_ref().filter(|claim| waiting || claim.holds(now))
+    }
+
+    /// The claim of completion that waits for a verifier.
+    pub fn pending_completion(&self) -> Option<&Completion> {
+        self.completions.iter().rev().find(|completion| completion.pending())
+    }
+
+    /// The claim of completion that is verified and waits to be integrated.
+    pub fn verified(&self) -> Option<&Completion> {
+        self.completions.iter().rev().find(|completion| {
+            completion.void.is_none() && completion.verification.is_some() && !completion.complete()
+        })
+    }
+
+    /// What is in the way and not resolved.
+    pub fn open_blockers(&self) -> impl Iterator<Item = &Blocker> {
+        self.blockers.iter().filter(|blocker| blocker.resolved.is_none())
+    }
+
+    /// How far the work on it is, 0 to 100, by what was reported and verified.
+    pub fn percent(&self) -> u8 {
+        if self.completed().is_some() || self.closing().is_some() {
+            return 100;
+        }
+        let reported = self.claim.as_ref().and_then(|claim| claim.progress.as_ref());
+        reported.map_or(0, |progress| progress.percent)
+    }
+
+    /// The event that last wrote `field`.
+    pub(super) fn writer(&self, field: &str) -> (Dot, Arc<str>) {
+        let created = || (self.dot, Arc::from(self.created_by.as_deref().unwrap_or_default()));
+        self.writers.get(field).cloned().unwrap_or_else(created)
+    }
+
+    /// Sets a field; gives back the edit that would undo it, or `None` where nothing changes.
+    pub(super) fn set(&mut self, edit: &TodoEdit) -> Option<TodoEdit> {
+        fn swap<T: Clone + PartialEq>(
+            old: &mut T,
+            new: &T,
+            wrap: impl Fn(T) -> TodoEdit,
+        ) -> Option<TodoEdit> {
+            (old != new).then(|| wrap(std::mem::replace(old, new.clone())))
+        }
+        use TodoEdit as E;
+        match edit {
+            E::Title(new) => swap(&mut self.title, new, E::Title),
+            E::Kind(new) => swap(&mut self.kind, new, E::Kind),
+            E::Priority(new) => swap(&mut self.priority, new, E::Priority),
+            E::Assignee(new) => swap(&mut self.assignee, new, E::Assignee),
+            E::Owner(new) => swap(&mut self.owner, new, E::Owner),
+            E::Stage(new) => swap(&mut self.stage, new, E::Stage),
+            E::Estimate(new) => swap(&mut self.estimate_minutes, new, E::Estimate),
+            E::Check(new) => swap(&mut self.check, new, E::Check),
+            E::Files(new) => swap(&mut self.files, new, E::Files),
+            E::Section(new) => swap(&mut self.section, new, E::Section),
+            E::Capabilities(new) => swap(&mut self.capabilities, new, E::Capabilities),
+            E::HighRisk(new) => swap(&mut self.high_risk, new, E::HighRisk),
+            E::Pinned(new) => swap(&mut self.pinned, new, E::Pinned),
+            E::Ephemeral(new) => swap(&mut self.ephemeral, new, E::Ephemeral),
+            E::DeferUntil(new) => swap(&mut self.defer_until, new, E::DeferUntil),
+            E::DueAt(new) => swap(&mut self.due_at, new, E::DueAt),
+            E::ExternalRef(new) => swap(&mut self.external_ref, new, E::ExternalRef),
+            E::CreatedAt(new) => swap(&mut self.created_at, new, E::CreatedAt),
+            E::CreatedBy(new) => swap(&mut self.created_by, new, E::CreatedBy),
+            E::UpdatedAt(new) => swap(&mut self.updated_at, new, E::UpdatedAt),
+            E::Extra(key, new) => {
+                let old = match new {
+                    Some(new) => self.extra.insert(key.clone(), new.clone()),
+                    None => self.extra.remove(key),
+                };
+                (old != *new).then(|| E::Extra(key.clone(), old))
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Processes: agents' commands and checks, each in a process group of its own that is ended as a
+//! whole, always.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+
+/// How much of what a process prints is kept for a report.
+const TAIL_LINES: usize = 40;
+/// The longest line that is kept whole.
+const LINE_BYTES: usize = 2000;
+/// How long a process group gets to end by itself when it is asked to.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What to run, and where.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The command line, for the shell.
+    pub command: String,
+    /// The directory it runs in.
+    pub dir: PathBuf,
+    /// Variables beside those of this process.
+    pub env: Vec<(String, String)>,
+    /// Where everything that it prints is kept.
+    pub log: Option<PathBuf>,
+    /// Where its process id is kept while it runs, so that a later process can end what a killed
+    /// one left behind.
+    pub pid_file: Option<PathBuf>,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this exit code.
+    Exited(i32),
+    /// By a signal.
+    Signalled(i32),
+    /// It took too long, and was ended.
+    TimedOut,
+    /// It was ended because the work is being stopped.
+    Stopped,
+    /// It could not be started.
+    NotStarted(String),
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exit code {code}"),
+            Self::Signalled(signal) => write!(f, "killed by signal {signal}"),
+            Self::TimedOut => f.write_str("took too long and was ended"),
+            Self::Stopped => f.write_str("stopped"),
+            Self::NotStarted(error) => write!(f, "could not be started: {error}"),
+        }
+    }
+}
+
+/// How a process ended, and the end of what it printed.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// How it ended.
+    pub ending: Ending,
+    /// The last lines that it printed.
+    pub tail: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Finished {
+    /// Whether it ended by itself, with success.
+    pub fn success(&self) -> bool {
+        self.ending == Ending::Exited(0)
+    }
+}
+
+/// Runs a job to its end, or until `stop` is ready; then its whole process group is ended.
+pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
+    let started = Instant::now();
+    let mut child = match spawn(job) {
+        Ok(child) => child,
+        Err(error) => {
+            let ending = Ending::NotStarted(error.to_string());
+            return Finished { ending, tail: String::new(), took: started.elapsed() };
+        }
+    };
+    if let (Some(path), Some(pid)) = (&job.pid_file, child.id()) {
+        let _ = tokio::fs::write(path, pid_line(pid)).await;
+    }
+    let output = tokio::spawn(keep(
+        child.stdout().take(),
+        child.stderr().take(),
+        job.log.clone(),
+    ));
+    let timeout = async {
+        match job.timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    let ending = tokio::select! {
+        status = child.wait() => match status {
+            Ok(status) => ending(status),
+            Err(error) => Ending::NotStarted(error.to_string()),
+        },
+        () = timeout => Ending::TimedOut,
+        () = stop => Ending::Stopped,
+    };
+    // The command may have ended and left others of its group behind: they end now.
+    end(&mut *child, matches!(ending, Ending::TimedOut | Ending::Stopped)).await;
+    if let Some(path) = &job.pid_file {
+        let _ = tokio::fs::remove_file(path).await;
+    }
+    let tail = match tokio::time::timeout(GRACE, output).await {
+        Ok(Ok(tail)) => tail,
+        _ => String::new(),
+    };
+    Finished { ending, tail, took: started.elapsed() }
+}
+
+fn spawn(job: &Job) -> std::io::Result<Box<dyn ChildWrapper>> {
+    let mut command = CommandWrap::with_new("sh", |command| {
+        command
+            .arg("-c")
+            .arg(&job.command)
+            .current_dir(&job.dir)
+            .envs(job.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+    });
+    command.wrap(ProcessGroup::leader()).wrap(KillOnDrop).spawn()
+}
+
+fn ending(status: ExitStatus) -> Ending {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return Ending::Signalled(signal);
+    }
+    Ending::Exited(status.code().unwrap_or(-1))
+}
+
+async fn end(child: &mut dyn ChildWrapper, gently: bool) {
+    #[cfg(unix)]
+    if gently && child.signal(rustix::process::Signal::TERM.as_raw()).is_ok() {
+        let _ = tokio::time::timeout(GRACE, child.wait()).await;
+    }
+    let _ = child.start_kill();
+    let _ = tokio::time::timeout(GRACE, child.wait()).await;
+}
+
+/// Copies what a process prints to its log, and keeps the end.
+async fn keep(
+    stdout: Option<impl AsyncRead + Unpin>,
+    stderr: Option<impl AsyncRead + Unpin>,
+    log: Option<PathBuf>,
+) -> String {
+    let mut file = match log {
+        Some(path) => {
+            let options = &mut tokio::fs::OpenOptions::new();
+            options.append(true).create(true).open(path).await.ok()
+        }
+        None => None,
+    };
+    let mut tail = VecDeque::new();
+    let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return String::new() };
+    let (mut stdout, mut stderr) = (BufReader::new(stdout), BufReader::new(stderr));
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let (mut out_open, mut err_open) = (true, true);
+    while out_open || err_open {
+        let line = tokio::select! {
+            read = stdout.read_until(b'\n', &mut out), if out_open => {
+                out_open = read.is_ok_and(|count| count > 0);
+                std::mem::take(&mut out)
+            }
+            read = stderr.read_until(b'\n', &mut err), if err_open => {
+                err_open = read.is_ok_and(|count| count > 0);
+                std::mem::take(&mut err)
+            }
+        };
+        if line.is_empty() {
+            continue;
+        }
+        if let Some(file) = &mut file {
+            let _ = file.write_all(&line).await;
+        }
+        let kept = line.get(..line.len().min(LINE_BYTES)).unwrap_or_default();
+        tail.push_back(String::from_utf8_lossy(kept).trim_end().to_owned());
+        if tail.len() > TAIL_LINES {
+            tail.pop_front();
+        }
+    }
+    if let Some(file) = &mut file {
+        let _ = file.flush().await;
+    }
+    Vec::from(tail).join("\n")
+}
+
+/// What identifies a process beyond its id, which is used again: when it started.
+fn started_at(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19).map(str::to_owned)
+}
+
+fn pid_line(pid: u32) -> String {
+    format!("{pid} {}", started_at(pid).unwrap_or_default())
+}
+
+/// Ends the process groups whose leaders are named by the pid files in `dir`, left behind by a
+/// process that was killed; gives how many.
+pub async fn end_leftovers(dir: &Path) -> usize {
+    let mut ended = 0;
+    let Ok(mut entries) = tokio::fs::read_dir(dir).await else { return 0 };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "pid") {
+            continue;
+        }
+        let line = tokio::fs::read_to_string(&path).await.unwrap_or_default();
+        if let Some((pid, started)) = line.split_once(' ')
+            && let Ok(pid) = pid.parse::<u32>()
+            && !started.is_empty()
+            && started_at(pid).as_deref() == Some(started)
+            && let Ok(raw) = i32::try_from(pid)
+            && let Some(group) = rustix::process::Pid::from_raw(raw)
+        {
+            let killed =
+                rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            ended += usize::from(killed.is_ok());
+        }
+        let _ = tokio::fs::remove_file(&path).await;
+    }
+    ended
+}

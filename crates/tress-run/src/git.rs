@@ -1,0 +1,317 @@
+//! Git, as a program: worktrees, commits, merges. Every call is one `git` process with a clean
+//! environment for what we depend on, and fails with what git said.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+/// Why git could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// There is no git.
+    #[error("git cannot be run: {0}; install git and try again")]
+    Missing(std::io::Error),
+    /// It is not a repository.
+    #[error("{} is not in a git repository: run `git init` there and commit what is there", .0.display())]
+    NotARepository(PathBuf),
+    /// The repository has no commit to start from.
+    #[error("the repository has no commit yet: commit something to start from")]
+    NoCommit,
+    /// There are changes that are not committed.
+    #[error("the work tree has changes that are not committed ({}): commit or stash them", list(.0))]
+    Dirty(Vec<String>),
+    /// Two sides changed the same lines.
+    #[error("it conflicts in {}", list(.0))]
+    Conflict(Vec<String>),
+    /// Anything else.
+    #[error("git {command} failed: {message}")]
+    Failed {
+        /// What was asked for.
+        command: String,
+        /// What git said.
+        message: String,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    let shown: Vec<_> = names.iter().take(5).map(String::as_str).collect();
+    let more = if names.len() > 5 { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// A git work tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    dir: PathBuf,
+}
+
+/// The name and address that commits of agents carry.
+#[derive(Debug, Clone)]
+pub struct Signature {
+    /// The agent's name.
+    pub name: String,
+}
+
+impl Tree {
+    /// The work tree that `dir` is in.
+    ///
+    /// # Errors
+    /// When there is none, or no commit in it.
+    pub async fn discover(dir: &Path) -> Result<Self, GitError> {
+        let here = Self { dir: dir.to_owned() };
+        let top = match here.git(&["rev-parse", "--show-toplevel"]).await {
+            Ok(top) => top,
+            Err(GitError::Missing(error)) => return Err(GitError::Missing(error)),
+            Err(_) => return Err(GitError::NotARepository(dir.to_owned())),
+        };
+        let tree = Self { dir: PathBuf::from(top) };
+        match tree.git(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await {
+            Ok(_) => Ok(tree),
+            Err(_) => Err(GitError::NoCommit),
+        }
+    }
+
+    /// Its top directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command
+            .current_dir(&self.dir)
+            .args(["-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false"])
+            .args(["-c", "core.quotePath=false", "-c", "gc.auto=0"])
+            .args(args)
+            .env_remove("GIT_DIR")
+            .env_remove("GIT_WORK_TREE")
+            .env_remove("GIT_INDEX_FILE")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn git(&self, args: &[&str]) -> Result<String, GitError> {
+        Self::output(self.command(args), args).await
+    }
+
+    async fn output(mut command: Command, args: &[&str]) -> Result<String, GitError> {
+        let output = command.output().await.map_err(GitError::Missing)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<_> = said.lines().filter(|line| !line.starts_with("hint:")).collect();
+        let command = args.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        Err(GitError::Failed { command, message: lines.join("; ") })
+    }
+
+    /// The commit that `name` means.
+    ///
+    /// # Errors
+    /// When there is no such commit.
+    pub async fn commit(&self, name: &str) -> Result<String, GitError> {
+        self.git(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]).await
+    }
+
+    /// The hash of the tree of a commit.
+    ///
+    /// # Errors
+    /// When there is no such commit.
+    pub async fn tree_hash(&self, commit: &str) -> Result<String, GitError> {
+        self.git(&["rev-parse", &format!("{commit}^{{tree}}")]).await
+    }
+
+    /// The branch that is checked out, if one is.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn branch(&self) -> Result<Option<String>, GitError> {
+        let name = self.git(&["rev-parse", "--abbrev-ref", "HEAD"]).await?;
+        Ok((name != "HEAD").then_some(name))
+    }
+
+    /// Paths with changes that are not committed, but for those under `except`.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn changes(&self, except: &str) -> Result<Vec<String>, GitError> {
+        let status = self.git(&["status", "--porcelain", "--untracked-files=normal"]).await?;
+        let paths = status.lines().filter_map(|line| line.get(3..)).map(str::to_owned);
+        Ok(paths.filter(|path| !path.starts_with(except)).collect())
+    }
+
+    /// Makes `branch` at `commit`, unless it is there.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn ensure_branch(&self, branch: &str, commit: &str) -> Result<(), GitError> {
+        let name = format!("refs/heads/{branch}");
+        if self.git(&["rev-parse", "--verify", "--quiet", &name]).await.is_err() {
+            self.git(&["branch", "--no-track", branch, commit]).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a work tree in `dir` that shows `commit`; on the branch `branch`, made anew, where one
+    /// is given. What was in `dir` goes.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn worktree(
+        &self,
+        dir: &Path,
+        commit: &str,
+        branch: Option<&str>,
+    ) -> Result<Self, GitError> {
+        self.remove_worktree(dir).await;
+        let path = dir.to_string_lossy();
+        match branch {
+            Some(branch) => {
+                self.git(&["worktree", "add", "--quiet", "-B", branch, &path, commit]).await?
+            }
+            None => self.git(&["worktree", "add", "--quiet", "--detach", &path, commit]).await?,
+        };
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// Removes a work tree, whatever is in it.
+    pub async fn remove_worktree(&self, dir: &Path) {
+        let path = dir.to_string_lossy();
+        // It may not be one, or only half of one after a crash: remove both halves.
+        let _ = self.git(&["worktree", "remove", "--force", "--force", &path]).await;
+        let _ = tokio::fs::remove_dir_all(dir).await;
+        let _ = self.git(&["worktree", "prune"]).await;
+    }
+
+    /// Makes the work tree show exactly `commit`, with nothing else in it.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn show_only(&self, commit: &str) -> Result<(), GitError> {
+        self.git(&["checkout", "--quiet", "--force", "--detach", commit]).await?;
+        self.git(&["clean", "-ffdxq"]).await.map(|_| ())
+    }
+
+    /// Commits everything in the work tree as `by`; gives the head, whether or not there was
+    /// anything to commit.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn commit_all(&self, by: &Signature, message: &str) -> Result<String, GitError> {
+        self.git(&["add", "--all"]).await?;
+        if self.git(&["diff", "--cached", "--quiet"]).await.is_err() {
+            let args = ["commit", "--quiet", "--no-verify", "-m", message];
+            Self::output(self.signed(by, &args), &args).await?;
+        }
+        self.commit("HEAD").await
+    }
+
+    fn signed(&self, by: &Signature, args: &[&str]) -> Command {
+        let mail = format!("{}@tress.invalid", by.name.replace(' ', "-"));
+        let mut command = self.command(args);
+        for (name, value) in [("NAME", by.name.as_str()), ("EMAIL", mail.as_str())] {
+            command.env(format!("GIT_AUTHOR_{name}"), value);
+            command.env(format!("GIT_COMMITTER_{name}"), value);
+        }
+        command
+    }
+
+    /// The paths that differ between two commits.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn changed(&self, from: &str, to: &str) -> Result<Vec<String>, GitError> {
+        let range = format!("{from}...{to}");
+        let names = self.git(&["diff", "--name-only", "--no-renames", &range]).await?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// The lines that `to` adds to `from`, by path.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn added_lines(
+        &self,
+        from: &str,
+        to: &str,
+    ) -> Result<Vec<(String, String)>, GitError> {
+        let range = format!("{from}...{to}");
+        let diff = self.git(&["diff", "--unified=0", "--no-renames", "--no-color", &range]).await?;
+        let mut path = String::new();
+        let mut lines = Vec::new();
+        for line in diff.lines() {
+            if let Some(name) = line.strip_prefix("+++ ") {
+                path = name.strip_prefix("b/").unwrap_or(name).to_owned();
+            } else if let Some(added) = line.strip_prefix('+') {
+                lines.push((path.clone(), added.to_owned()));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Merges `commit` into the checked-out branch as `by`; always with a commit of its own.
+    ///
+    /// # Errors
+    /// [`GitError::Conflict`] when both sides changed the same lines; the branch is as it was then.
+    pub async fn merge(
+        &self,
+        by: &Signature,
+        commit: &str,
+        message: &str,
+    ) -> Result<String, GitError> {
+        let args = ["merge", "--quiet", "--no-ff", "--no-edit", "-m", message, commit];
+        let merged = Self::output(self.signed(by, &args), &args).await;
+        if let Err(error) = merged {
+            let names = self.git(&["diff", "--name-only", "--diff-filter=U"]).await;
+            let names: Vec<_> = names.unwrap_or_default().lines().map(str::to_owned).collect();
+            let _ = self.git(&["merge", "--abort"]).await;
+            return Err(if names.is_empty() { error } else { GitError::Conflict(names) });
+        }
+        self.commit("HEAD").await
+    }
+
+    /// The commit of `branch` whose message has the line `line`, if there is one.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn find_commit(&self, branch: &str, line: &str) -> Result<Option<String>, GitError> {
+        let grep = format!("--grep=^{line}$");
+        let found = self.git(&["log", "--format=%H", "-1", &grep, branch]).await?;
+        Ok((!found.is_empty()).then_some(found))
+    }
+
+    /// Keeps `commit` under the name `reference`, so that git does not throw it away.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn keep(&self, reference: &str, commit: &str) -> Result<(), GitError> {
+        self.git(&["update-ref", reference, commit]).await.map(|_| ())
+    }
+
+    /// Moves `branch` from `old` to `new`, and fails where it is not at `old` any more.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn move_branch(&self, branch: &str, new: &str, old: &str) -> Result<(), GitError> {
+        let name = format!("refs/heads/{branch}");
+        self.git(&["update-ref", &name, new, old]).await.map(|_| ())
+    }
+
+    /// Takes the checked-out branch forward to `branch`, without a merge.
+    ///
+    /// # Errors
+    /// When it is not behind it.
+    pub async fn fast_forward(&self, branch: &str) -> Result<(), GitError> {
+        self.git(&["merge", "--quiet", "--ff-only", branch]).await.map(|_| ())
+    }
+
+    /// The blob that `path` is in `commit`; `None` where it is not there.
+    pub async fn blob(&self, commit: &str, path: &str) -> Option<String> {
+        let name = format!("{commit}:{path}");
+        self.git(&["rev-parse", "--verify", "--quiet", &name]).await.ok()
+    }
+}

@@ -1,0 +1,119 @@
+//! The file-system seam: eight methods, all fallible. The real one, the one in memory and the
+//! faulty ones of the tests pass the same conformance suite (`tests/it/conformance.rs`).
+
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+
+/// One entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Its name, without the directory.
+    pub name: String,
+    /// Whether it is a directory itself.
+    pub is_dir: bool,
+    /// Its length in bytes; 0 for a directory.
+    pub len: u64,
+}
+
+/// A file that is open for appending. Nothing is durable before [`AppendFile::sync`] returns.
+pub trait AppendFile: Send + Debug {
+    /// Writes at the end.
+    ///
+    /// # Errors
+    /// As the file system says; part of the bytes may be written then.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes everything durable that was appended (fdatasync).
+    ///
+    /// # Errors
+    /// As the file system says; what was appended since the last sync may be lost then, and the
+    /// file must be opened anew before it is written again.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// The length in bytes.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Cuts the file, durably.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+}
+
+/// A lock that is held until it is dropped, or until the process ends, however it ends.
+pub trait Lock: Send + Sync + Debug {}
+
+/// What the store needs of a file system.
+pub trait Files: Send + Sync + Debug {
+    /// Reads from `offset` to the end.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such file; else as the file system says.
+    fn read(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>>;
+
+    /// Opens a file for appending; makes it where it is not there.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
+
+    /// What is in a directory, by name.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such directory; else as the file system says.
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
+
+    /// Makes a directory and those above it, durably.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Moves a file or a directory, in place of what has the new name. Durable after
+    /// [`Files::sync_dir`] of both directories.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Locks the file at `path`, which is made where it is not there. `None` where another holds
+    /// it and `wait` is false.
+    ///
+    /// # Errors
+    /// `Unsupported` where the file system has no locks; else as the file system says.
+    fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn Lock>>>;
+}
+
+/// Writes a whole file durably: beside its place first, then in it.
+///
+/// # Errors
+/// As the file system says; the file is then as it was.
+pub fn write_whole(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    match files.remove(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = files.open(&beside)?;
+    file.append(bytes)?;
+    file.sync()?;
+    drop(file);
+    files.rename(&beside, path)?;
+    path.parent().map_or(Ok(()), |dir| files.sync_dir(dir))
+}

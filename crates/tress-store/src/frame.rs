@@ -1,0 +1,168 @@
+//! Frames: how every file of a store is cut into checked pieces.
+//!
+//! ```text
+//! offset  size  field
+//!      0     4  magic "TRF1"
+//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot
+//!      5     3  reserved, zero
+//!      8     4  length of the body, little-endian
+//!     12     4  CRC-32C of everything but this field
+//!     16     8  number of the first event (segments), little-endian
+//!     24    32  id of the event before it (segments)
+//!     56     n  body
+//! ```
+//!
+//! A frame is valid as a whole or not at all. Bytes in which no valid frame begins are either a
+//! *torn tail* (nothing valid follows: a write that did not complete) or *damage* (something valid
+//! follows).
+
+use tress_model::ids::EventId;
+use tress_model::limits;
+
+/// What a frame begins with.
+pub const MAGIC: [u8; 4] = *b"TRF1";
+/// The length of a frame without its body.
+pub const HEADER_BYTES: usize = 56;
+
+/// What a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// The first frame of a file: whose it is, and in which format.
+    Header,
+    /// Events.
+    Segment,
+    /// An Automerge change.
+    Seal,
+    /// A folded state.
+    Snapshot,
+}
+
+impl FrameKind {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Header => 0,
+            Self::Segment => 1,
+            Self::Seal => 2,
+            Self::Snapshot => 3,
+        }
+    }
+
+    const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Header),
+            1 => Some(Self::Segment),
+            2 => Some(Self::Seal),
+            3 => Some(Self::Snapshot),
+            _ => None,
+        }
+    }
+
+    const fn bytes_max(self) -> usize {
+        match self {
+            Self::Snapshot => limits::SNAPSHOT_BYTES_MAX,
+            _ => limits::SEGMENT_BYTES_MAX,
+        }
+    }
+}
+
+/// A frame that was read and found valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// What it holds.
+    pub kind: FrameKind,
+    /// The number of its first event.
+    pub first: u64,
+    /// The id of the event before that.
+    pub previous: EventId,
+    /// What it holds.
+    pub body: &'a [u8],
+}
+
+impl Frame<'_> {
+    /// Its length in the file.
+    pub fn len(&self) -> usize {
+        HEADER_BYTES + self.body.len()
+    }
+
+    /// A frame is never empty.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+/// The bytes of a frame.
+pub fn encode(kind: FrameKind, first: u64, previous: EventId, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&[kind.code(), 0, 0, 0]);
+    bytes.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+    let head = crc32c::crc32c(&bytes);
+    let mut rest = Vec::with_capacity(40);
+    rest.extend_from_slice(&first.to_le_bytes());
+    rest.extend_from_slice(previous.as_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c_append(head, &rest), body);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes.extend_from_slice(&rest);
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// The valid frame that begins at the start of `bytes`; `None` where none does.
+pub fn decode(bytes: &[u8]) -> Option<Frame<'_>> {
+    let word = |at: usize| {
+        let bytes: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
+        Some(u32::from_le_bytes(bytes))
+    };
+    if bytes.get(..4)? != MAGIC || bytes.get(5..8)? != [0; 3] {
+        return None;
+    }
+    let kind = FrameKind::from_code(*bytes.get(4)?)?;
+    let len = usize::try_from(word(8)?).ok().filter(|&len| len <= kind.bytes_max())?;
+    let body = bytes.get(HEADER_BYTES..HEADER_BYTES.checked_add(len)?)?;
+    let head = crc32c::crc32c(bytes.get(..12)?);
+    let crc = crc32c::crc32c_append(head, bytes.get(16..HEADER_BYTES)?);
+    if crc32c::crc32c_append(crc, body) != word(12)? {
+        return None;
+    }
+    let first = u64::from_le_bytes(bytes.get(16..24)?.try_into().ok()?);
+    let previous = EventId(bytes.get(24..56)?.try_into().ok()?);
+    Some(Frame { kind, first, previous, body })
+}
+
+/// Where the next valid frame begins in `bytes`, from `from` on.
+pub fn find(bytes: &[u8], from: usize) -> Option<usize> {
+    let tail = bytes.get(from..)?;
+    let starts = tail.windows(MAGIC.len()).enumerate().filter(|(_, window)| *window == MAGIC);
+    let mut starts = starts.map(|(at, _)| from + at);
+    starts.find(|&at| bytes.get(at..).and_then(decode).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_survives_and_any_flipped_bit_is_noticed() {
+        let bytes = encode(FrameKind::Segment, 7, EventId([9; 32]), b"what was meant");
+        let frame = decode(&bytes).expect("a frame");
+        assert_eq!((frame.kind, frame.first, frame.body), (FrameKind::Segment, 7, &b"what was meant"[..]));
+        assert_eq!(frame.len(), bytes.len());
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&flipped), None, "bit {bit}");
+        }
+        for cut in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..cut]), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn the_next_frame_is_found_behind_garbage() {
+        let mut bytes = b"garbage TRF1 garbage".to_vec();
+        let at = bytes.len();
+        bytes.extend(encode(FrameKind::Seal, 0, EventId::GENESIS, b"x"));
+        assert_eq!(find(&bytes, 0), Some(at));
+        assert_eq!(find(&bytes, at + 1), None);
+    }
+}

@@ -1,0 +1,495 @@
+//! Journals: one replica's append-only files, read by all and written by one process at a time.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tress_model::codec::{self, FORMAT, FormatVersion};
+use tress_model::event::Seal;
+use tress_model::ids::{EventId, ReplicaId, StoreId};
+use tress_model::Segment;
+
+use crate::files::{AppendFile, Files};
+use crate::frame::{self, FrameKind};
+use crate::store::StoreError;
+
+/// A journal goes on in a new file when one has this many bytes (64 MiB).
+pub const FILE_BYTES: u64 = 64 << 20;
+
+/// Whose journal a file is, and in which format. The body of its first frame, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalHeader {
+    /// The format of everything behind it.
+    pub format: FormatVersion,
+    /// The replica that writes it.
+    pub replica: ReplicaId,
+    /// The store that the replica belongs to.
+    pub store: StoreId,
+    /// The run.
+    pub run: String,
+}
+
+impl JournalHeader {
+    fn body(&self) -> Result<Vec<u8>, StoreError> {
+        serde_json::to_vec(self)
+            .map_err(|error| StoreError::Internal(format!("a header does not encode: {error}")))
+    }
+}
+
+/// How far a journal was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JournalPosition {
+    /// The number of the file, from 1.
+    pub file: u32,
+    /// Where in it.
+    pub offset: u64,
+}
+
+impl Default for JournalPosition {
+    fn default() -> Self {
+        Self { file: 1, offset: 0 }
+    }
+}
+
+/// Bytes in which no valid frame begins although valid ones follow, or that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub offset: u64,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at byte {}: {}", self.path.display(), self.offset, self.reason)
+    }
+}
+
+/// What a journal holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Item {
+    /// Events.
+    Segment(Segment),
+    /// An Automerge change.
+    Seal(Seal),
+}
+
+/// The name of a journal's `number`th file.
+fn file_name(number: u32) -> String {
+    format!("{number:06}.log")
+}
+
+/// Reads one journal, from where it stopped the last time.
+#[derive(Debug)]
+pub struct JournalReader {
+    dir: PathBuf,
+    replica: ReplicaId,
+    store: Option<StoreId>,
+    position: JournalPosition,
+    damage: Option<Damage>,
+    seals_only: bool,
+}
+
+impl JournalReader {
+    /// A reader of `replica`'s journal in `dir`, from `position` on.
+    pub fn new(dir: PathBuf, replica: ReplicaId, position: JournalPosition) -> Self {
+        Self { dir, replica, store: None, position, damage: None, seals_only: false }
+    }
+
+    /// A reader that passes over events.
+    #[must_use]
+    pub fn seals_only(mut self) -> Self {
+        self.seals_only = true;
+        self
+    }
+
+    /// How far it has read.
+    pub fn position(&self) -> JournalPosition {
+        self.position
+    }
+
+    /// Where it could not go on.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
+    }
+
+    /// Takes note that what lies before `position` need not be read: its own writer wrote it.
+    pub fn skip_to(&mut self, position: JournalPosition) {
+        self.position = position;
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join(file_name(self.position.file))
+    }
+
+    /// What was written since the last time. Stops in front of a frame that is not whole yet, and
+    /// for good in front of damage.
+    ///
+    /// # Errors
+    /// When the files cannot be read, or are of a newer format.
+    pub fn poll(&mut self, files: &dyn Files) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
+        if self.damage.is_some() {
+            return Ok(items);
+        }
+        let listed = files.list(&self.dir);
+        let listed = listed.map_err(|error| StoreError::io("list", &self.dir, error))?;
+        if self.store.is_none() && self.position.offset > 0 {
+            self.read_header(files)?;
+        }
+        loop {
+            let name = file_name(self.position.file);
+            let Some(entry) = listed.iter().find(|entry| entry.name == name) else { break };
+            if entry.len > self.position.offset {
+                let path = self.path();
+                let bytes = files.read(&path, self.position.offset);
+                let bytes = bytes.map_err(|error| StoreError::io("read", &path, error))?;
+                let whole = self.read_frames(&path, &bytes, &mut items)?;
+                if !whole {
+                    break;
+                }
+            }
+            let next = file_name(self.position.file + 1);
+            if !listed.iter().any(|entry| entry.name == next) {
+                break;
+            }
+            self.position = JournalPosition { file: self.position.file + 1, offset: 0 };
+        }
+        Ok(items)
+    }
+
+    fn read_header(&mut self, files: &dyn Files) -> Result<(), StoreError> {
+        let path = self.path();
+        let bytes = files.read(&path, 0).map_err(|error| StoreError::io("read", &path, error))?;
+        let header = frame::decode(&bytes).filter(|frame| frame.kind == FrameKind::Header);
+        let taken = match header {
+            Some(frame) => self.take_header(&path, frame.body)?,
+            None => Err("it does not begin with a header".to_owned()),
+        };
+        if let Err(reason) = taken {
+            self.damaged(&path, 0, reason);
+        }
+        Ok(())
+    }
+
+    /// Reads frames until the end, a torn tail or damage; whether all bytes were used.
+    fn read_frames(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        items: &mut Vec<Item>,
+    ) -> Result<bool, StoreError> {
+        let start = self.position.offset;
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Some(frame) = frame::decode(rest) else {
+                if let Some(next) = frame::find(bytes, at + 1) {
+                    let reason = format!("{} bytes that are no valid frame", next - at);
+                    self.damaged(path, start + at as u64, reason);
+                }
+                return Ok(false);
+            };
+            match self.take(path, &frame)? {
+                Ok(item) => items.extend(item),
+                Err(reason) => {
+                    self.damaged(path, start + at as u64, reason);
+                    return Ok(false);
+                }
+            }
+            at += frame.len();
+            self.position.offset = start + at as u64;
+        }
+        Ok(true)
+    }
+
+    fn damaged(&mut self, path: &Path, offset: u64, reason: String) {
+        self.damage = Some(Damage { path: path.to_owned(), offset, reason });
+    }
+
+    fn take_header(&mut self, path: &Path, body: &[u8]) -> Result<Result<(), String>, StoreError> {
+        let header: JournalHeader = match serde_json::from_slice(body) {
+            Ok(header) => header,
+            Err(error) => return Ok(Err(format!("its header cannot be read: {error}"))),
+        };
+        if !header.format.readable() {
+            return Err(StoreError::NewerFormat {
+                path: path.to_owned(),
+                found: header.format,
+                known: FORMAT,
+            });
+        }
+        if header.replica != self.replica {
+            return Ok(Err(format!("it is the journal of replica {}", header.replica)));
+        }
+        self.store = Some(header.store);
+        Ok(Ok(()))
+    }
+
+    fn take(
+        &mut self,
+        path: &Path,
+        frame: &frame::Frame<'_>,
+    ) -> Result<Result<Option<Item>, String>, StoreError> {
+        let item = match frame.kind {
+            FrameKind::Header => return Ok(self.take_header(path, frame.body)?.map(|()| None)),
+            FrameKind::Snapshot => return Ok(Err("a snapshot in a journal".to_owned())),
+            FrameKind::Segment if self.seals_only => return Ok(Ok(None)),
+            FrameKind::Seal => codec::decode_seal(frame.body).map(Item::Seal),
+            FrameKind::Segment => {
+                let Some(store) = self.store else {
+                    return Ok(Err("events before the header".to_owned()));
+                };
+                let (replica, first) = (self.replica, frame.first);
+                codec::decode_segment(replica, store, first, frame.previous, frame.body)
+                    .map(Item::Segment)
+            }
+        };
+        Ok(item.map(Some).map_err(|error| error.to_string()))
+    }
+}
+
+/// Writes one journal. Its replica is held while it exists.
+#[derive(Debug)]
+pub struct JournalWriter {
+    dir: PathBuf,
+    header: JournalHeader,
+    file: Box<dyn AppendFile>,
+    position: JournalPosition,
+    /// After a failed write or sync nothing more is written: what is on disk is not known.
+    failed: bool,
+}
+
+impl JournalWriter {
+    /// Opens the journal to go on with it, or begins it. A torn tail is cut; everything that is
+    /// read back is made durable first, for it may have been written by one who died before
+    /// syncing it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the last file has a damaged frame before valid ones: its
+    /// replica must not be written any more.
+    pub fn open(
+        files: &dyn Files,
+        dir: &Path,
+        header: JournalHeader,
+    ) -> Result<Self, StoreError> {
+        files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
+        let listed = files.list(dir).map_err(|error| StoreError::io("list", dir, error))?;
+        let numbers = listed.iter().filter_map(|entry| entry.name.strip_suffix(".log"));
+        let last = numbers.filter_map(|number| number.parse().ok()).max();
+        let Some(number) = last else { return Self::begin(files, dir, header, 1) };
+        let path = dir.join(file_name(number));
+        let error = |action| move |error| StoreError::io(action, &path, error);
+        let path = dir.join(file_name(number));
+        let bytes = files.read(&path, 0).map_err(error("read"))?;
+        let mut end = 0;
+        while let Some(frame) = bytes.get(end..).and_then(frame::decode) {
+            end += frame.len();
+        }
+        if end < bytes.len() && frame::find(&bytes, end + 1).is_some() {
+            let reason = "valid frames follow bytes that are none".to_owned();
+            return Err(StoreError::Damaged(Damage { path, offset: end as u64, reason }));
+        }
+        let mut file = files.open(&path).map_err(|e| StoreError::io("open", &path, e))?;
+        if end < bytes.len() {
+            tracing::warn!(path = %path.display(), bytes = bytes.len() - end, "cut a torn tail");
+            file.truncate(end as u64).map_err(|e| StoreError::io("cut", &path, e))?;
+        }
+        if end == 0 {
+            drop(file);
+            files.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+            return Self::begin(files, dir, header, number);
+        }
+        file.sync().map_err(|e| StoreError::io("sync", &path, e))?;
+        files.sync_dir(dir).map_err(|e| StoreError::io("sync", dir, e))?;
+        let position = JournalPosition { file: number, offset: end as u64 };
+        Ok(Self { dir: dir.to_owned(), header, file, position, failed: false })
+    }
+
+    fn begin(
+        files: &dyn Files,
+        dir: &Path,
+        header: JournalHeader,
+        number: u32,
+    ) -> Result<Self, StoreError> {
+        let path = dir.join(file_name(number));
+        let error = |error| StoreError::io("write", &path, error);
+        let bytes = frame::encode(FrameKind::Header, 0, EventId::GENESIS, &header.body()?);
+        let mut file = files.open(&path).map_err(error)?;
+        file.append(&bytes).map_err(error)?;
+        file.sync().map_err(error)?;
+        files.sync_dir(dir).map_err(error)?;
+        let position = JournalPosition { file: number, offset: bytes.len() as u64 };
+        Ok(Self { dir: dir.to_owned(), header, file, position, failed: false })
+    }
+
+    /// The replica that it writes.
+    pub fn replica(&self) -> ReplicaId {
+        self.header.replica
+    }
+
+    /// The store that the replica belongs to.
+    pub fn store(&self) -> StoreId {
+        self.header.store
+    }
+
+    /// Its end.
+    pub fn position(&self) -> JournalPosition {
+        self.position
+    }
+
+    /// Writes events. They are durable after [`JournalWriter::sync`].
+    ///
+    /// # Errors
+    /// When they are too large, or cannot be written; then the journal must be opened anew.
+    pub fn append_segment(
+        &mut self,
+        files: &dyn Files,
+        segment: &Segment,
+    ) -> Result<(), StoreError> {
+        let body = codec::encode_segment(segment)?;
+        self.append(files, FrameKind::Segment, segment.first, segment.previous, &body)
+    }
+
+    /// Writes an Automerge change. It is durable after [`JournalWriter::sync`].
+    ///
+    /// # Errors
+    /// When it is too large, or cannot be written; then the journal must be opened anew.
+    pub fn append_seal(&mut self, files: &dyn Files, seal: &Seal) -> Result<(), StoreError> {
+        let body = codec::encode_seal(seal)?;
+        self.append(files, FrameKind::Seal, 0, EventId::GENESIS, &body)
+    }
+
+    fn append(
+        &mut self,
+        files: &dyn Files,
+        kind: FrameKind,
+        first: u64,
+        previous: EventId,
+        body: &[u8],
+    ) -> Result<(), StoreError> {
+        self.check()?;
+        if self.position.offset >= FILE_BYTES {
+            self.sync()?;
+            let next = self.position.file + 1;
+            *self = Self::begin(files, &self.dir, self.header.clone(), next)?;
+        }
+        let bytes = frame::encode(kind, first, previous, body);
+        let written = self.file.append(&bytes);
+        self.failed = written.is_err();
+        written.map_err(|error| StoreError::io("write", &self.path(), error))?;
+        self.position.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes durable what was appended.
+    ///
+    /// # Errors
+    /// When that fails; then the journal must be opened anew.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.check()?;
+        let synced = self.file.sync();
+        self.failed = synced.is_err();
+        synced.map_err(|error| StoreError::io("sync", &self.path(), error))
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.failed {
+            let what = format!("{} failed before; open it anew", self.path().display());
+            return Err(StoreError::Internal(what));
+        }
+        Ok(())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join(file_name(self.position.file))
+    }
+
+    /// Whether a write or a sync failed, so that it must be opened anew.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+}
+
+/// The journals of a run as one portable file: each journal's header, then what it holds.
+///
+/// # Errors
+/// When something is too large.
+pub fn encode_run_file(run: &str, items: &[Item]) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    let mut current = None;
+    let mut sorted: Vec<&Item> = items.iter().collect();
+    sorted.sort_by_key(|item| match item {
+        Item::Segment(segment) => (0, segment.replica, segment.first),
+        Item::Seal(seal) => (1, ReplicaId(*seal.store.as_bytes()), seal.number),
+    });
+    for item in sorted {
+        let (replica, store) = match item {
+            Item::Segment(segment) => (segment.replica, segment.store),
+            Item::Seal(seal) => (ReplicaId([0; 16]), seal.store),
+        };
+        if current != Some((replica, store)) {
+            current = Some((replica, store));
+            let header = JournalHeader { format: FORMAT, replica, store, run: run.to_owned() };
+            bytes.extend(frame::encode(FrameKind::Header, 0, EventId::GENESIS, &header.body()?));
+        }
+        bytes.extend(match item {
+            Item::Segment(segment) => {
+                let body = codec::encode_segment(segment)?;
+                frame::encode(FrameKind::Segment, segment.first, segment.previous, &body)
+            }
+            Item::Seal(seal) => {
+                frame::encode(FrameKind::Seal, 0, EventId::GENESIS, &codec::encode_seal(seal)?)
+            }
+        });
+    }
+    Ok(bytes)
+}
+
+/// Reads a run file: the name of its run, and what it holds. Everything in it has yet to be
+/// admitted.
+///
+/// # Errors
+/// When the bytes are not such a file, are cut or damaged, or are of a newer format.
+pub fn decode_run_file(path: &Path, bytes: &[u8]) -> Result<(String, Vec<Item>), StoreError> {
+    let damaged = |offset: usize, reason: &str| {
+        let (path, reason) = (path.to_owned(), reason.to_owned());
+        StoreError::Damaged(Damage { path, offset: offset as u64, reason })
+    };
+    let mut items = Vec::new();
+    let mut run = None;
+    let mut header: Option<JournalHeader> = None;
+    let mut at = 0;
+    while at < bytes.len() {
+        let frame = bytes.get(at..).and_then(frame::decode);
+        let frame = frame.ok_or_else(|| {
+            let what = if at == 0 { "this is not a run file" } else { "the file is cut or damaged" };
+            damaged(at, what)
+        })?;
+        match (frame.kind, &header) {
+            (FrameKind::Header, _) => {
+                let next: JournalHeader = serde_json::from_slice(frame.body)
+                    .map_err(|error| damaged(at, &error.to_string()))?;
+                if !next.format.readable() {
+                    let (path, found) = (path.to_owned(), next.format);
+                    return Err(StoreError::NewerFormat { path, found, known: FORMAT });
+                }
+                run.get_or_insert_with(|| next.run.clone());
+                header = Some(next);
+            }
+            (FrameKind::Segment, Some(header)) => items.push(Item::Segment(codec::decode_segment(
+                header.replica,
+                header.store,
+                frame.first,
+                frame.previous,
+                frame.body,
+            )?)),
+            (FrameKind::Seal, _) => items.push(Item::Seal(codec::decode_seal(frame.body)?)),
+            _ => return Err(damaged(at, "a frame that has no place here")),
+        }
+        at += frame.len();
+    }
+    Ok((run.ok_or_else(|| damaged(0, "the file is empty"))?, items))
+}

@@ -1,0 +1,30 @@
+//! The stored form of Tress: journals, snapshots, and the documents in sled.
+//!
+//! This crate owns what is on disk: the layout of `.tress/`, the frames of a journal, who may write
+//! which replica, snapshots, locks, and the sled database that holds the Automerge documents. All
+//! but sled goes through one small seam, [`Files`], so that everything can be run on memory and
+//! broken on purpose. It decides nothing: what an event means is the engine's business. Only this
+//! crate knows sled.
+//!
+//! *Architecture invariant:* the journals are the source of truth. Snapshots and documents can be
+//! deleted at any time and come back from them.
+
+pub mod documents;
+pub mod files;
+pub mod frame;
+pub mod journal;
+pub mod memory;
+pub mod place;
+pub mod real;
+pub mod snapshots;
+pub mod store;
+
+pub use documents::{DocumentsError, SavedDocument, SledDocuments};
+pub use files::{AppendFile, DirEntry, Files, Lock};
+pub use journal::{
+    Damage, Item, JournalPosition, JournalReader, JournalWriter, decode_run_file, encode_run_file,
+};
+pub use memory::MemoryFiles;
+pub use real::RealFiles;
+pub use snapshots::StoredSnapshot;
+pub use store::{Batch, ReplicaHold, RunStore, Store, StoreError};

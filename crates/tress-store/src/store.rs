@@ -1,0 +1,523 @@
+//! The store: the directory `.tress/`, its runs, and who may write them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tress_model::Segment;
+use tress_model::codec::{CodecError, FORMAT, FormatVersion, Snapshot};
+use tress_model::event::Seal;
+use tress_model::ids::{ReplicaId, StoreId};
+
+use crate::files::{Files, Lock, write_whole};
+use crate::journal::{
+    Damage, Item, JournalHeader, JournalPosition, JournalReader, JournalWriter,
+};
+pub use crate::place::ReplicaHold;
+use crate::place::{self, Place};
+use crate::real::RealFiles;
+use crate::snapshots::{self, StoredSnapshot};
+
+/// Why a store could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system said no.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// The file system has no locks that work.
+    #[error("{} is on a file system without file locks; keep the store on a local disk", path.display())]
+    NoLocks {
+        /// What was to be locked.
+        path: PathBuf,
+    },
+    /// There is no store.
+    #[error("there is no store in {}: make one with `tress init`", dir.display())]
+    NotAStore {
+        /// Where it was looked for.
+        dir: PathBuf,
+    },
+    /// There is no such run.
+    #[error("there is no run called {name}")]
+    NoRun {
+        /// What was looked for.
+        name: String,
+    },
+    /// A run cannot be called so.
+    #[error("{name:?} cannot name a run: use 1 to 64 letters, digits, '-', '_' or '.', not '.' first")]
+    RunName {
+        /// What was asked for.
+        name: String,
+    },
+    /// A newer Tress wrote it.
+    #[error("{} has format {found}, this tress reads {known}: install a newer one", path.display())]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: FormatVersion,
+        /// The format that this code writes.
+        known: FormatVersion,
+    },
+    /// Something in it is not what was written.
+    #[error("damaged: {0}")]
+    Damaged(Damage),
+    /// Something is too large, or not what it should be.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// Something that should not happen.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl StoreError {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn lock(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::Unsupported => Self::NoLocks { path: path.to_owned() },
+            _ => Self::io("lock", path, source),
+        }
+    }
+}
+
+/// What `.tress/store` says.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoreFile {
+    format: FormatVersion,
+    id: StoreId,
+}
+
+/// What does not travel with the store.
+const GITIGNORE: &str = "local/\ndocuments/\nquarantine/\nruns/*/lock\nruns/*/snapshots/\n*.new\n";
+
+/// A store that is open. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    files: Arc<dyn Files>,
+    dir: PathBuf,
+    identity: String,
+    real: bool,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    place: Option<Place>,
+    hold: Option<Arc<ReplicaHold>>,
+}
+
+impl Store {
+    /// Opens the store in `dir` (the `.tress` directory itself) on the real file system.
+    ///
+    /// # Errors
+    /// When there is none, or a newer Tress wrote it.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let identity = place::identity(dir).unwrap_or_default();
+        Ok(Self::open_on(Arc::new(RealFiles), dir, identity)?.on_disk())
+    }
+
+    fn on_disk(mut self) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.real = true;
+        }
+        self
+    }
+
+    /// Whether it is on the real file system, so that sled can be used beside it.
+    pub fn is_real(&self) -> bool {
+        self.shared.real
+    }
+
+    /// Makes a store in `dir`, or opens the one that is there.
+    ///
+    /// # Errors
+    /// When it cannot be made, or a newer Tress wrote it.
+    pub fn create(dir: &Path) -> Result<Self, StoreError> {
+        RealFiles.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
+        let identity = place::identity(dir).unwrap_or_default();
+        Ok(Self::create_on(Arc::new(RealFiles), dir, identity)?.on_disk())
+    }
+
+    /// Opens a store on any file system; `identity` tells the directory from a copy of it.
+    ///
+    /// # Errors
+    /// When there is none, or a newer Tress wrote it.
+    pub fn open_on(
+        files: Arc<dyn Files>,
+        dir: &Path,
+        identity: String,
+    ) -> Result<Self, StoreError> {
+        let path = dir.join("store");
+        let bytes = files.read(&path, 0).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::NotAStore { dir: dir.to_owned() },
+            _ => StoreError::io("read", &path, error),
+        })?;
+        let damaged = |error: serde_json::Error| {
+            let reason = error.to_string();
+            StoreError::Damaged(Damage { path: path.clone(), offset: 0, reason })
+        };
+        let file: StoreFile = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if !file.format.readable() {
+            return Err(StoreError::NewerFormat { path, found: file.format, known: FORMAT });
+        }
+        let held = Mutex::default();
+        let (dir, real) = (dir.to_owned(), false);
+        Ok(Self { shared: Arc::new(Shared { files, dir, identity, real, held }) })
+    }
+
+    /// Makes a store on any file system, or opens the one that is there.
+    ///
+    /// # Errors
+    /// When it cannot be made, or a newer Tress wrote it.
+    pub fn create_on(
+        files: Arc<dyn Files>,
+        dir: &Path,
+        identity: String,
+    ) -> Result<Self, StoreError> {
+        let error = |error| StoreError::io("create", dir, error);
+        files.create_dir(&dir.join("runs")).map_err(error)?;
+        let path = dir.join("store");
+        if files.read(&path, 0).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            let lock = dir.join("local");
+            files.create_dir(&lock).map_err(error)?;
+            let lock = lock.join("lock");
+            let held = files.lock(&lock, true).map_err(|error| StoreError::lock(&lock, error))?;
+            if files.read(&path, 0).is_err() {
+                let file = StoreFile { format: FORMAT, id: StoreId(place::random()?) };
+                let bytes = serde_json::to_vec(&file)
+                    .map_err(|error| StoreError::Internal(error.to_string()))?;
+                let ignore = dir.join(".gitignore");
+                write_whole(&*files, &ignore, GITIGNORE.as_bytes()).map_err(error)?;
+                write_whole(&*files, &path, &bytes).map_err(error)?;
+            }
+            drop(held);
+        }
+        Self::open_on(files, dir, identity)
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// The file system it is on.
+    pub fn files(&self) -> &Arc<dyn Files> {
+        &self.shared.files
+    }
+
+    /// The id of this place: what its replicas and its Automerge actor belong to.
+    ///
+    /// # Errors
+    /// When `local/` cannot be written.
+    pub fn place(&self) -> Result<StoreId, StoreError> {
+        self.with_place(|place, _| Ok(place.id))
+    }
+
+    fn with_place<T>(
+        &self,
+        work: impl FnOnce(&Place, &mut Option<Arc<ReplicaHold>>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let shared = &*self.shared;
+        let mut held = shared.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let Held { place, hold } = &mut *held;
+        let place = match place {
+            Some(place) => place,
+            None => {
+                let local = shared.dir.join("local");
+                place.insert(Place::open(&*shared.files, &local, &shared.identity)?)
+            }
+        };
+        work(place, hold)
+    }
+
+    /// The replica that this process writes, taken at the first call and held until the last
+    /// clone of the store is dropped.
+    ///
+    /// # Errors
+    /// When `local/` cannot be written or locked.
+    pub fn hold(&self) -> Result<Arc<ReplicaHold>, StoreError> {
+        self.with_place(|place, hold| {
+            if let Some(hold) = hold {
+                return Ok(Arc::clone(hold));
+            }
+            let taken = Arc::new(place.hold(&*self.shared.files)?);
+            Ok(Arc::clone(hold.insert(taken)))
+        })
+    }
+
+    fn retire(&self, damaged: &ReplicaHold) -> Result<(), StoreError> {
+        self.with_place(|place, hold| {
+            place.retire(&*self.shared.files, damaged)?;
+            *hold = None;
+            Ok(())
+        })
+    }
+
+    /// The names of its runs.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn runs(&self) -> Result<Vec<String>, StoreError> {
+        let dir = self.shared.dir.join("runs");
+        match self.shared.files.list(&dir) {
+            Ok(entries) => {
+                let dirs = entries.into_iter().filter(|entry| entry.is_dir);
+                Ok(dirs.map(|entry| entry.name).collect())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(StoreError::io("list", &dir, error)),
+        }
+    }
+
+    /// Opens a run; makes it where it is not there and `create` is set.
+    ///
+    /// # Errors
+    /// When there is no such run, or it cannot be made.
+    pub fn run(&self, name: &str, create: bool) -> Result<RunStore, StoreError> {
+        let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(valid) {
+            return Err(StoreError::RunName { name: name.to_owned() });
+        }
+        let dir = self.shared.dir.join("runs").join(name);
+        let journals = dir.join("journals");
+        match self.shared.files.list(&journals) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
+                let made = self.shared.files.create_dir(&journals);
+                made.map_err(|error| StoreError::io("create", &journals, error))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::NoRun { name: name.to_owned() });
+            }
+            Err(error) => return Err(StoreError::io("list", &journals, error)),
+        }
+        Ok(RunStore {
+            store: self.clone(),
+            name: name.to_owned(),
+            dir,
+            readers: BTreeMap::new(),
+            writer: None,
+        })
+    }
+}
+
+/// What a look at the journals brought.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Events, by journal in the order in which they were written.
+    pub segments: Vec<Segment>,
+    /// Automerge changes.
+    pub seals: Vec<Seal>,
+    /// Journals that could not be read to their end.
+    pub damage: Vec<Damage>,
+}
+
+/// One run on disk: reads all of its journals, and writes one.
+#[derive(Debug)]
+pub struct RunStore {
+    store: Store,
+    name: String,
+    dir: PathBuf,
+    readers: BTreeMap<ReplicaId, JournalReader>,
+    writer: Option<(Arc<ReplicaHold>, JournalWriter)>,
+}
+
+impl RunStore {
+    /// The run's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The store that it is in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn files(&self) -> Arc<dyn Files> {
+        Arc::clone(self.store.files())
+    }
+
+    /// The newest snapshot; the journals are read from its positions on.
+    pub fn load_snapshot(&mut self) -> Option<Snapshot> {
+        let stored = snapshots::newest(&*self.files(), &self.dir.join("snapshots"))?;
+        let journals = self.dir.join("journals");
+        for (replica, position) in stored.positions {
+            let dir = journals.join(replica.to_string());
+            self.readers.insert(replica, JournalReader::new(dir, replica, position));
+        }
+        Some(stored.snapshot)
+    }
+
+    /// The seals that were written to the run's journals behind `positions` (from the beginning
+    /// for a journal that is not named), and how far the journals go now.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are of a newer format.
+    pub fn seals_since(
+        &self,
+        positions: &[(ReplicaId, JournalPosition)],
+    ) -> Result<(Vec<Seal>, Vec<(ReplicaId, JournalPosition)>), StoreError> {
+        let files = self.files();
+        let journals = self.dir.join("journals");
+        let listed = files.list(&journals);
+        let listed = listed.map_err(|error| StoreError::io("list", &journals, error))?;
+        let (mut seals, mut ends) = (Vec::new(), Vec::new());
+        for entry in listed.into_iter().filter(|entry| entry.is_dir) {
+            let Ok(replica) = entry.name.parse() else { continue };
+            let known = positions.iter().find(|(known, _)| *known == replica);
+            let from = known.map(|(_, position)| *position).unwrap_or_default();
+            let dir = journals.join(&entry.name);
+            let mut reader = JournalReader::new(dir, replica, from).seals_only();
+            for item in reader.poll(&*files)? {
+                if let Item::Seal(seal) = item {
+                    seals.push(seal);
+                }
+            }
+            ends.push((replica, reader.position()));
+        }
+        Ok((seals, ends))
+    }
+
+    /// Everything that all journals hold, read anew.
+    ///
+    /// # Errors
+    /// When they cannot be read, are of a newer format, or damaged.
+    pub fn read_all(&self) -> Result<Vec<Item>, StoreError> {
+        let mut whole = self.store.run(&self.name, false)?;
+        let batch = whole.poll()?;
+        if let Some(damage) = batch.damage.into_iter().next() {
+            return Err(StoreError::Damaged(damage));
+        }
+        let segments = batch.segments.into_iter().map(Item::Segment);
+        Ok(segments.chain(batch.seals.into_iter().map(Item::Seal)).collect())
+    }
+
+    /// Forgets how far the journals were read: the next look reads everything.
+    pub fn rewind(&mut self) {
+        self.readers.clear();
+    }
+
+    /// Writes a snapshot of what was read so far.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_snapshot(&self, snapshot: Snapshot) -> Result<PathBuf, StoreError> {
+        let positions =
+            self.readers.iter().map(|(&replica, reader)| (replica, reader.position())).collect();
+        let stored = StoredSnapshot { snapshot, positions };
+        snapshots::save(&*self.files(), &self.dir.join("snapshots"), &stored)
+    }
+
+    /// What was written to the run's journals since the last look.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are of a newer format.
+    pub fn poll(&mut self) -> Result<Batch, StoreError> {
+        let files = self.files();
+        let journals = self.dir.join("journals");
+        let listed = files.list(&journals);
+        let listed = listed.map_err(|error| StoreError::io("list", &journals, error))?;
+        let mut batch = Batch::default();
+        for entry in listed.into_iter().filter(|entry| entry.is_dir) {
+            let Ok(replica) = entry.name.parse() else { continue };
+            let reader = self.readers.entry(replica).or_insert_with(|| {
+                let dir = journals.join(&entry.name);
+                JournalReader::new(dir, replica, JournalPosition::default())
+            });
+            for item in reader.poll(&*files)? {
+                match item {
+                    Item::Segment(segment) => batch.segments.push(segment),
+                    Item::Seal(seal) => batch.seals.push(seal),
+                }
+            }
+            batch.damage.extend(reader.damage().cloned());
+        }
+        Ok(batch)
+    }
+
+    /// Gets ready to write: takes a replica and opens its journal. What the replica's earlier
+    /// holders wrote is in the next [`RunStore::poll`], so look before preparing anything.
+    ///
+    /// # Errors
+    /// When no replica can be held, or the journal cannot be opened.
+    pub fn open_writer(&mut self) -> Result<(ReplicaId, StoreId), StoreError> {
+        if let Some((_, writer)) = self.writer.as_ref().filter(|(_, writer)| !writer.failed()) {
+            return Ok((writer.replica(), writer.store()));
+        }
+        self.writer = None;
+        let files = self.files();
+        loop {
+            let hold = self.store.hold()?;
+            let replica = hold.replica;
+            let header = JournalHeader {
+                format: FORMAT,
+                replica,
+                store: self.store.place()?,
+                run: self.name.clone(),
+            };
+            let dir = self.dir.join("journals").join(replica.to_string());
+            match JournalWriter::open(&*files, &dir, header) {
+                Ok(writer) => {
+                    let ids = (writer.replica(), writer.store());
+                    self.writer = Some((hold, writer));
+                    return Ok(ids);
+                }
+                Err(StoreError::Damaged(damage)) => {
+                    tracing::warn!(%damage, "a journal is damaged; going on with a new replica");
+                    self.store.retire(&hold)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes segments and seals and makes them durable, in one sync.
+    ///
+    /// # Errors
+    /// When they cannot be written; none of them counts then, and the next write opens the
+    /// journal anew.
+    pub fn append(&mut self, segments: &[Segment], seals: &[Seal]) -> Result<(), StoreError> {
+        let files = self.files();
+        let (_, writer) = self.writer.as_mut().ok_or_else(|| {
+            StoreError::Internal("open_writer comes before append".to_owned())
+        })?;
+        for segment in segments {
+            writer.append_segment(&*files, segment)?;
+        }
+        for seal in seals {
+            writer.append_seal(&*files, seal)?;
+        }
+        writer.sync()?;
+        let (replica, position) = (writer.replica(), writer.position());
+        let dir = self.dir.join("journals").join(replica.to_string());
+        let reader = self.readers.entry(replica);
+        reader.or_insert_with(|| JournalReader::new(dir, replica, position)).skip_to(position);
+        Ok(())
+    }
+
+    /// Takes the run's short lock, which appends on a condition need. Waits for it.
+    ///
+    /// # Errors
+    /// When the file system has no locks.
+    pub fn lock(&self) -> Result<Box<dyn Lock>, StoreError> {
+        let path = self.dir.join("lock");
+        let lock = self.files().lock(&path, true).map_err(|e| StoreError::lock(&path, e))?;
+        lock.ok_or_else(|| StoreError::Internal("a lock that was waited for".to_owned()))
+    }
+}

@@ -1,0 +1,229 @@
+//! Journals and stores: what was appended is read back, torn tails are cut, damage is reported,
+//! copies get replicas of their own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tress_model::clock::HybridTime;
+use tress_model::event::Record;
+use tress_model::{
+    Author, EventId, Operation, ReplicaId, Role, Segment, StoreId, TodoId,
+};
+use tress_store::{Batch, Files, MemoryFiles, RealFiles, RunStore, Store, StoreError};
+
+fn segment(replica: ReplicaId, store: StoreId, first: u64, previous: EventId) -> Segment {
+    let operation = Operation::NoteAdded {
+        todo: TodoId::from_external("x"),
+        text: format!("note {first}"),
+        layout: None,
+    };
+    let time = HybridTime { millis: 1000 + first, counter: 0 };
+    let author = Author::new("ada", Role::Human);
+    let record = Record { time, occurred: None, author, learned: Vec::new(), operation };
+    Segment { replica, store, first, previous, records: vec![record] }
+}
+
+/// Appends `count` events to the run, each with a sync of its own.
+fn write(run: &mut RunStore, from: u64, count: u64) {
+    let (replica, store) = run.open_writer().unwrap();
+    for number in from..from + count {
+        // The store does not check chains: that is the engine's business.
+        run.append(&[segment(replica, store, number, EventId::GENESIS)], &[]).unwrap();
+    }
+}
+
+fn numbers(batch: &Batch) -> Vec<u64> {
+    batch.segments.iter().map(|segment| segment.first).collect()
+}
+
+fn memory() -> (MemoryFiles, Store) {
+    let files = MemoryFiles::new();
+    let store = open_memory(&files, "here");
+    (files, store)
+}
+
+fn open_memory(files: &MemoryFiles, identity: &str) -> Store {
+    let dir = Path::new("/project/.tress");
+    Store::create_on(Arc::new(files.clone()), dir, identity.to_owned()).unwrap()
+}
+
+fn journal(files: &dyn Files) -> PathBuf {
+    let journals = Path::new("/project/.tress/runs/main/journals");
+    let entries = files.list(journals).unwrap();
+    journals.join(&entries[0].name).join("000001.log")
+}
+
+fn round_trip(store: &Store) {
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 5);
+    let mut reader = store.run("main", false).unwrap();
+    assert_eq!(numbers(&reader.poll().unwrap()), [1, 2, 3, 4, 5]);
+    assert!(reader.poll().unwrap().segments.is_empty());
+    write(&mut run, 6, 2);
+    assert_eq!(numbers(&reader.poll().unwrap()), [6, 7]);
+    assert!(run.poll().unwrap().segments.is_empty(), "a writer does not read its own");
+    assert_eq!(store.runs().unwrap(), ["main"]);
+}
+
+#[test]
+fn what_is_appended_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    round_trip(&Store::create(&dir.path().join(".tress")).unwrap());
+    round_trip(&memory().1);
+}
+
+#[test]
+fn what_was_synced_survives_a_crash() {
+    let (files, store) = memory();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 3);
+    files.crash();
+    drop((run, store));
+    let store = open_memory(&files, "here");
+    assert_eq!(numbers(&store.run("main", false).unwrap().poll().unwrap()), [1, 2, 3]);
+}
+
+#[test]
+fn a_tail_torn_at_any_byte_is_cut_and_the_journal_goes_on() {
+    let (files, store) = memory();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 2);
+    let path = journal(&files);
+    let two = files.read(&path, 0).unwrap().len();
+    write(&mut run, 3, 1);
+    let whole = files.read(&path, 0).unwrap();
+    drop((run, store));
+    for cut in two..whole.len() {
+        files.damage(&path, |bytes| *bytes = whole[..cut].to_vec());
+        let store = open_memory(&files, "here");
+        let mut run = store.run("main", false).unwrap();
+        let batch = run.poll().unwrap();
+        assert_eq!((numbers(&batch), batch.damage.len()), (vec![1, 2], 0), "cut at {cut}");
+        write(&mut run, 3, 1);
+        let mut again = store.run("main", false).unwrap();
+        assert_eq!(numbers(&again.poll().unwrap()), [1, 2, 3], "cut at {cut}");
+    }
+}
+
+#[test]
+fn damage_before_valid_frames_is_reported_and_its_replica_written_no_more() {
+    let (files, store) = memory();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 3);
+    let (replica, _) = run.open_writer().unwrap();
+    let path = journal(&files);
+    let whole = files.read(&path, 0).unwrap();
+    drop((run, store));
+    // Every byte of the second segment, which ends where the third begins.
+    let frames: Vec<usize> =
+        (0..whole.len()).filter(|&at| whole[at..].starts_with(b"TRF1")).collect();
+    assert_eq!(frames.len(), 4, "a header and three segments");
+    for at in frames[2]..frames[3] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x20;
+        files.damage(&path, |bytes| *bytes = damaged);
+        let store = open_memory(&files, &format!("byte {at}"));
+        let mut run = store.run("main", false).unwrap();
+        let batch = run.poll().unwrap();
+        assert_eq!(numbers(&batch), [1], "byte {at}");
+        assert_eq!(batch.damage[0].offset, frames[2] as u64, "byte {at}");
+    }
+    let store = open_memory(&files, "here");
+    let mut run = store.run("main", false).unwrap();
+    assert_ne!(run.open_writer().unwrap().0, replica, "the damaged journal is not written");
+}
+
+#[test]
+fn the_number_of_replicas_is_that_of_simultaneous_writers() {
+    let (_, store) = memory();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..10 {
+        let place = store.hold().unwrap().replica;
+        seen.insert(place);
+    }
+    assert_eq!(seen.len(), 1, "one process holds one replica");
+    let files = MemoryFiles::new();
+    for _ in 0..5 {
+        let (one, two) = (open_memory(&files, "here"), open_memory(&files, "here"));
+        let (first, second) = (one.hold().unwrap(), two.hold().unwrap());
+        assert_ne!(first.replica, second.replica);
+        seen.extend([first.replica, second.replica]);
+    }
+    assert_eq!(seen.len(), 3, "what was let go of is taken again");
+}
+
+#[test]
+fn a_copied_store_gets_replicas_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (dir.path().join("here/.tress"), dir.path().join("there/.tress"));
+    let store = Store::create(&here).unwrap();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 2);
+    let (replica, place) = run.open_writer().unwrap();
+    copy(&here, &there);
+    let copied = Store::open(&there).unwrap();
+    let mut run = copied.run("main", false).unwrap();
+    assert_eq!(numbers(&run.poll().unwrap()), [1, 2]);
+    let (other, elsewhere) = run.open_writer().unwrap();
+    assert_ne!((replica, place), (other, elsewhere));
+    assert_ne!(place, elsewhere);
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_and_a_missing_store_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(".tress");
+    assert!(matches!(Store::open(&path), Err(StoreError::NotAStore { .. })));
+    drop(Store::create(&path).unwrap());
+    let file = path.join("store");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"major\":1", "\"major\":2")).unwrap();
+    let refused = Store::open(&path).unwrap_err();
+    assert!(matches!(refused, StoreError::NewerFormat { .. }), "{refused}");
+    std::fs::write(&file, "not json").unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Damaged(_))));
+}
+
+#[test]
+fn a_snapshot_leads_past_what_it_covers() {
+    let (_, store) = memory();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 3);
+    let snapshot = tress_model::codec::Snapshot { heads: Vec::new(), state: Arc::default() };
+    run.save_snapshot(snapshot.clone()).unwrap();
+    write(&mut run, 4, 1);
+    for _ in 0..3 {
+        run.save_snapshot(snapshot.clone()).unwrap();
+    }
+    let mut reader = store.run("main", false).unwrap();
+    assert_eq!(reader.load_snapshot(), Some(snapshot));
+    assert!(reader.poll().unwrap().segments.is_empty());
+    reader.rewind();
+    assert_eq!(numbers(&reader.poll().unwrap()), [1, 2, 3, 4]);
+    let kept = RealFiles.list(Path::new("/nowhere"));
+    assert!(kept.is_err());
+    let dir = Path::new("/project/.tress/runs/main/snapshots");
+    assert_eq!(store.files().list(dir).unwrap().len(), 2);
+}
+
+#[test]
+fn run_names_are_checked() {
+    let (_, store) = memory();
+    for name in ["", ".", "..", "a/b", "a b", &"x".repeat(65)] {
+        assert!(matches!(store.run(name, true), Err(StoreError::RunName { .. })), "{name:?}");
+    }
+    assert!(matches!(store.run("other", false), Err(StoreError::NoRun { .. })));
+}

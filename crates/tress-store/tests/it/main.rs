@@ -1,0 +1,6 @@
+//! What the stored form promises, on the real file system and in memory.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod conformance;
+mod journals;
+mod sled_documents;

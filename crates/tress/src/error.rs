@@ -1,0 +1,48 @@
+//! What can go wrong, for those who embed Tress.
+
+use tress_engine::{BehindSnapshot, PrepareError, WhenError};
+use tress_model::state::FindError;
+use tress_store::{DocumentsError, StoreError};
+
+/// Why the engine could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The documents could not be had.
+    #[error(transparent)]
+    Documents(#[from] DocumentsError),
+    /// A document is not what the schema says.
+    #[error(transparent)]
+    Document(#[from] tress_documents::DocumentError),
+    /// The operations cannot be appended.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// There is no such moment.
+    #[error(transparent)]
+    When(#[from] WhenError),
+    /// There is no such todo.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// What was asked for lies before what is here.
+    #[error(transparent)]
+    Behind(#[from] BehindSnapshot),
+    /// The run's writer has ended.
+    #[error("the run is closed")]
+    Closed,
+    /// What a group of appends shared failed; none of them counts.
+    #[error("nothing was appended: {0}")]
+    Group(String),
+}
+
+/// Why an append on a condition did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused<E> {
+    /// The condition did not hold, for this reason.
+    #[error("{0}")]
+    Condition(E),
+    /// It could not be tried.
+    #[error(transparent)]
+    Error(#[from] Error),
+}

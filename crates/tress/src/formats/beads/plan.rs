@@ -1,0 +1,463 @@
+//! What has to happen for a state to become what a file says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tress_model::clock::Millis;
+use tress_model::ids::TodoId;
+use tress_model::limits::EVENT_BYTES_MAX;
+use tress_model::operation::{Operation, ProseField, ProseTarget, TodoEdit};
+use tress_model::state::prose::difference;
+use tress_model::{State, Todo};
+
+use super::export::{Exporter, ending, fit};
+use super::keys::TressFields;
+use super::layout::Layout;
+use super::read::{EdgeLine, Issue, Standing};
+use crate::formats::scratch::Scratch;
+use crate::formats::{Import, Planned, ProblemKind, Report};
+
+/// What an event has room for beside a line and its layout.
+const ROOM: usize = 16 << 10;
+
+/// The todos of a state by the ids that others know them under.
+pub(super) struct Names<'a>(BTreeMap<&'a str, TodoId>);
+
+impl<'a> Names<'a> {
+    pub(super) fn of(state: &'a State) -> Self {
+        let named = state.todos.values();
+        Self(named.filter_map(|todo| Some((todo.external_id.as_deref()?, todo.id))).collect())
+    }
+
+    /// The todo that `id` means: one that bears it, one made here whose short id it is, or the one
+    /// that is to be.
+    pub(super) fn locate(&self, state: &State, id: &str) -> TodoId {
+        let ours = || {
+            let (first, last) = TodoId::prefix_range(id).filter(|_| id.starts_with("t-"))?;
+            let mut found = state.todos.range(first..=last).map(|(_, todo)| todo);
+            let found = (found.next()?, found.next());
+            (found.1.is_none() && found.0.external_id.is_none()).then_some(found.0.id)
+        };
+        self.0.get(id).copied().or_else(ours).unwrap_or_else(|| TodoId::from_external(id))
+    }
+}
+
+/// What is planned for one issue.
+struct Group {
+    todo: TodoId,
+    new: bool,
+    /// Whether the todo keeps a status that is not the file's.
+    held: bool,
+    operations: Vec<Planned>,
+}
+
+/// Plans the import of issues over a state.
+pub(super) struct Planner<'a> {
+    state: &'a State,
+    names: &'a Names<'a>,
+    /// What an export of the state would write, and in which layouts.
+    exporter: Exporter<'a>,
+    layouts: BTreeMap<TodoId, Layout>,
+    scratch: Scratch,
+    blank: Option<Arc<Todo>>,
+    groups: Vec<Group>,
+    /// Whether the file tells of labels, edges and remarks at all.
+    whole: bool,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(state: &'a State, names: &'a Names<'a>, issues: &[Issue<'_>]) -> Self {
+        let any = |key: &str| issues.iter().any(|issue| issue.entries.get(key).is_some());
+        let graph = ["labels", "dependencies", "comments"].into_iter().any(any);
+        let exporter = Exporter::new(state, now(state));
+        Self {
+            state,
+            names,
+            layouts: exporter.layouts(),
+            exporter,
+            scratch: Scratch::new(state),
+            blank: blank(),
+            groups: Vec::with_capacity(issues.len()),
+            whole: graph || !any("content_hash"),
+        }
+    }
+
+    /// Plans everything but the layouts.
+    pub(super) fn issue(&mut self, issue: &Issue<'_>, report: &mut Report) {
+        let id = self.names.locate(self.state, &issue.id);
+        let held = self.state.todo(id).cloned();
+        let problems = report.problems.len();
+        let operations = match &held {
+            None => self.add(id, issue),
+            Some(todo) if self.written_so(todo, issue) => Vec::new(),
+            Some(todo) => self.update(todo, issue, report),
+        };
+        let new = held.is_none();
+        let mut group =
+            Group { todo: id, new, held: report.problems.len() > problems, operations };
+        for planned in &group.operations {
+            self.scratch.apply(planned);
+        }
+        let folded = self.scratch.state.todo(id);
+        if let (Some(wanted), Some(todo)) = (issue.updated_at, folded)
+            && todo.updated_at != wanted
+            && todo.deletion().is_none()
+        {
+            let edits = vec![TodoEdit::UpdatedAt(wanted)];
+            let planned = Planned::new(issue.moment(), Operation::TodoEdited { todo: id, edits });
+            self.scratch.apply(&planned);
+            group.operations.push(planned);
+        }
+        self.groups.push(group);
+    }
+
+    /// Whether an export would write the very line.
+    fn written_so(&self, todo: &Todo, issue: &Issue<'_>) -> bool {
+        let layout = self.layouts.get(&todo.id);
+        layout.is_some_and(|layout| self.exporter.write(todo, layout).line == issue.line.text)
+    }
+
+    fn add(&self, id: TodoId, issue: &Issue<'_>) -> Vec<Planned> {
+        let mut edits = Vec::new();
+        if let Some(blank) = &self.blank {
+            edits = field_edits(blank, issue, None);
+            edits.retain(|edit| !matches!(edit, TodoEdit::Title(_)));
+        }
+        edits.retain(|edit| !matches!(edit, TodoEdit::CreatedAt(_) | TodoEdit::CreatedBy(_)));
+        edits.push(TodoEdit::CreatedBy(issue.created_by.clone()));
+        edits.extend(issue.updated_at.map(TodoEdit::UpdatedAt));
+        if let Standing::Open(Some(word)) = &issue.standing {
+            edits.push(TodoEdit::Stage(Some(word.clone())));
+        }
+        let prose = issue.prose.iter().map(|(field, text)| (*field, text.clone())).collect();
+        let added = Operation::TodoAdded {
+            todo: id,
+            external_id: Some(issue.id.clone()),
+            title: issue.title.clone(),
+            edits,
+            prose,
+            labels: issue.labels.iter().cloned().collect(),
+            layout: None,
+        };
+        let mut planned = vec![Planned::new(issue.created_at.or_else(|| issue.moment()), added)];
+        let mut known = BTreeSet::new();
+        for edge in &issue.edges {
+            if known.insert((self.names.locate(self.state, &edge.on), edge.kind.clone())) {
+                planned.push(self.edge(id, issue, edge));
+            }
+        }
+        planned.extend(notes(id, issue, &[]));
+        match issue.standing {
+            Standing::Open(_) => {}
+            Standing::Closed => planned.push(closed(id, issue)),
+            Standing::Deleted => planned.push(deleted(id, issue)),
+        }
+        planned
+    }
+
+    fn edge(&self, todo: TodoId, issue: &Issue<'_>, edge: &EdgeLine) -> Planned {
+        let on = self.names.locate(self.state, &edge.on);
+        let operation = Operation::DependencyAdded {
+            todo,
+            on,
+            external_id: Some(edge.on.clone()).filter(|_| on == TodoId::from_external(&edge.on)),
+            kind: edge.kind.clone(),
+            layout: edge.layout.clone(),
+        };
+        Planned::new(edge.at.or_else(|| issue.moment()), operation)
+    }
+
+    /// The changes that bring an existing todo to what the file says.
+    fn update(&self, todo: &Todo, issue: &Issue<'_>, report: &mut Report) -> Vec<Planned> {
+        let gone = todo.deletion().is_some();
+        let at = issue.moment();
+        let plan = |operation| Planned::new(at, operation);
+        let mut planned = Vec::new();
+        let held = self.held(todo);
+        let open = matches!(issue.standing, Standing::Open(_));
+        if gone || (open && todo.finished()) {
+            let reason = "changed in the imported file".to_owned();
+            planned.push(plan(Operation::Reopened { todo: todo.id, reason }));
+        }
+        let mut edits = field_edits(todo, issue, held.as_deref());
+        if let Standing::Open(word) = &issue.standing {
+            match &held {
+                Some(agent) if word.as_deref() != Some("in_progress") => {
+                    let word = word.as_deref().unwrap_or("open");
+                    let message =
+                        format!("{agent} holds {}, so it was not made {word:?}", issue.id);
+                    report.problem(issue.line.number, ProblemKind::Held, message);
+                }
+                Some(_) => {}
+                None => {
+                    let stage = todo.stage.as_ref().filter(|_| planned.is_empty());
+                    if stage != word.as_ref() {
+                        edits.push(TodoEdit::Stage(word.clone()));
+                    }
+                }
+            }
+        }
+        if !edits.is_empty() {
+            edits.extend(issue.updated_at.map(TodoEdit::UpdatedAt));
+            planned.push(plan(Operation::TodoEdited { todo: todo.id, edits }));
+        }
+        planned.extend(prose_edits(todo, issue).map(plan));
+        if self.whole {
+            planned.extend(label_change(todo, issue).map(plan));
+            self.edge_changes(todo, issue, &mut planned);
+            planned.extend(notes(todo.id, issue, &todo.notes));
+        }
+        match issue.standing {
+            Standing::Closed if !closed_so(todo, issue) => planned.push(closed(todo.id, issue)),
+            Standing::Deleted => planned.push(deleted(todo.id, issue)),
+            _ => {}
+        }
+        planned
+    }
+
+    /// Who holds the todo at the time of the last event.
+    fn held(&self, todo: &Todo) -> Option<String> {
+        if todo.finished() {
+            return None;
+        }
+        let holder = todo.holder(now(self.state)).map(|claim| claim.agent.to_string());
+        let pending = todo.pending_completion().or_else(|| todo.verified());
+        holder.or_else(|| pending.map(|completion| completion.agent.to_string()))
+    }
+
+    fn edge_changes(&self, todo: &Todo, issue: &Issue<'_>, planned: &mut Vec<Planned>) {
+        let locate = |edge: &EdgeLine| (self.names.locate(self.state, &edge.on), edge.kind.clone());
+        let wanted: BTreeSet<_> = issue.edges.iter().map(locate).collect();
+        let mut known = BTreeSet::new();
+        for edge in self.state.edges(todo.id) {
+            known.insert((edge.on, edge.kind.clone()));
+            if !wanted.contains(&(edge.on, edge.kind.clone())) {
+                let (on, kind) = (edge.on, edge.kind.clone());
+                let removed = Operation::DependencyRemoved { todo: todo.id, on, kind };
+                planned.push(Planned::new(issue.moment(), removed));
+            }
+        }
+        for edge in &issue.edges {
+            if known.insert(locate(edge)) {
+                planned.push(self.edge(todo.id, issue, edge));
+            }
+        }
+    }
+
+    /// Adds the layouts, now that it is known what the state will be.
+    pub(super) fn finish(mut self, issues: &[Issue<'_>], mut report: Report) -> Import {
+        let exporter = Exporter::new(&self.scratch.state, now(&self.scratch.state));
+        let layouts = exporter.layouts();
+        for (group, issue) in self.groups.iter_mut().zip(issues) {
+            let Some(todo) = self.scratch.state.todo(group.todo) else { continue };
+            if group.held {
+                continue;
+            }
+            if let (false, Some(layout)) = (group.new, layouts.get(&group.todo)) {
+                let written = exporter.write(todo, layout);
+                let same = written.line == issue.line.text
+                    && written.before == issue.line.before
+                    && written.end == issue.line.end;
+                if same {
+                    continue;
+                }
+            }
+            let layout = fit(&exporter, todo, issue.line.text, &issue.entries);
+            let layout = layout.and_then(|layout| placed(layout, issue).store());
+            let fits = |layout: &String| layout.len() + issue.line.text.len() + ROOM < EVENT_BYTES_MAX;
+            let layout = layout.filter(fits);
+            let closed_off = todo.deletion().is_some() && group.operations.is_empty();
+            if layout.is_none() || closed_off {
+                let message = format!("an export may write {} otherwise than this line", issue.id);
+                report.problem(issue.line.number, ProblemKind::Inexact, message);
+                continue;
+            }
+            group.lay_out(todo, issue, layout);
+        }
+        let files: BTreeSet<TodoId> = self.groups.iter().map(|group| group.todo).collect();
+        let here = self.state.todos.values().filter(|todo| todo.deletion().is_none());
+        let absent = here.filter(|todo| !files.contains(&todo.id)).map(|todo| self.state.name(todo.id));
+        report.absent = absent.collect();
+        for group in &self.groups {
+            match (group.new, group.operations.is_empty()) {
+                (true, _) => report.added += 1,
+                (false, true) => report.unchanged += 1,
+                (false, false) => report.changed += 1,
+            }
+        }
+        report.finish();
+        let operations = self.groups.into_iter().flat_map(|group| group.operations).collect();
+        Import { operations, report }
+    }
+}
+
+impl Group {
+    fn lay_out(&mut self, todo: &Todo, issue: &Issue<'_>, new: Option<String>) {
+        if self.new {
+            if let Some(Planned { operation: Operation::TodoAdded { layout, .. }, .. }) =
+                self.operations.first_mut()
+            {
+                *layout = new;
+            }
+            return;
+        }
+        let again = Operation::TodoAdded {
+            todo: todo.id,
+            external_id: todo.external_id.clone(),
+            title: todo.title.clone(),
+            edits: vec![TodoEdit::UpdatedAt(todo.updated_at)],
+            prose: Vec::new(),
+            labels: Vec::new(),
+            layout: new,
+        };
+        // Nothing can be said of a todo that is deleted.
+        let last = self.operations.last().map(|planned| &planned.operation);
+        let behind = matches!(last, Some(Operation::Deleted { .. }));
+        let at = self.operations.len() - usize::from(behind);
+        self.operations.insert(at, Planned::new(issue.moment(), again));
+    }
+}
+
+/// The moment at which an import judges claims: that of the last event.
+fn now(state: &State) -> Millis {
+    state.last.map(|last| last.time.millis).unwrap_or_default()
+}
+
+/// A todo of which nothing is said but its title.
+fn blank() -> Option<Arc<Todo>> {
+    let mut scratch = Scratch::new(&State::default());
+    let todo = TodoId::from_random(0);
+    scratch.apply(&Planned::new(
+        None,
+        Operation::TodoAdded {
+            todo,
+            external_id: None,
+            title: String::new(),
+            edits: Vec::new(),
+            prose: Vec::new(),
+            labels: Vec::new(),
+            layout: None,
+        },
+    ));
+    scratch.state.todo(todo).cloned()
+}
+
+/// A layout with what stands around its line.
+fn placed(mut layout: Layout, issue: &Issue<'_>) -> Layout {
+    layout.before.clone_from(&issue.line.before);
+    layout.end = Some(issue.line.end.clone()).filter(|end| end != "\n");
+    layout
+}
+
+fn closed(todo: TodoId, issue: &Issue<'_>) -> Planned {
+    let reason = issue.close_reason.clone().unwrap_or_default();
+    Planned::new(issue.closed_at.or_else(|| issue.moment()), Operation::Closed { todo, reason })
+}
+
+fn deleted(todo: TodoId, issue: &Issue<'_>) -> Planned {
+    let reason = issue.delete_reason.clone().unwrap_or_default();
+    let at = issue.deleted_at.or_else(|| issue.moment());
+    Planned::new(at, Operation::Deleted { todo, reason }).by(issue.deleted_by.clone())
+}
+
+/// Whether the todo is closed when and why the file says so.
+fn closed_so(todo: &Todo, issue: &Issue<'_>) -> bool {
+    todo.deletion().is_none()
+        && ending(todo).is_some_and(|(at, reason)| {
+            issue.closed_at.is_none_or(|wanted| wanted == at)
+                && reason == issue.close_reason.as_deref().unwrap_or_default()
+        })
+}
+
+/// The edits that bring the plain fields of `todo` to what the file says.
+fn field_edits(todo: &Todo, issue: &Issue<'_>, holder: Option<&str>) -> Vec<TodoEdit> {
+    use TodoEdit as E;
+    let mut edits = Vec::new();
+    let mut put = |differs: bool, edit: E| edits.extend(differs.then_some(edit));
+    // A holder stands in the file as the assignee.
+    let assignee = issue.assignee.as_deref();
+    let assigned = todo.assignee.as_deref() == assignee || (holder.is_some() && holder == assignee);
+    put(todo.title != issue.title, E::Title(issue.title.clone()));
+    put(todo.kind != issue.kind, E::Kind(issue.kind.clone()));
+    put(todo.priority != issue.priority, E::Priority(issue.priority));
+    put(!assigned, E::Assignee(issue.assignee.clone()));
+    put(todo.owner != issue.owner, E::Owner(issue.owner.clone()));
+    put(todo.estimate_minutes != issue.estimate, E::Estimate(issue.estimate));
+    put(todo.pinned != issue.pinned, E::Pinned(issue.pinned));
+    put(todo.ephemeral != issue.ephemeral, E::Ephemeral(issue.ephemeral));
+    put(todo.defer_until != issue.defer_until, E::DeferUntil(issue.defer_until));
+    put(todo.due_at != issue.due_at, E::DueAt(issue.due_at));
+    put(todo.external_ref != issue.external_ref, E::ExternalRef(issue.external_ref.clone()));
+    if let Some(at) = issue.created_at {
+        put(todo.created_at != at, E::CreatedAt(at));
+    }
+    if issue.entries.get("created_by").is_some() {
+        put(todo.created_by != issue.created_by, E::CreatedBy(issue.created_by.clone()));
+    }
+    if let Some(wanted) = &issue.tress {
+        let now = TressFields::of(todo);
+        put(now.check != wanted.check, E::Check(wanted.check.clone()));
+        put(now.files != wanted.files, E::Files(wanted.files.clone()));
+        put(now.section != wanted.section, E::Section(wanted.section.clone()));
+        let capabilities = &wanted.capabilities;
+        put(now.capabilities != *capabilities, E::Capabilities(capabilities.clone()));
+        put(now.high_risk != wanted.high_risk, E::HighRisk(wanted.high_risk));
+    }
+    for (name, raw) in &issue.extra {
+        let edit = E::Extra(name.clone(), Some(raw.clone()));
+        put(todo.extra.get(name) != Some(raw), edit);
+    }
+    for name in todo.extra.keys().filter(|name| !issue.extra.contains_key(*name)) {
+        put(true, E::Extra(name.clone(), None));
+    }
+    edits
+}
+
+fn prose_edits<'a>(
+    todo: &'a Todo,
+    issue: &'a Issue<'_>,
+) -> impl Iterator<Item = Operation> + use<'a> {
+    ProseField::ALL.into_iter().filter_map(|field| {
+        let wanted = issue.prose.get(&field).map(String::as_str).unwrap_or_default();
+        let splice = difference(&todo.prose(field), wanted)?;
+        let target = ProseTarget::Todo(todo.id, field);
+        Some(Operation::ProseEdited { target, splices: vec![splice] })
+    })
+}
+
+fn label_change(todo: &Todo, issue: &Issue<'_>) -> Option<Operation> {
+    let new = issue.labels.iter().filter(|label| !todo.labels.contains_key(*label));
+    let added: Vec<String> = new.cloned().collect();
+    let gone = todo.labels.keys().filter(|label| !issue.labels.contains(*label));
+    let removed: Vec<String> = gone.cloned().collect();
+    let change = Operation::LabelsChanged { todo: todo.id, added, removed };
+    let empty = matches!(&change, Operation::LabelsChanged { added, removed, .. }
+        if added.is_empty() && removed.is_empty());
+    (!empty).then_some(change)
+}
+
+/// The remarks of the file that the todo does not have yet.
+fn notes(
+    todo: TodoId,
+    issue: &Issue<'_>,
+    known: &[tress_model::state::todo::Note],
+) -> Vec<Planned> {
+    let mut known: Vec<_> = known.iter().collect();
+    let mut planned = Vec::new();
+    for note in &issue.notes {
+        let same = known.iter().position(|known| {
+            known.text == note.text
+                && note.at.is_none_or(|at| at == known.at)
+                && note.author.as_deref().is_none_or(|author| *author == *known.agent)
+        });
+        if let Some(at) = same {
+            known.swap_remove(at);
+            continue;
+        }
+        let (text, layout) = (note.text.clone(), note.layout.clone());
+        let layout = layout.filter(|layout| layout.len() + text.len() + ROOM < EVENT_BYTES_MAX);
+        let operation = Operation::NoteAdded { todo, text, layout };
+        planned.push(Planned::new(note.at, operation).by(note.author.clone()));
+    }
+    planned
+}

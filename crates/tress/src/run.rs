@@ -1,0 +1,361 @@
+//! An open run: append, read, follow, go back.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tress_engine::log::Draft;
+use tress_engine::{CheckpointCheck, When};
+use tress_model::clock::Millis;
+use tress_model::ids::Author;
+use tress_model::{Event, Operation, Role, State, VersionVector};
+use tress_store::{Damage, Item, RunStore};
+
+use crate::core::{self, Command, Core, Published};
+use crate::error::{Error, Refused};
+use crate::subscription::Subscription;
+
+/// An open run. Cheap to clone; the run is closed when the last clone is dropped.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tress::{Operation, Role, Store, TodoId};
+///
+/// let store = Store::in_memory()?;
+/// let run = store.create_run("main").await?;
+/// let ada = run.agent("ada", Role::Human);
+/// ada.append([tress::todo(TodoId::from_external("first"), "write it down")]).await?;
+/// assert_eq!(run.state().todos.len(), 1);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Run {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    name: String,
+    commands: Option<mpsc::Sender<Command>>,
+    published: watch::Receiver<Published>,
+    followers: Arc<AtomicUsize>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) files: tress_store::Store,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The thread ends when the queue does; it holds the replica until then.
+        self.commands = None;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!(run = self.name, "the run's thread panicked");
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) async fn open(files: RunStore) -> Result<Arc<Self>, Error> {
+        let (commands, queue) = mpsc::channel(core::QUEUE_MAX);
+        let (publish, published) = watch::channel(Published::default());
+        let (opened, opening) = oneshot::channel();
+        let followers = Arc::new(AtomicUsize::new(0));
+        let name = files.name().to_owned();
+        let store = files.store().clone();
+        let thread = {
+            let followers = Arc::clone(&followers);
+            std::thread::Builder::new()
+                .name(format!("tress {name}"))
+                .spawn(move || core::run(files, queue, publish, opened, followers))
+                .map_err(|error| Error::Group(error.to_string()))?
+        };
+        let inner = Self {
+            name,
+            commands: Some(commands),
+            published,
+            followers,
+            thread: Mutex::new(Some(thread)),
+            files: store,
+        };
+        opening.await.map_err(|_| Error::Closed)??;
+        Ok(Arc::new(inner))
+    }
+}
+
+impl Run {
+    pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    /// The run's name.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The directory of the store that the run is in.
+    pub fn store_dir(&self) -> &std::path::Path {
+        self.inner.files.dir()
+    }
+
+    pub(crate) fn store_files(&self) -> &tress_store::Store {
+        &self.inner.files
+    }
+
+    /// The state as this process knows it. Never waits; what other processes wrote since is there
+    /// after [`Run::refresh`].
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.inner.published.borrow().state)
+    }
+
+    /// Journals that could not be read to their end. Their replicas' later events are missing.
+    pub fn damage(&self) -> Arc<Vec<Damage>> {
+        Arc::clone(&self.inner.published.borrow().damage)
+    }
+
+    /// The agent `name`, acting as `role` on this run.
+    pub fn agent(&self, name: &str, role: Role) -> Agent {
+        Agent { run: self.clone(), author: Author::new(name, role) }
+    }
+
+    async fn send(&self, command: Command) -> Result<(), Error> {
+        let commands = self.inner.commands.as_ref().ok_or(Error::Closed)?;
+        commands.send(command).await.map_err(|_| Error::Closed)
+    }
+
+    /// Asks the thread that owns the log.
+    pub(crate) async fn query<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Core) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let query = Box::new(move |core: &mut Core| {
+            let _ = reply.send(ask(core));
+        });
+        self.send(Command::Query(query)).await?;
+        answer.await.map_err(|_| Error::Closed)
+    }
+
+    /// Appends drafts, all of them or none, and gives their events once they are durable.
+    ///
+    /// # Errors
+    /// When one is not valid, or they cannot be written; nothing was appended then.
+    pub async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Arc<Event>>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Append { drafts, reply }).await?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Appends what `decide` makes of the newest state, of which no other process can append on a
+    /// condition meanwhile. Takes the run's lock for as long as that takes.
+    ///
+    /// # Errors
+    /// [`Refused::Condition`] with what `decide` answered; else as [`Run::append`].
+    pub async fn append_if<E: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&Arc<State>) -> Result<Vec<Draft>, E> + Send + 'static,
+    ) -> Result<Vec<Arc<Event>>, Refused<E>> {
+        let (reply, answer) = oneshot::channel();
+        let (refuse, refused) = std::sync::mpsc::channel();
+        let decide = Box::new(move |state: &Arc<State>| match decide(state) {
+            Ok(drafts) => Some(drafts),
+            Err(reason) => {
+                let _ = refuse.send(reason);
+                None
+            }
+        });
+        self.send(Command::Conditional { decide, reply }).await?;
+        let events = answer.await.map_err(|_| Error::Closed)??;
+        match refused.try_recv() {
+            Ok(reason) => Err(Refused::Condition(reason)),
+            Err(_) => Ok(events),
+        }
+    }
+
+    /// Takes in what other processes wrote, and gives the state then.
+    ///
+    /// # Errors
+    /// When the journals cannot be read.
+    pub async fn refresh(&self) -> Result<Arc<State>, Error> {
+        self.query(|core| {
+            core.poll()?;
+            core.show();
+            Ok(Arc::clone(core.log.state()))
+        })
+        .await?
+    }
+
+    /// The state at a moment of the past.
+    ///
+    /// # Errors
+    /// When there is no such moment.
+    pub async fn state_at(&self, when: When) -> Result<Arc<State>, Error> {
+        self.query(move |core| {
+            core.make_whole()?;
+            let version = core.log.version_at(&when)?;
+            Ok(core.log.state_at(&version)?)
+        })
+        .await?
+    }
+
+    /// The events that `version` does not know, in canonical order.
+    ///
+    /// # Errors
+    /// When the journals cannot be read.
+    pub async fn events_since(&self, version: VersionVector) -> Result<Vec<Arc<Event>>, Error> {
+        self.query(move |core| core::catch_up(core, &version).map(|(events, _)| events)).await?
+    }
+
+    /// Follows the run: every event that `version` does not know, then every event that comes, each
+    /// once, without a gap. An event from another process comes within about 50 ms.
+    ///
+    /// # Errors
+    /// When the journals cannot be read.
+    pub async fn subscribe(&self, version: VersionVector) -> Result<Subscription, Error> {
+        self.inner.followers.fetch_add(1, Ordering::AcqRel);
+        let mut subscription = Subscription::new(
+            self.clone(),
+            self.inner.published.clone(),
+            Arc::clone(&self.inner.followers),
+        );
+        // The query also wakes the thread, which from now on looks at other journals.
+        let caught = self.query(move |core| core::catch_up(core, &version)).await??;
+        subscription.start(caught);
+        Ok(subscription)
+    }
+
+    /// Tells when the state changes, for those who then look at [`Run::state`].
+    pub fn updates(&self) -> Updates {
+        Updates { published: self.inner.published.clone() }
+    }
+
+    /// Recomputes every checkpoint from the first event on, and compares roots.
+    ///
+    /// # Errors
+    /// When the journals cannot be read.
+    pub async fn check(&self) -> Result<Vec<CheckpointCheck>, Error> {
+        self.query(|core| {
+            core.make_whole()?;
+            let mut fresh = tress_engine::Log::new();
+            let items = core.files.read_all()?;
+            let segments = items.into_iter().filter_map(|item| match item {
+                Item::Segment(segment) => Some(segment),
+                Item::Seal(_) => None,
+            });
+            fresh.admit_all(segments, None);
+            Ok(fresh.check_checkpoints())
+        })
+        .await?
+    }
+
+    /// The whole run as one portable file.
+    ///
+    /// # Errors
+    /// When the journals cannot be read.
+    pub async fn export(&self) -> Result<Vec<u8>, Error> {
+        let name = self.name().to_owned();
+        let items = self.query(|core| core.files.read_all()).await??;
+        Ok(tress_store::encode_run_file(&name, &items)?)
+    }
+}
+
+/// Tells when a run's state changes.
+#[derive(Debug, Clone)]
+pub struct Updates {
+    published: watch::Receiver<Published>,
+}
+
+impl Updates {
+    /// Waits for a change since the last call.
+    ///
+    /// # Errors
+    /// When the run was closed.
+    pub async fn changed(&mut self) -> Result<(), Error> {
+        self.published.changed().await.map_err(|_| Error::Closed)
+    }
+}
+
+/// An agent on a run: appends under its name.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    run: Run,
+    author: Author,
+}
+
+impl Agent {
+    /// The agent's name.
+    pub fn name(&self) -> &str {
+        &self.author.name
+    }
+
+    /// The name and the role.
+    pub fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// The run.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// What the agent would append to mean `operation`.
+    pub fn draft(&self, operation: Operation) -> Draft {
+        Draft { author: self.author.clone(), occurred: None, operation }
+    }
+
+    /// The same, for something that happened at `occurred`.
+    pub fn draft_at(&self, operation: Operation, occurred: Millis) -> Draft {
+        Draft { author: self.author.clone(), occurred: Some(occurred), operation }
+    }
+
+    /// Appends operations, all of them or none, and gives their events once they are durable.
+    ///
+    /// # Errors
+    /// When one is not valid, or they cannot be written; nothing was appended then.
+    pub async fn append(
+        &self,
+        operations: impl IntoIterator<Item = Operation>,
+    ) -> Result<Vec<Arc<Event>>, Error> {
+        let drafts = operations.into_iter().map(|operation| self.draft(operation)).collect();
+        self.run.append(drafts).await
+    }
+
+    /// Appends what `decide` makes of the newest state; see [`Run::append_if`].
+    ///
+    /// # Errors
+    /// [`Refused::Condition`] with what `decide` answered; else as [`Agent::append`].
+    pub async fn append_if<E: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&Arc<State>) -> Result<Vec<Operation>, E> + Send + 'static,
+    ) -> Result<Vec<Arc<Event>>, Refused<E>> {
+        let author = self.author.clone();
+        let draft = move |operation| Draft { author: author.clone(), occurred: None, operation };
+        self.run
+            .append_if(move |state| Ok(decide(state)?.into_iter().map(draft).collect()))
+            .await
+    }
+
+    /// Takes a checkpoint of the state as it is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn checkpoint(&self, name: &str, reason: &str) -> Result<Arc<Event>, Error> {
+        let (name, reason) = (name.to_owned(), reason.to_owned());
+        let taken = self.append_if(move |state| {
+            Ok::<_, std::convert::Infallible>(vec![Operation::CheckpointTaken {
+                name,
+                version: state.version.clone(),
+                root: state.root(),
+                reason,
+            }])
+        });
+        match taken.await {
+            Ok(events) => events.into_iter().next().ok_or(Error::Closed),
+            Err(Refused::Error(error)) => Err(error),
+            Err(Refused::Condition(never)) => match never {},
+        }
+    }
+}

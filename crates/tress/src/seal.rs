@@ -1,0 +1,246 @@
+//! Sealing: bringing the three documents up to the state.
+//!
+//! Only the store that wrote events seals them, and one process of it at a time: whichever has the
+//! documents open. A seal is appended to the journal before it is saved in sled, so the journals
+//! hold every change, and the database can be lost at any time. Sealing is warm work: it is asked
+//! for, or done at rest; an append never waits for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tress_documents::{Document, Node, project};
+use tress_model::event::Seal;
+use tress_model::operation::Strand;
+use tress_model::{State, StoreId, VersionVector};
+use tress_store::documents::move_aside;
+use tress_store::{DocumentsError, RunStore, SavedDocument, SledDocuments};
+
+use crate::error::Error;
+use crate::run::Run;
+
+/// How often, and how long apart, a busy database is asked again.
+const BUSY_TRIES: u32 = 60;
+const BUSY_WAIT: Duration = Duration::from_millis(50);
+
+/// What a sealing did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// How many documents got a change.
+    pub changes: usize,
+    /// How many changes were taken in from the journals.
+    pub applied: usize,
+    /// Where a damaged database was moved to.
+    pub moved_aside: Option<PathBuf>,
+}
+
+/// The three documents of a run, equal to its state at one version.
+#[derive(Debug)]
+pub struct Documents {
+    /// The version that they show.
+    pub version: VersionVector,
+    /// What the sealing before the reading did.
+    pub sealed: Sealed,
+    documents: Vec<(Strand, Document)>,
+}
+
+impl Documents {
+    /// A document in Automerge's own bytes, as any Automerge tool reads them.
+    ///
+    /// # Errors
+    /// When the document cannot be saved.
+    pub fn save(&mut self, strand: Strand) -> Vec<u8> {
+        let document = self.documents.iter_mut().find(|(of, _)| *of == strand);
+        document.map(|(_, document)| document.save()).unwrap_or_default()
+    }
+
+    /// The heads of a document.
+    pub fn heads(&mut self, strand: Strand) -> Vec<[u8; 32]> {
+        let document = self.documents.iter_mut().find(|(of, _)| *of == strand);
+        document.map(|(_, document)| document.heads()).unwrap_or_default()
+    }
+
+    /// What a document says.
+    ///
+    /// # Errors
+    /// When it holds something that the schema does not know.
+    pub fn read(&self, strand: Strand) -> Result<Node, Error> {
+        let document = self.documents.iter().find(|(of, _)| *of == strand);
+        let (_, document) = document.ok_or(Error::Closed)?;
+        Ok(document.read()?)
+    }
+}
+
+impl Run {
+    /// Seals what is not sealed yet.
+    ///
+    /// # Errors
+    /// When the documents are busy for seconds, or cannot be written.
+    pub async fn seal(&self) -> Result<Sealed, Error> {
+        Ok(self.documents().await?.sealed)
+    }
+
+    /// The run's three documents; seals first, so that they equal the state.
+    ///
+    /// # Errors
+    /// When the documents are busy for seconds, or cannot be read or written.
+    pub async fn documents(&self) -> Result<Documents, Error> {
+        let run = self.clone();
+        let state = self.refresh().await?;
+        let handle = tokio::runtime::Handle::current();
+        let work = move || {
+            let append = |seals: Vec<Seal>| handle.block_on(run.append_seals(seals));
+            Sealing::new(&run, state)?.work(append)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|error| Error::Group(error.to_string()))?
+    }
+
+    async fn append_seals(&self, seals: Vec<Seal>) -> Result<(), Error> {
+        self.query(move |core| {
+            core.files.open_writer()?;
+            Ok(core.files.append(&[], &seals)?)
+        })
+        .await?
+    }
+}
+
+struct Sealing {
+    name: String,
+    files: RunStore,
+    store: StoreId,
+    state: Arc<State>,
+    dirs: Option<Dirs>,
+}
+
+struct Dirs {
+    documents: PathBuf,
+    lock: PathBuf,
+    quarantine: PathBuf,
+}
+
+impl Sealing {
+    fn new(run: &Run, state: Arc<State>) -> Result<Self, Error> {
+        let store = run.store_files();
+        let dirs = store.is_real().then(|| Dirs {
+            documents: store.dir().join("documents"),
+            lock: store.dir().join("local").join("documents.lock"),
+            quarantine: store.dir().join("quarantine"),
+        });
+        Ok(Self {
+            name: run.name().to_owned(),
+            files: store.run(run.name(), false)?,
+            store: store.place()?,
+            state,
+            dirs,
+        })
+    }
+
+    fn work(self, append: impl Fn(Vec<Seal>) -> Result<(), Error>) -> Result<Documents, Error> {
+        let mut sealed = Sealed::default();
+        let Some(dirs) = &self.dirs else {
+            let saved = Strand::ALL.map(|_| None);
+            return self.seal(saved, sealed, append, |_, _| Ok(()));
+        };
+        let (database, saved) = match open(dirs).and_then(|db| Ok((self.load(&db)?, db))) {
+            Ok((saved, database)) => (database, saved),
+            Err(Error::Documents(DocumentsError::Damaged { path, reason })) => {
+                tracing::warn!(path = %path.display(), reason, "rebuilding damaged documents");
+                sealed.moved_aside = Some(move_aside(&dirs.documents, &dirs.quarantine)?);
+                (open(dirs)?, Strand::ALL.map(|_| None))
+            }
+            Err(error) => return Err(error),
+        };
+        self.seal(saved, sealed, append, |strand, document| {
+            Ok(database.save(&self.name, strand, document)?)
+        })
+    }
+
+    fn load(&self, database: &SledDocuments) -> Result<[Option<SavedDocument>; 3], Error> {
+        let [design, todo, implementation] =
+            Strand::ALL.map(|strand| database.load(&self.name, strand));
+        Ok([design?, todo?, implementation?])
+    }
+
+    fn seal(
+        &self,
+        saved: [Option<SavedDocument>; 3],
+        mut sealed: Sealed,
+        append: impl Fn(Vec<Seal>) -> Result<(), Error>,
+        save: impl Fn(Strand, &SavedDocument) -> Result<(), Error>,
+    ) -> Result<Documents, Error> {
+        let mut documents = Vec::new();
+        let (mut seals, mut dirty) = (Vec::new(), Vec::new());
+        let mut ends = Vec::new();
+        for (strand, saved) in Strand::ALL.into_iter().zip(saved) {
+            let loaded = saved.and_then(|saved| {
+                match Document::load(strand, self.store, &saved.bytes) {
+                    Ok(document) => Some((document, saved.positions)),
+                    Err(error) => {
+                        tracing::warn!(%error, strand = strand.name(), "rebuilding a document");
+                        None
+                    }
+                }
+            });
+            let fresh = loaded.is_none();
+            let (mut document, positions) = match loaded {
+                Some(loaded) => loaded,
+                None => (Document::new(strand, self.store), Vec::new()),
+            };
+            let (changes, positions) = self.files.seals_since(&positions)?;
+            let changes: Vec<Vec<u8>> = changes
+                .into_iter()
+                .filter(|seal| seal.strand == strand)
+                .map(|seal| seal.change)
+                .collect();
+            sealed.applied += changes.len();
+            let behind = !changes.is_empty();
+            let applied = document.apply(&changes)?;
+            if !applied.waiting.is_empty() {
+                // Their causes come with another store's journals; they are read again then.
+                tracing::warn!(waiting = applied.waiting.len(), "seals wait for their causes");
+            }
+            let message = format!("seal of {} events", self.state.events());
+            let desired = project(&self.state, strand);
+            let before = seals.len();
+            while let Some(change) = document.seal(&desired, &message)? {
+                sealed.changes += 1;
+                seals.push(Seal {
+                    store: self.store,
+                    strand,
+                    number: self.state.events(),
+                    version: self.state.version.clone(),
+                    change,
+                });
+            }
+            if fresh || behind || seals.len() > before {
+                dirty.push(strand);
+            }
+            ends.push(positions);
+            documents.push((strand, document));
+        }
+        if !seals.is_empty() {
+            append(seals)?;
+        }
+        for ((strand, document), positions) in documents.iter_mut().zip(ends) {
+            if dirty.contains(strand) {
+                let version = self.state.version.clone();
+                save(*strand, &SavedDocument { bytes: document.save(), version, positions })?;
+            }
+        }
+        Ok(Documents { version: self.state.version.clone(), sealed, documents })
+    }
+}
+
+/// Opens the database; while another process has it, waits for seconds.
+fn open(dirs: &Dirs) -> Result<SledDocuments, Error> {
+    let mut tries = 0;
+    loop {
+        match SledDocuments::open(&dirs.documents, &dirs.lock) {
+            Err(DocumentsError::Busy) if tries < BUSY_TRIES => {
+                tries += 1;
+                std::thread::sleep(BUSY_WAIT);
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The store, as embedders see it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::error::Error;
+use crate::run::{Inner, Run};
+
+/// The name of a store's directory in a project.
+pub const DIR: &str = ".tress";
+
+/// A store that is open: the home of runs. Cheap to clone; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Store {
+    files: tress_store::Store,
+    runs: Arc<Mutex<HashMap<String, Weak<Inner>>>>,
+}
+
+impl Store {
+    /// Opens the store in `dir`, which is the `.tress` directory itself.
+    ///
+    /// # Errors
+    /// When there is none, or a newer Tress wrote it.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        Ok(Self::on(tress_store::Store::open(dir.as_ref())?))
+    }
+
+    /// Makes a store in `dir`, or opens the one that is there.
+    ///
+    /// # Errors
+    /// When it cannot be made, or a newer Tress wrote it.
+    pub fn create(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        Ok(Self::on(tress_store::Store::create(dir.as_ref())?))
+    }
+
+    /// A store on any file system: in memory, for tests and for runs that nobody keeps.
+    pub fn on(files: tress_store::Store) -> Self {
+        Self { files, runs: Arc::default() }
+    }
+
+    /// A store in memory, gone when the last handle is.
+    ///
+    /// # Errors
+    /// When there is no randomness to be had.
+    pub fn in_memory() -> Result<Self, Error> {
+        let files = Arc::new(tress_store::MemoryFiles::new());
+        let dir = Path::new("/memory").join(DIR);
+        Ok(Self::on(tress_store::Store::create_on(files, &dir, "memory".to_owned())?))
+    }
+
+    /// The store directory that belongs to `start`: `.tress` in it or in the nearest directory
+    /// above it.
+    pub fn discover(start: &Path) -> Option<PathBuf> {
+        let dirs = start.ancestors().map(|dir| dir.join(DIR));
+        dirs.into_iter().find(|dir| dir.join("store").is_file())
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        self.files.dir()
+    }
+
+    /// The stored form beneath, for tools.
+    pub fn files(&self) -> &tress_store::Store {
+        &self.files
+    }
+
+    /// The names of its runs.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn runs(&self) -> Result<Vec<String>, Error> {
+        Ok(self.files.runs()?)
+    }
+
+    /// Opens a run that is there.
+    ///
+    /// # Errors
+    /// When there is no such run, or it cannot be read.
+    pub async fn run(&self, name: &str) -> Result<Run, Error> {
+        self.open_run(name, false).await
+    }
+
+    /// Opens a run; makes it where it is not there.
+    ///
+    /// # Errors
+    /// When it can be neither made nor read.
+    pub async fn create_run(&self, name: &str) -> Result<Run, Error> {
+        self.open_run(name, true).await
+    }
+
+    async fn open_run(&self, name: &str, create: bool) -> Result<Run, Error> {
+        let known = |store: &Self| {
+            let runs = store.runs.lock().unwrap_or_else(PoisonError::into_inner);
+            runs.get(name).and_then(Weak::upgrade)
+        };
+        if let Some(inner) = known(self) {
+            return Ok(Run::from_inner(inner));
+        }
+        let inner = Inner::open(self.files.run(name, create)?).await?;
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another task may have opened it meanwhile; one handle is enough.
+        if let Some(other) = runs.get(name).and_then(Weak::upgrade) {
+            return Ok(Run::from_inner(other));
+        }
+        runs.insert(name.to_owned(), Arc::downgrade(&inner));
+        Ok(Run::from_inner(inner))
+    }
+}

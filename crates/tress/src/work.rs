@@ -1,0 +1,236 @@
+//! What agents do all day, in one call each: add, claim, report, complete, verify.
+
+use std::sync::Arc;
+
+use tress_model::ids::{Dot, TodoId};
+use tress_model::operation::Verdict;
+use tress_model::{Event, Millis, Operation, State, Status, limits};
+
+use crate::error::{Error, Refused};
+use crate::run::Agent;
+
+/// A todo id that nobody else has: 62 random bits.
+///
+/// # Errors
+/// When there is no randomness to be had.
+pub fn new_todo_id() -> Result<TodoId, Error> {
+    let mut bits = [0; 8];
+    getrandom::fill(&mut bits).map_err(|error| Error::Group(error.to_string()))?;
+    Ok(TodoId::from_random(u64::from_le_bytes(bits)))
+}
+
+/// The operation that adds a todo with a title and nothing else.
+pub fn todo(todo: TodoId, title: impl Into<String>) -> Operation {
+    Operation::TodoAdded {
+        todo,
+        external_id: None,
+        title: title.into(),
+        edits: Vec::new(),
+        prose: Vec::new(),
+        labels: Vec::new(),
+        layout: None,
+    }
+}
+
+/// A claim that was won.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The todo.
+    pub todo: TodoId,
+    /// The fencing token; every report of work under the claim carries it.
+    pub token: Dot,
+    /// When the claim lapses without a sign of life.
+    pub until: Option<Millis>,
+}
+
+/// Why a todo could not be claimed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimRefused {
+    /// There is no such todo.
+    #[error("there is no such todo")]
+    Unknown,
+    /// Somebody else holds it.
+    #[error("held by {agent}")]
+    Held {
+        /// Who.
+        agent: Arc<str>,
+        /// Until when, without a sign of life.
+        until: Option<Millis>,
+        /// What could be claimed instead.
+        next: Option<TodoId>,
+    },
+    /// It is not open: finished, deferred, or something is in the way.
+    #[error("it is {status}")]
+    NotOpen {
+        /// Where it stands.
+        status: Status,
+        /// What could be claimed instead.
+        next: Option<TodoId>,
+    },
+    /// Nothing is ready.
+    #[error("nothing is ready to be claimed")]
+    NothingReady,
+}
+
+/// Whether `agent` may claim `todo` at `now`.
+fn claimable(state: &State, todo: TodoId, agent: &str, now: Millis) -> Result<(), ClaimRefused> {
+    let found = state.todo(todo).ok_or(ClaimRefused::Unknown)?;
+    let readiness = state.readiness(now);
+    let next = || readiness.ready.iter().copied().find(|&ready| ready != todo);
+    if let Some(holder) = found.holder(now) {
+        if &*holder.agent == agent && found.pending_completion().is_none() {
+            return Ok(());
+        }
+        let (agent, until) = (Arc::clone(&holder.agent), holder.until);
+        return Err(ClaimRefused::Held { agent, until, next: next() });
+    }
+    match state.status(found, &readiness, now) {
+        Status::Open => Ok(()),
+        Status::InProgress => {
+            let agent = found.assignee.as_deref().unwrap_or("somebody").into();
+            Err(ClaimRefused::Held { agent, until: None, next: next() })
+        }
+        status => Err(ClaimRefused::NotOpen { status, next: next() }),
+    }
+}
+
+impl Agent {
+    /// Adds a todo.
+    ///
+    /// # Errors
+    /// When it cannot be appended.
+    pub async fn add(&self, title: &str) -> Result<TodoId, Error> {
+        let id = new_todo_id()?;
+        self.append([todo(id, title)]).await?;
+        Ok(id)
+    }
+
+    /// Claims a todo if it is free and ready. Of all who try, in all processes, one wins.
+    ///
+    /// # Errors
+    /// [`Refused::Condition`] with the reason, and what to claim instead.
+    pub async fn claim(
+        &self,
+        todo: TodoId,
+        lease: Option<Millis>,
+    ) -> Result<Claimed, Refused<ClaimRefused>> {
+        self.claim_by(lease, move |state, agent, now| {
+            claimable(state, todo, agent, now).map(|()| todo)
+        })
+        .await
+    }
+
+    /// Claims the most urgent todo that is ready and passes `filter`.
+    ///
+    /// # Errors
+    /// [`Refused::Condition`] with [`ClaimRefused::NothingReady`].
+    pub async fn claim_next(
+        &self,
+        lease: Option<Millis>,
+        filter: impl Fn(&State, TodoId) -> bool + Send + 'static,
+    ) -> Result<Claimed, Refused<ClaimRefused>> {
+        self.claim_by(lease, move |state, _, now| {
+            let ready = state.readiness(now).ready.into_iter();
+            let mut ready = ready.filter(|&todo| filter(state, todo));
+            ready.next().ok_or(ClaimRefused::NothingReady)
+        })
+        .await
+    }
+
+    async fn claim_by(
+        &self,
+        lease: Option<Millis>,
+        choose: impl FnOnce(&State, &str, Millis) -> Result<TodoId, ClaimRefused> + Send + 'static,
+    ) -> Result<Claimed, Refused<ClaimRefused>> {
+        let lease = lease.unwrap_or(limits::LEASE_DEFAULT);
+        let agent = self.author().name.clone();
+        let events = self
+            .append_if(move |state| {
+                let todo = choose(state, &agent, crate::now())?;
+                Ok(vec![Operation::Claimed { todo, lease: Some(lease), scope: Vec::new() }])
+            })
+            .await?;
+        let event = events.first().ok_or(Error::Closed)?;
+        let todo = event.operation.todo().ok_or(Error::Closed)?;
+        Ok(Claimed { todo, token: event.dot, until: Some(event.time.millis + lease) })
+    }
+
+    /// Reports progress under a claim, which renews its lease.
+    ///
+    /// # Errors
+    /// When it cannot be appended.
+    pub async fn progress(
+        &self,
+        claim: &Claimed,
+        percent: u8,
+        message: &str,
+    ) -> Result<Arc<Event>, Error> {
+        let message = message.to_owned();
+        let (todo, token) = (claim.todo, claim.token);
+        let report =
+            Operation::ProgressReported { todo, token, percent, message, next_milestone: None };
+        self.one(report).await
+    }
+
+    /// Gives a claimed todo back.
+    ///
+    /// # Errors
+    /// When it cannot be appended.
+    pub async fn release(&self, claim: &Claimed, reason: &str) -> Result<Arc<Event>, Error> {
+        let (todo, token, reason) = (claim.todo, claim.token, reason.to_owned());
+        self.one(Operation::Released { todo, token, reason }).await
+    }
+
+    /// Claims that the work is done. A verifier has to agree. Gives the name of the claim of
+    /// completion.
+    ///
+    /// # Errors
+    /// When it cannot be appended.
+    pub async fn complete(
+        &self,
+        claim: &Claimed,
+        commit: Option<&str>,
+        implementation: &str,
+    ) -> Result<Dot, Error> {
+        let event = self.one(Operation::CompletionClaimed {
+            todo: claim.todo,
+            token: Some(claim.token),
+            commit: commit.map(str::to_owned),
+            to_integrate: false,
+            implementation: implementation.to_owned(),
+            tests: String::new(),
+            integration: String::new(),
+        });
+        Ok(event.await?.dot)
+    }
+
+    /// Accepts or refuses a claim of completion. Whoever did the work cannot.
+    ///
+    /// # Errors
+    /// When it cannot be appended.
+    pub async fn verify(
+        &self,
+        todo: TodoId,
+        completion: Dot,
+        pass: bool,
+        reason: &str,
+    ) -> Result<Arc<Event>, Error> {
+        self.one(Operation::Verified {
+            todo,
+            completion,
+            verdict: if pass { Verdict::Pass } else { Verdict::Fail },
+            reason: reason.to_owned(),
+            percent: if pass { 100 } else { 0 },
+            gaps: Vec::new(),
+        })
+        .await
+    }
+
+    /// Appends one operation.
+    ///
+    /// # Errors
+    /// When it cannot be appended.
+    pub async fn one(&self, operation: Operation) -> Result<Arc<Event>, Error> {
+        self.append([operation]).await?.into_iter().next().ok_or(Error::Closed)
+    }
+}

@@ -1,0 +1,5 @@
+//! The foreign formats, on small fixtures and on real files.
+
+mod beads_corpus;
+mod history;
+mod support;

@@ -1,0 +1,18 @@
+//! What the embeddable engine promises.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod documents;
+mod runs;
+
+use std::path::Path;
+
+use tress::{Agent, Role, Run, Store};
+
+/// Opens the run `main` of the store in `dir` as another process would.
+async fn open(dir: &Path) -> Run {
+    Store::create(dir.join(".tress")).unwrap().create_run("main").await.unwrap()
+}
+
+fn human(run: &Run) -> Agent {
+    run.agent("ada", Role::Human)
+}

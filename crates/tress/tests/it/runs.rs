@@ -1,0 +1,225 @@
+//! Appending, conditions, following, going back; from one process and from several.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tress::{
+    ClaimRefused, Error, Item, Log, Operation, Refused, Role, State, Status, Store, VersionVector,
+    When, now,
+};
+
+use super::{human, open};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_claim_has_one_winner_among_64_tasks() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    for round in 0..10 {
+        let todo = human(&run).add(&format!("round {round}")).await.unwrap();
+        let tries: Vec<_> = (0..64)
+            .map(|number| {
+                let agent = run.agent(&format!("agent-{number}"), Role::Implementer);
+                tokio::spawn(async move { agent.claim(todo, None).await })
+            })
+            .collect();
+        let mut winners = 0;
+        for tried in tries {
+            match tried.await.unwrap() {
+                Ok(_) => winners += 1,
+                Err(Refused::Condition(ClaimRefused::Held { .. })) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(winners, 1);
+    }
+    assert!(run.state().ledger.is_empty(), "nobody lost a claim that was won");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_claim_has_one_winner_among_replicas() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut runs = Vec::new();
+    for _ in 0..6 {
+        runs.push(open(dir.path()).await);
+    }
+    for round in 0..10 {
+        let todo = human(&runs[0]).add(&format!("round {round}")).await.unwrap();
+        let tries: Vec<_> = runs
+            .iter()
+            .enumerate()
+            .map(|(number, run)| {
+                let agent = run.agent(&format!("agent-{number}"), Role::Implementer);
+                tokio::spawn(async move { agent.claim(todo, None).await.is_ok() })
+            })
+            .collect();
+        let mut winners = 0;
+        for tried in tries {
+            winners += usize::from(tried.await.unwrap());
+        }
+        assert_eq!(winners, 1, "round {round}");
+    }
+    let mut roots = BTreeSet::new();
+    for run in &runs {
+        roots.insert(run.refresh().await.unwrap().root());
+    }
+    assert_eq!(roots.len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_is_appended_whole_or_not_at_all() {
+    let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
+    let ada = human(&run);
+    let good = tress::todo(tress::new_todo_id().unwrap(), "good");
+    let bad = tress::todo(tress::new_todo_id().unwrap(), "  ");
+    let refused = ada.append([good.clone(), bad]).await.unwrap_err();
+    assert!(matches!(refused, Error::Prepare(_)), "{refused}");
+    assert!(matches!(ada.append([]).await, Err(Error::Prepare(_))));
+    assert_eq!(run.state().events(), 0);
+    let events = ada.append([good.clone(), good]).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.dot.number).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[tokio::test]
+async fn an_operation_that_is_too_large_is_refused_and_the_run_goes_on() {
+    let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
+    let ada = human(&run);
+    let todo = ada.add("small").await.unwrap();
+    let text = "x".repeat(tress::limits::EVENT_BYTES_MAX + 1);
+    let note = Operation::NoteAdded { todo, text, layout: None };
+    assert!(matches!(ada.append([note]).await, Err(Error::Prepare(_))));
+    ada.add("after").await.unwrap();
+    assert_eq!(run.state().todos.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_subscriber_gets_every_event_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (open(dir.path()).await, open(dir.path()).await);
+    for number in 0..20 {
+        human(&there).add(&format!("before {number}")).await.unwrap();
+    }
+    let mut subscription = here.subscribe(VersionVector::new()).await.unwrap();
+    let writers: Vec<_> = [&here, &there]
+        .map(|run| {
+            let run = run.clone();
+            tokio::spawn(async move {
+                for number in 0..50 {
+                    human(&run).add(&format!("while {number}")).await.unwrap();
+                }
+            })
+        })
+        .into();
+    let mut seen = BTreeSet::new();
+    while seen.len() < 120 {
+        let event = subscription.next().await.unwrap();
+        assert!(seen.insert(event.dot), "{} came twice", event.dot);
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert!(subscription.try_next().is_none());
+    let version: VersionVector = seen.iter().map(|dot| (dot.replica, dot.number)).collect();
+    assert_eq!(version.events(), 120);
+    let mut late = here.subscribe(version).await.unwrap();
+    let next = human(&here).add("one more").await.unwrap();
+    assert_eq!(late.next().await.unwrap().operation.todo(), Some(next));
+}
+
+#[tokio::test]
+async fn the_past_can_be_opened_and_checkpoints_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    let ada = human(&run);
+    let mut past: Vec<(When, Arc<State>)> = Vec::new();
+    for number in 0..40 {
+        let todo = ada.add(&format!("todo {number}")).await.unwrap();
+        if number % 10 == 0 {
+            let event = ada.checkpoint(&format!("at {number}"), "test").await.unwrap();
+            past.push((When::Event(event.dot), run.state()));
+            past.push((When::Version(run.state().version.clone()), run.state()));
+        }
+        let reason = String::new();
+        ada.append([Operation::Closed { todo, reason }]).await.unwrap();
+    }
+    for (when, state) in past {
+        assert_eq!(run.state_at(when).await.unwrap().root(), state.root());
+    }
+    let at = run.state_at(When::Name("at 20".to_owned())).await.unwrap();
+    assert_eq!(at.todos.len(), 21);
+    assert_eq!(run.state_at(When::Time(1)).await.unwrap().todos.len(), 0);
+    assert!(run.state_at(When::Name("no such".to_owned())).await.is_err());
+    let checks = run.check().await.unwrap();
+    assert_eq!(checks.len(), 4);
+    assert!(checks.iter().all(tress::CheckpointCheck::holds));
+}
+
+#[tokio::test]
+async fn a_long_run_opens_from_a_snapshot_and_still_knows_its_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    let ada = human(&run);
+    for batch in 0..50 {
+        let todos = (0..100).map(|number| {
+            let id = tress::TodoId::from_external(&format!("{batch}-{number}"));
+            tress::todo(id, format!("todo {batch}-{number}"))
+        });
+        ada.append(todos).await.unwrap();
+    }
+    let root = run.state().root();
+    drop((ada, run));
+    let snapshots = dir.path().join(".tress/runs/main/snapshots");
+    assert!(std::fs::read_dir(snapshots).unwrap().count() > 0);
+    let run = open(dir.path()).await;
+    assert_eq!(run.state().root(), root);
+    let events = run.events_since(VersionVector::new()).await.unwrap();
+    assert_eq!(events.len(), 5000);
+    let early = run.state_at(When::Event(events[99].dot)).await.unwrap();
+    assert_eq!(early.todos.len(), 100);
+    human(&run).add("later").await.unwrap();
+    assert_eq!(run.state().todos.len(), 5001);
+}
+
+#[tokio::test]
+async fn a_run_file_holds_the_whole_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (open(dir.path()).await, open(dir.path()).await);
+    for number in 0..5 {
+        human(&one).add(&format!("one {number}")).await.unwrap();
+        human(&two).add(&format!("two {number}")).await.unwrap();
+    }
+    one.seal().await.unwrap();
+    let bytes = one.export().await.unwrap();
+    let (name, items) = tress::decode_run_file("x.tressrun".as_ref(), &bytes).unwrap();
+    assert_eq!(name, "main");
+    let segments = items.into_iter().filter_map(|item| match item {
+        Item::Segment(segment) => Some(segment),
+        Item::Seal(_) => None,
+    });
+    let mut log = Log::new();
+    let admission = log.admit_all(segments, Some(now()));
+    assert!(admission.rejected.is_empty() && admission.waiting == 0);
+    assert_eq!(log.state().root(), one.refresh().await.unwrap().root());
+    for cut in [0, 10, bytes.len() / 2, bytes.len() - 1] {
+        assert!(tress::decode_run_file("x".as_ref(), &bytes[..cut]).is_err(), "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn work_under_a_lost_claim_is_refused_with_the_holder_and_what_is_next() {
+    let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
+    let (first, second) = (human(&run).add("first").await.unwrap(), human(&run).add("second").await.unwrap());
+    let codex = run.agent("codex-1", Role::Implementer);
+    codex.claim(first, None).await.unwrap();
+    let other = run.agent("codex-2", Role::Implementer);
+    match other.claim(first, None).await.unwrap_err() {
+        Refused::Condition(ClaimRefused::Held { agent, next, until }) => {
+            assert_eq!((&*agent, next), ("codex-1", Some(second)));
+            assert!(until.is_some());
+        }
+        refused => panic!("{refused}"),
+    }
+    let again = codex.claim(first, None).await.unwrap();
+    codex.complete(&again, None, "done").await.unwrap();
+    let state = run.state();
+    assert_eq!(state.status_unblocked(state.todo(first).unwrap(), now()), Status::InReview);
+}
