@@ -72,6 +72,18 @@ impl Tree {
         }
     }
 
+    /// Makes a repository of what is in `dir`, with one commit by `by`, on the branch `main`.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn create(dir: &Path, by: &Signature, message: &str) -> Result<Self, GitError> {
+        let tree = Self { dir: dir.to_owned() };
+        tree.git(&["init", "--quiet"]).await?;
+        tree.git(&["symbolic-ref", "HEAD", "refs/heads/main"]).await?;
+        tree.commit_all(by, message).await?;
+        Ok(tree)
+    }
+
     /// Its top directory.
     pub fn dir(&self) -> &Path {
         &self.dir

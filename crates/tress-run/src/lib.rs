@@ -9,6 +9,7 @@
 //! *claimed to be done* with a commit, *verified* by another agent in a clean worktree, *merged*
 //! and checked again, and only then part of the run's branch and *completed*.
 
+pub mod demo;
 pub mod execute;
 pub mod git;
 pub mod plan;

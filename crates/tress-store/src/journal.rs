@@ -76,6 +76,16 @@ pub enum Item {
     Seal(Seal),
 }
 
+impl Item {
+    /// The events, if it is events.
+    pub fn into_segment(self) -> Option<Segment> {
+        match self {
+            Self::Segment(segment) => Some(segment),
+            Self::Seal(_) => None,
+        }
+    }
+}
+
 /// The name of a journal's `number`th file.
 fn file_name(number: u32) -> String {
     format!("{number:06}.log")

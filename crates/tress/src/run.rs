@@ -241,10 +241,7 @@ impl Run {
             core.make_whole()?;
             let mut fresh = tress_engine::Log::new();
             let items = core.files.read_all()?;
-            let segments = items.into_iter().filter_map(|item| match item {
-                Item::Segment(segment) => Some(segment),
-                Item::Seal(_) => None,
-            });
+            let segments = items.into_iter().filter_map(Item::into_segment);
             fresh.admit_all(segments, None);
             Ok(fresh.check_checkpoints())
         })

@@ -16,6 +16,7 @@ pub mod beads;
 mod cycles;
 pub mod history;
 pub mod markdown;
+mod names;
 mod scratch;
 mod words;
 
@@ -149,6 +150,8 @@ pub enum ProblemKind {
     Inexact,
     /// An agent holds the todo, so the status in the text was not taken.
     Held,
+    /// The todo was deleted, so what the text says of it was not taken.
+    Deleted,
     /// A word in parentheses that is no attribute.
     UnknownAttribute,
     /// The value of an attribute cannot be read.

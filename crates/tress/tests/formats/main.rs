@@ -1,5 +1,6 @@
 //! The foreign formats, on small fixtures and on real files.
 
 mod beads_corpus;
+mod beads_small;
 mod history;
 mod support;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tress_model::State;
 use tress_model::operation::EdgeKind;
 
-use super::plan::Names;
 use super::read::Issue;
+use crate::formats::names::Names;
 use crate::formats::cycles::{circle, cycles};
 use crate::formats::{ProblemKind, Report};
 

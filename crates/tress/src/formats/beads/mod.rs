@@ -24,9 +24,10 @@ use self::export::Exporter;
 use self::json::Entries;
 use self::keys::key;
 pub(super) use self::keys::{Saying, saying};
-use self::plan::{Names, Planner};
+use self::plan::Planner;
 use self::read::Issue;
 pub(super) use self::read::nameable;
+use super::names::Names;
 use super::{Import, Report};
 
 /// Plans the import of a beads file into a run that has no todos.

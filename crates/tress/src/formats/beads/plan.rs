@@ -14,33 +14,12 @@ use super::export::{Exporter, ending, fit};
 use super::keys::TressFields;
 use super::layout::Layout;
 use super::read::{EdgeLine, Issue, Standing};
+use crate::formats::names::Names;
 use crate::formats::scratch::Scratch;
 use crate::formats::{Import, Planned, ProblemKind, Report};
 
 /// What an event has room for beside a line and its layout.
 const ROOM: usize = 16 << 10;
-
-/// The todos of a state by the ids that others know them under.
-pub(super) struct Names<'a>(BTreeMap<&'a str, TodoId>);
-
-impl<'a> Names<'a> {
-    pub(super) fn of(state: &'a State) -> Self {
-        let named = state.todos.values();
-        Self(named.filter_map(|todo| Some((todo.external_id.as_deref()?, todo.id))).collect())
-    }
-
-    /// The todo that `id` means: one that bears it, one made here whose short id it is, or the one
-    /// that is to be.
-    pub(super) fn locate(&self, state: &State, id: &str) -> TodoId {
-        let ours = || {
-            let (first, last) = TodoId::prefix_range(id).filter(|_| id.starts_with("t-"))?;
-            let mut found = state.todos.range(first..=last).map(|(_, todo)| todo);
-            let found = (found.next()?, found.next());
-            (found.1.is_none() && found.0.external_id.is_none()).then_some(found.0.id)
-        };
-        self.0.get(id).copied().or_else(ours).unwrap_or_else(|| TodoId::from_external(id))
-    }
-}
 
 /// What is planned for one issue.
 struct Group {

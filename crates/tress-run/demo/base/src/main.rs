@@ -1,0 +1,5 @@
+//! `tally [--json]`: counts the words of what it reads.
+
+fn main() {
+    todo!("read, count, report")
+}

@@ -1,0 +1,29 @@
+//! Whom an id means.
+
+use std::collections::BTreeMap;
+
+use tress_model::State;
+use tress_model::ids::TodoId;
+
+/// The todos of a state by the ids that others know them under.
+pub(crate) struct Names<'a>(BTreeMap<&'a str, TodoId>);
+
+impl<'a> Names<'a> {
+    /// Those of `state`. Linear in it.
+    pub(crate) fn of(state: &'a State) -> Self {
+        let named = state.todos.values();
+        Self(named.filter_map(|todo| Some((todo.external_id.as_deref()?, todo.id))).collect())
+    }
+
+    /// The todo that `id` means: one that bears it, one made here whose short id it is, or the one
+    /// that is to be.
+    pub(crate) fn locate(&self, state: &State, id: &str) -> TodoId {
+        let ours = || {
+            let (first, last) = TodoId::prefix_range(id).filter(|_| id.starts_with("t-"))?;
+            let mut found = state.todos.range(first..=last).map(|(_, todo)| todo);
+            let found = (found.next()?, found.next());
+            (found.1.is_none() && found.0.external_id.is_none()).then_some(found.0.id)
+        };
+        self.0.get(id).copied().or_else(ours).unwrap_or_else(|| TodoId::from_external(id))
+    }
+}
