@@ -25,19 +25,13 @@ struct Reader<'a>(&'a [u8]);
 impl<'a> Reader<'a> {
     fn take(&mut self, count: u64) -> Result<&'a [u8], String> {
         let count = usize::try_from(count).map_err(|_| TORN.to_owned())?;
-        let (taken, rest) = self
-            .0
-            .split_at_checked(count)
-            .ok_or_else(|| TORN.to_owned())?;
+        let (taken, rest) = self.0.split_at_checked(count).ok_or_else(|| TORN.to_owned())?;
         self.0 = rest;
         Ok(taken)
     }
 
     fn byte(&mut self) -> Result<u8, String> {
-        self.take(1)?
-            .first()
-            .copied()
-            .ok_or_else(|| TORN.to_owned())
+        self.take(1)?.first().copied().ok_or_else(|| TORN.to_owned())
     }
 
     /// An unsigned LEB128 number.
@@ -69,11 +63,7 @@ impl<'a> Reader<'a> {
             shift += 7;
             if byte & 0x80 == 0 {
                 let negative = byte & 0x40 != 0 && shift < 64;
-                return Ok(if negative {
-                    value | (-1 << shift)
-                } else {
-                    value
-                });
+                return Ok(if negative { value | (-1 << shift) } else { value });
             }
         }
     }
@@ -112,26 +102,18 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Checked<'_>, String> {
     match kind {
         TYPE_CHANGE => {
             count(body)?;
-            Ok(Checked {
-                bytes: Cow::Borrowed(bytes),
-                checksum,
-            })
+            Ok(Checked { bytes: Cow::Borrowed(bytes), checksum })
         }
         TYPE_COMPRESSED => {
             let mut inflated = Vec::new();
             let limit = CHANGE_BYTES_MAX as u64 + 1;
             let mut inflater = flate2::read::DeflateDecoder::new(body).take(limit);
-            inflater
-                .read_to_end(&mut inflated)
-                .map_err(|_| "it cannot be inflated".to_owned())?;
+            inflater.read_to_end(&mut inflated).map_err(|_| "it cannot be inflated".to_owned())?;
             if inflated.len() > CHANGE_BYTES_MAX {
                 return Err(too_large(inflated.len()));
             }
             count(&inflated)?;
-            Ok(Checked {
-                bytes: Cow::Owned(chunk(checksum, &inflated)),
-                checksum,
-            })
+            Ok(Checked { bytes: Cow::Owned(chunk(checksum, &inflated)), checksum })
         }
         _ => Err("it is not a single change".to_owned()),
     }
@@ -267,12 +249,8 @@ mod tests {
             deflater.write_all(&zeros).expect("memory takes everything");
         }
         let mut bomb = chunk([0; 4], &deflater.finish().expect("memory takes everything"));
-        *bomb
-            .get_mut(8)
-            .expect("the type follows magic and checksum") = TYPE_COMPRESSED;
-        let refusal = check(&bomb)
-            .err()
-            .expect("it inflates to more than is allowed");
+        *bomb.get_mut(8).expect("the type follows magic and checksum") = TYPE_COMPRESSED;
+        let refusal = check(&bomb).err().expect("it inflates to more than is allowed");
         assert!(refusal.contains("are allowed"), "{refusal}");
     }
 

@@ -93,21 +93,14 @@ fn seedling(strand: Strand) -> Automerge {
 /// makes the named maps, so that no two stores make them apart.
 pub fn genesis(strand: Strand) -> Vec<u8> {
     let change = seedling(strand).get_last_local_change();
-    change
-        .map(|change| change.raw_bytes().to_vec())
-        .unwrap_or_default()
+    change.map(|change| change.raw_bytes().to_vec()).unwrap_or_default()
 }
 
 impl Document {
     /// The document that holds only its [`genesis`].
     pub fn new(strand: Strand, store: StoreId) -> Self {
         let doc = seedling(strand).with_actor(actor(store));
-        Self {
-            strand,
-            doc,
-            history: None,
-            broken: false,
-        }
+        Self { strand, doc, history: None, broken: false }
     }
 
     /// The document that [`Document::save`] gave. The bytes are those that this store kept, damaged
@@ -127,9 +120,7 @@ impl Document {
         }
         if saved.is_empty() {
             // Automerge takes no bytes for an empty document.
-            return Err(DocumentError::Unreadable {
-                reason: "it is empty".to_owned(),
-            });
+            return Err(DocumentError::Unreadable { reason: "it is empty".to_owned() });
         }
         let load = || load(saved);
         let unreadable = |reason| DocumentError::Unreadable { reason };
@@ -137,17 +128,10 @@ impl Document {
         let root = seedling(strand).get_heads();
         let missing = fence(|| doc.get_missing_deps(&root)).map_err(unreadable)?;
         if !missing.is_empty() {
-            return Err(DocumentError::Foreign {
-                strand: strand.name(),
-            });
+            return Err(DocumentError::Foreign { strand: strand.name() });
         }
         let doc = doc.with_actor(actor(store));
-        Ok(Self {
-            strand,
-            doc,
-            history: None,
-            broken: false,
-        })
+        Ok(Self { strand, doc, history: None, broken: false })
     }
 
     /// The document in Automerge's compact form. Equal documents may have different bytes.
@@ -162,11 +146,7 @@ impl Document {
 
     /// The hashes of the changes that no other change follows, in order.
     pub fn heads(&self) -> Vec<[u8; 32]> {
-        self.doc
-            .get_heads()
-            .into_iter()
-            .map(|head| head.0)
-            .collect()
+        self.doc.get_heads().into_iter().map(|head| head.0).collect()
     }
 
     /// What the document holds. Linear in its size.
@@ -199,9 +179,7 @@ impl Document {
         let whole = desired.get("strand").and_then(Node::as_str) == Some(strand.name())
             && schema::maps(strand).iter().all(named);
         let content = desired.as_map().filter(|_| whole);
-        let content = content.ok_or(DocumentError::Desired {
-            strand: strand.name(),
-        })?;
+        let content = content.ok_or(DocumentError::Desired { strand: strand.name() })?;
         let plan = planned(|plan| plan.map(&self.doc, &ROOT, content))?;
         self.commit(plan, message)
     }
@@ -232,8 +210,7 @@ impl Document {
         }
         let plan = planned(|plan| {
             plan.entries(&self.doc, &ROOT, &changes.root)?;
-            maps.iter()
-                .try_for_each(|(object, entries)| plan.entries(&self.doc, object, entries))
+            maps.iter().try_for_each(|(object, entries)| plan.entries(&self.doc, object, entries))
         })?;
         self.commit(plan, message)
     }
@@ -292,11 +269,7 @@ impl Document {
             let again = load(&next.doc.save())?;
             let same = again.get_heads() == next.doc.get_heads();
             let walked = Walk::new(&again, next.strand).map(&ROOT).is_ok();
-            if same && walked {
-                Ok(())
-            } else {
-                Err("the document cannot be read back".to_owned())
-            }
+            if same && walked { Ok(()) } else { Err("the document cannot be read back".to_owned()) }
         };
         fence(proof).and_then(|proved| proved).map_err(refused)?;
         *self = next;
@@ -317,59 +290,37 @@ impl Document {
             batch.push(parsed.map_err(refused)?);
         }
         let Sorted { ready, waiting } = history.sort(batch);
-        let applied = Applied {
-            new: ready.len(),
-            waiting,
-        };
+        let applied = Applied { new: ready.len(), waiting };
         if ready.is_empty() {
             return Ok((None, applied));
         }
         let mut history = history.clone();
         for Incoming { index, change } in &ready {
-            let refused = |reason| DocumentError::Change {
-                index: *index,
-                reason,
-            };
-            fence(|| history.admit(change))
-                .and_then(|admitted| admitted)
-                .map_err(refused)?;
+            let refused = |reason| DocumentError::Change { index: *index, reason };
+            fence(|| history.admit(change)).and_then(|admitted| admitted).map_err(refused)?;
         }
         let mut doc = self.doc.clone();
         let expected: Vec<ChangeHash> = ready.iter().map(|one| one.change.hash()).collect();
         let apply = || -> Result<(), String> {
             let changes = ready.into_iter().map(|one| one.change);
-            doc.apply_changes_batch(changes.collect::<Vec<_>>())
-                .map_err(|e| e.to_string())?;
+            doc.apply_changes_batch(changes.collect::<Vec<_>>()).map_err(|e| e.to_string())?;
             let missing = doc.get_missing_deps(&expected);
-            missing
-                .is_empty()
-                .then_some(())
-                .ok_or_else(|| "automerge left some out".to_owned())
+            missing.is_empty().then_some(()).ok_or_else(|| "automerge left some out".to_owned())
         };
         let refused = |reason| DocumentError::Batch { reason };
         fence(apply).and_then(|applied| applied).map_err(refused)?;
-        let next = Self {
-            strand: self.strand,
-            doc,
-            history: Some(history),
-            broken: false,
-        };
+        let next = Self { strand: self.strand, doc, history: Some(history), broken: false };
         Ok((Some(next), applied))
     }
 
     fn usable(&self) -> Result<(), DocumentError> {
-        if self.broken {
-            Err(DocumentError::Broken)
-        } else {
-            Ok(())
-        }
+        if self.broken { Err(DocumentError::Broken) } else { Ok(()) }
     }
 }
 
 fn load(saved: &[u8]) -> Result<Automerge, String> {
-    let options = LoadOptions::new()
-        .text_encoding(ENCODING)
-        .verification_mode(VerificationMode::Check);
+    let options =
+        LoadOptions::new().text_encoding(ENCODING).verification_mode(VerificationMode::Check);
     Automerge::load_with_options(saved, options).map_err(|error| error.to_string())
 }
 

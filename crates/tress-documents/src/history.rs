@@ -69,11 +69,7 @@ impl History {
     /// Takes note of a change that the document holds by now.
     pub(crate) fn add(&mut self, change: &Change) {
         let first = change.start_op().get();
-        self.note(
-            change.hash(),
-            change.actor_id(),
-            (first, first + change.len() as u64),
-        );
+        self.note(change.hash(), change.actor_id(), (first, first + change.len() as u64));
     }
 
     /// Leaves out what is known, and sorts the others so that causes come first.
@@ -90,14 +86,9 @@ impl History {
         let mut dependents: BTreeMap<ChangeHash, Vec<usize>> = BTreeMap::new();
         let mut free = Vec::new();
         for (place, (incoming, missing)) in pending.iter_mut().enumerate() {
-            let deps = incoming
-                .as_ref()
-                .map(|one| one.change.deps())
-                .unwrap_or_default();
-            let deps: BTreeSet<_> = deps
-                .iter()
-                .filter(|dep| !self.ends.contains_key(dep))
-                .collect();
+            let deps = incoming.as_ref().map(|one| one.change.deps()).unwrap_or_default();
+            let deps: BTreeSet<_> =
+                deps.iter().filter(|dep| !self.ends.contains_key(dep)).collect();
             *missing = deps.len();
             for dep in deps {
                 dependents.entry(*dep).or_default().push(place);
@@ -112,10 +103,7 @@ impl History {
             let Some(incoming) = pending.get_mut(place).and_then(|(one, _)| one.take()) else {
                 continue;
             };
-            for dependent in dependents
-                .remove(&incoming.change.hash())
-                .unwrap_or_default()
-            {
+            for dependent in dependents.remove(&incoming.change.hash()).unwrap_or_default() {
                 if let Some((_, missing)) = pending.get_mut(dependent) {
                     *missing -= 1;
                     if *missing == 0 {
@@ -137,17 +125,10 @@ impl History {
         let end = first.checked_add(change.len() as u64);
         let end = end.filter(|&end| end <= OP_NUMBER_MAX);
         let end = end.ok_or("its operation numbers are too high")?;
-        let own = self
-            .actors
-            .get(change.actor_id())
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let own = self.actors.get(change.actor_id()).map(Vec::as_slice).unwrap_or_default();
         let next = own.len() as u64 + 1;
         if change.seq() != next {
-            return Err(format!(
-                "its actor's next change is {next}, it says {}",
-                change.seq()
-            ));
+            return Err(format!("its actor's next change is {next}, it says {}", change.seq()));
         }
         if change.author().is_some() && change.seq() != 1 {
             return Err("it names an author that its actor's first change did not".to_owned());
@@ -185,11 +166,7 @@ impl History {
     }
 
     fn has_operation(&self, op: &OpId) -> bool {
-        let ranges = self
-            .actors
-            .get(&op.1)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let ranges = self.actors.get(&op.1).map(Vec::as_slice).unwrap_or_default();
         let at = ranges.partition_point(|&(_, end)| end <= op.0);
         ranges.get(at).is_some_and(|&(first, _)| first <= op.0)
     }

@@ -155,19 +155,12 @@ impl From<Fields> for Node {
 
 /// A set: a map whose keys are the members.
 pub(crate) fn set<'a>(members: impl IntoIterator<Item = &'a String>) -> BTreeMap<String, Node> {
-    members
-        .into_iter()
-        .map(|member| (member.clone(), Node::Bool(true)))
-        .collect()
+    members.into_iter().map(|member| (member.clone(), Node::Bool(true))).collect()
 }
 
 /// A sequence: a map whose keys are the places, in eight digits.
 pub(crate) fn sequence(items: impl IntoIterator<Item = Node>) -> BTreeMap<String, Node> {
-    items
-        .into_iter()
-        .enumerate()
-        .map(|(at, item)| (place(at), item))
-        .collect()
+    items.into_iter().enumerate().map(|(at, item)| (place(at), item)).collect()
 }
 
 /// The key of a place in a sequence.

@@ -19,11 +19,7 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(doc: &'a Automerge, strand: Strand) -> Self {
-        Self {
-            doc,
-            strand,
-            path: Vec::new(),
-        }
+        Self { doc, strand, path: Vec::new() }
     }
 
     pub(crate) fn map(&mut self, object: &ObjId) -> Result<Node, DocumentError> {
@@ -59,9 +55,7 @@ impl<'a> Walk<'a> {
     ) -> Result<Option<Node>, DocumentError> {
         self.path.push(key);
         if self.path.len() > DEPTH_MAX {
-            return Err(DocumentError::TooDeep {
-                path: self.path.join("/"),
-            });
+            return Err(DocumentError::TooDeep { path: self.path.join("/") });
         }
         let node = match value {
             ValueRef::Object(ObjType::Text) => {
@@ -79,11 +73,7 @@ impl<'a> Walk<'a> {
     /// A string is prose or not by its place, whichever way it was written.
     fn string(&self, text: String) -> Node {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        if schema::is_text(self.strand, &path) {
-            Node::Text(text)
-        } else {
-            Node::Str(text)
-        }
+        if schema::is_text(self.strand, &path) { Node::Text(text) } else { Node::Str(text) }
     }
 
     fn scalar(&self, value: &ScalarValueRef<'_>) -> Option<Node> {
@@ -104,7 +94,5 @@ impl<'a> Walk<'a> {
 }
 
 fn unreadable(error: AutomergeError) -> DocumentError {
-    DocumentError::Unreadable {
-        reason: error.to_string(),
-    }
+    DocumentError::Unreadable { reason: error.to_string() }
 }

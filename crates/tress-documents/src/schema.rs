@@ -60,8 +60,7 @@ impl Field {
     pub fn describes(&self, path: &[&str]) -> bool {
         let mut keys = self.path.split('/');
         let same = path.iter().all(|key| {
-            keys.next()
-                .is_some_and(|pattern| pattern.starts_with('<') || pattern == *key)
+            keys.next().is_some_and(|pattern| pattern.starts_with('<') || pattern == *key)
         });
         same && keys.next().is_none()
     }
@@ -80,14 +79,9 @@ pub const fn fields(strand: Strand) -> &'static [Field] {
 /// format: it gives the maps their object ids.
 pub const fn maps(strand: Strand) -> &'static [&'static str] {
     match strand {
-        Strand::Design => &[
-            "sections",
-            "requirements",
-            "rules",
-            "decisions",
-            "deviations",
-            "assessments",
-        ],
+        Strand::Design => {
+            &["sections", "requirements", "rules", "decisions", "deviations", "assessments"]
+        }
         Strand::Todo => &["todos"],
         Strand::Implementation => &[
             "info",
@@ -129,12 +123,7 @@ mod tests {
         for strand in Strand::ALL {
             for field in fields(strand) {
                 let path: Vec<&str> = field.path.split('/').collect();
-                assert_eq!(
-                    is_text(strand, &path),
-                    field.kind == Kind::Text,
-                    "{}",
-                    field.path
-                );
+                assert_eq!(is_text(strand, &path), field.kind == Kind::Text, "{}", field.path);
                 assert!(field.describes(&path));
                 let depth = path.len();
                 assert!(depth < crate::limits::DEPTH_MAX);

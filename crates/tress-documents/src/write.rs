@@ -19,20 +19,9 @@ use crate::node::{Node, same_float};
 pub(crate) const ENCODING: TextEncoding = TextEncoding::UnicodeCodePoint;
 
 enum Edit<'a> {
-    Put {
-        object: ObjId,
-        key: String,
-        node: &'a Node,
-    },
-    Delete {
-        object: ObjId,
-        key: String,
-    },
-    Text {
-        text: ObjId,
-        old: String,
-        new: &'a str,
-    },
+    Put { object: ObjId, key: String, node: &'a Node },
+    Delete { object: ObjId, key: String },
+    Text { text: ObjId, old: String, new: &'a str },
 }
 
 /// What has to be written.
@@ -64,23 +53,15 @@ impl<'a> Plan<'a> {
         object: &ObjId,
         desired: &'a BTreeMap<String, Node>,
     ) -> Result<(), AutomergeError> {
-        let mut missing: BTreeMap<&str, &Node> = desired
-            .iter()
-            .map(|(key, node)| (key.as_str(), node))
-            .collect();
+        let mut missing: BTreeMap<&str, &Node> =
+            desired.iter().map(|(key, node)| (key.as_str(), node)).collect();
         for item in doc.map_range(object, ..) {
             if self.full {
                 return Ok(());
             }
             let key = item.key.as_ref();
             let Some(node) = missing.remove(key) else {
-                self.push(
-                    Edit::Delete {
-                        object: object.clone(),
-                        key: key.to_owned(),
-                    },
-                    1,
-                );
+                self.push(Edit::Delete { object: object.clone(), key: key.to_owned() }, 1);
                 continue;
             };
             let child = match item.value {
@@ -117,13 +98,7 @@ impl<'a> Plan<'a> {
                 }
                 (None, Some(node)) => self.put(object, key, node),
                 (Some(_), None) => {
-                    self.push(
-                        Edit::Delete {
-                            object: object.clone(),
-                            key: key.clone(),
-                        },
-                        1,
-                    );
+                    self.push(Edit::Delete { object: object.clone(), key: key.clone() }, 1);
                 }
                 (None, None) => {}
             }
@@ -132,11 +107,7 @@ impl<'a> Plan<'a> {
     }
 
     fn put(&mut self, object: &ObjId, key: &str, node: &'a Node) {
-        let edit = Edit::Put {
-            object: object.clone(),
-            key: key.to_owned(),
-            node,
-        };
+        let edit = Edit::Put { object: object.clone(), key: key.to_owned(), node };
         self.push(edit, node.operations());
     }
 
@@ -233,10 +204,5 @@ fn splice(
     if (1..=TEXT_DIFF_MAX).contains(&product) {
         return tx.update_text(text, new);
     }
-    tx.splice_text(
-        text,
-        whole.at as usize,
-        whole.delete as isize,
-        &whole.insert,
-    )
+    tx.splice_text(text, whole.at as usize, whole.delete as isize, &whole.insert)
 }

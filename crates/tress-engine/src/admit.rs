@@ -241,9 +241,7 @@ impl Log {
         };
         if let Some(last) = known.checked_sub(1) {
             let here = events.get(last).or(events.last());
-            let same = here.is_none_or(|e| {
-                self.event(e.dot).is_none_or(|ours| ours.id == e.id)
-            });
+            let same = here.is_none_or(|e| self.event(e.dot).is_none_or(|ours| ours.id == e.id));
             if !same {
                 let dot = Dot::new(segment.replica, head.number.min(segment.last()));
                 return reject(segment, Rejection::Equivocation { dot });

@@ -12,9 +12,7 @@ use tress_model::clock::Millis;
 use tress_model::codec::{CodecError, Snapshot};
 use tress_model::event::{Head, Record};
 use tress_model::ids::{Author, Dot, ReplicaId, StoreId};
-use tress_model::{
-    Event, HybridTime, Operation, OrderKey, Segment, State, VersionVector, limits,
-};
+use tress_model::{Event, HybridTime, Operation, OrderKey, Segment, State, VersionVector, limits};
 
 use crate::admit;
 

@@ -198,9 +198,8 @@ mod tests {
     use super::*;
 
     fn versions() -> impl Strategy<Value = VersionVector> {
-        prop::collection::vec((0_u8..5, 0_u64..6), 0..6).prop_map(|entries| {
-            entries.into_iter().map(|(r, n)| (ReplicaId([r; 16]), n)).collect()
-        })
+        prop::collection::vec((0_u8..5, 0_u64..6), 0..6)
+            .prop_map(|entries| entries.into_iter().map(|(r, n)| (ReplicaId([r; 16]), n)).collect())
     }
 
     proptest! {

@@ -73,7 +73,11 @@ pub enum CodecError {
     },
 }
 
-fn encode<T: Serialize>(value: &T, what: &'static str, limit: usize) -> Result<Vec<u8>, CodecError> {
+fn encode<T: Serialize>(
+    value: &T,
+    what: &'static str,
+    limit: usize,
+) -> Result<Vec<u8>, CodecError> {
     let bytes = bincode::serde::encode_to_vec(value, bincode::config::standard())
         .map_err(|error| CodecError::Malformed { what, reason: error.to_string() })?;
     if bytes.len() > limit {

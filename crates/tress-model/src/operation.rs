@@ -221,10 +221,7 @@ impl EdgeKind {
 
     /// Whether the target can hold the source back by itself.
     pub const fn blocks(&self) -> bool {
-        matches!(
-            self,
-            Self::Blocks | Self::ConditionalBlocks | Self::WaitsFor | Self::WaitsForAny
-        )
+        matches!(self, Self::Blocks | Self::ConditionalBlocks | Self::WaitsFor | Self::WaitsForAny)
     }
 }
 

@@ -16,7 +16,7 @@ pub mod plan;
 pub mod verify;
 
 pub use execute::driver::{CommandDriver, Driver, Task};
-pub use execute::orchestrator::{Orchestrator, Outcome, RunError, Summary};
 pub use execute::options::Options;
+pub use execute::orchestrator::{Orchestrator, Outcome, RunError, Summary};
 pub use git::{GitError, Tree};
 pub use plan::{Plan, plan};

@@ -12,11 +12,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tress_model::{ReplicaId, VersionVector};
+use tress_model::VersionVector;
 use tress_model::operation::Strand;
 
 use crate::files::{Files, Lock};
-use crate::journal::JournalPosition;
+use crate::journal::Positions;
 use crate::real::RealFiles;
 
 const CHUNK_BYTES: usize = 64 << 10;
@@ -54,7 +54,7 @@ pub struct SavedDocument {
     /// The version that it shows.
     pub version: VersionVector,
     /// How far each journal's seals are in it.
-    pub positions: Vec<(ReplicaId, JournalPosition)>,
+    pub positions: Positions,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,7 +63,7 @@ struct Entry {
     chunks: usize,
     crc: u32,
     version: VersionVector,
-    positions: Vec<(ReplicaId, JournalPosition)>,
+    positions: Positions,
 }
 
 /// The sled database that holds the documents of all runs of a store. One process at a time.
@@ -125,13 +125,11 @@ impl SledDocuments {
     ///
     /// # Errors
     /// When the database is damaged.
-    pub fn load(
-        &self,
-        run: &str,
-        strand: Strand,
-    ) -> Result<Option<SavedDocument>, DocumentsError> {
+    pub fn load(&self, run: &str, strand: Strand) -> Result<Option<SavedDocument>, DocumentsError> {
         let key = format!("{run}/{}", strand.name());
-        let Some(entry) = fenced(&self.path, || self.db.get(&key))? else { return Ok(None) };
+        let Some(entry) = fenced(&self.path, || self.db.get(&key))? else {
+            return Ok(None);
+        };
         let entry: Entry = serde_json::from_slice(&entry)
             .map_err(|error| self.damaged(&format!("{key}: {error}")))?;
         let mut bytes = Vec::with_capacity(entry.len.min(64 << 20));
@@ -179,10 +177,7 @@ impl SledDocuments {
 }
 
 /// Calls sled so that neither an error nor a panic of it gets any further.
-fn fenced<T>(
-    path: &Path,
-    call: impl FnOnce() -> sled::Result<T>,
-) -> Result<T, DocumentsError> {
+fn fenced<T>(path: &Path, call: impl FnOnce() -> sled::Result<T>) -> Result<T, DocumentsError> {
     let damaged = |reason| DocumentsError::Damaged { path: path.to_owned(), reason };
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),

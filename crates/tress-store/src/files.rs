@@ -31,11 +31,11 @@ pub trait AppendFile: Send + Debug {
     /// file must be opened anew before it is written again.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// The length in bytes.
+    /// Where it ends: its length in bytes.
     ///
     /// # Errors
     /// As the file system says.
-    fn len(&self) -> io::Result<u64>;
+    fn end(&self) -> io::Result<u64>;
 
     /// Cuts the file, durably.
     ///

@@ -145,7 +145,10 @@ mod tests {
     fn a_frame_survives_and_any_flipped_bit_is_noticed() {
         let bytes = encode(FrameKind::Segment, 7, EventId([9; 32]), b"what was meant");
         let frame = decode(&bytes).expect("a frame");
-        assert_eq!((frame.kind, frame.first, frame.body), (FrameKind::Segment, 7, &b"what was meant"[..]));
+        assert_eq!(
+            (frame.kind, frame.first, frame.body),
+            (FrameKind::Segment, 7, &b"what was meant"[..])
+        );
         assert_eq!(frame.len(), bytes.len());
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tress_model::Segment;
 use tress_model::codec::{self, FORMAT, FormatVersion};
 use tress_model::event::Seal;
 use tress_model::ids::{EventId, ReplicaId, StoreId};
-use tress_model::Segment;
 
 use crate::files::{AppendFile, Files};
 use crate::frame::{self, FrameKind};
@@ -66,6 +66,9 @@ impl std::fmt::Display for Damage {
         write!(f, "{} at byte {}: {}", self.path.display(), self.offset, self.reason)
     }
 }
+
+/// How far each journal was read.
+pub type Positions = Vec<(ReplicaId, JournalPosition)>;
 
 /// What a journal holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,7 +154,9 @@ impl JournalReader {
         }
         loop {
             let name = file_name(self.position.file);
-            let Some(entry) = listed.iter().find(|entry| entry.name == name) else { break };
+            let Some(entry) = listed.iter().find(|entry| entry.name == name) else {
+                break;
+            };
             if entry.len > self.position.offset {
                 let path = self.path();
                 let bytes = files.read(&path, self.position.offset);
@@ -280,16 +285,14 @@ impl JournalWriter {
     /// # Errors
     /// [`StoreError::Damaged`] when the last file has a damaged frame before valid ones: its
     /// replica must not be written any more.
-    pub fn open(
-        files: &dyn Files,
-        dir: &Path,
-        header: JournalHeader,
-    ) -> Result<Self, StoreError> {
+    pub fn open(files: &dyn Files, dir: &Path, header: JournalHeader) -> Result<Self, StoreError> {
         files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
         let listed = files.list(dir).map_err(|error| StoreError::io("list", dir, error))?;
         let numbers = listed.iter().filter_map(|entry| entry.name.strip_suffix(".log"));
         let last = numbers.filter_map(|number| number.parse().ok()).max();
-        let Some(number) = last else { return Self::begin(files, dir, header, 1) };
+        let Some(number) = last else {
+            return Self::begin(files, dir, header, 1);
+        };
         let path = dir.join(file_name(number));
         let error = |action| move |error| StoreError::io(action, &path, error);
         let path = dir.join(file_name(number));
@@ -475,7 +478,8 @@ pub fn decode_run_file(path: &Path, bytes: &[u8]) -> Result<(String, Vec<Item>),
     while at < bytes.len() {
         let frame = bytes.get(at..).and_then(frame::decode);
         let frame = frame.ok_or_else(|| {
-            let what = if at == 0 { "this is not a run file" } else { "the file is cut or damaged" };
+            let what =
+                if at == 0 { "this is not a run file" } else { "the file is cut or damaged" };
             damaged(at, what)
         })?;
         match (frame.kind, &header) {

@@ -22,7 +22,8 @@ pub mod store;
 pub use documents::{DocumentsError, SavedDocument, SledDocuments};
 pub use files::{AppendFile, DirEntry, Files, Lock};
 pub use journal::{
-    Damage, Item, JournalPosition, JournalReader, JournalWriter, decode_run_file, encode_run_file,
+    Damage, Item, JournalPosition, JournalReader, JournalWriter, Positions, decode_run_file,
+    encode_run_file,
 };
 pub use memory::MemoryFiles;
 pub use real::RealFiles;

@@ -88,7 +88,7 @@ impl AppendFile for MemoryFile {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn end(&self) -> io::Result<u64> {
         Ok(held(&self.0).bytes.len() as u64)
     }
 

@@ -62,7 +62,11 @@ pub(crate) fn random() -> Result<[u8; 16], StoreError> {
 
 impl Place {
     /// The place that `local` (the directory) is, made where there is none yet.
-    pub(crate) fn open(files: &dyn Files, local: &Path, identity: &str) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        files: &dyn Files,
+        local: &Path,
+        identity: &str,
+    ) -> Result<Self, StoreError> {
         let error = |path: &Path| {
             let path = path.to_owned();
             move |error| StoreError::io("use", &path, error)
@@ -105,7 +109,9 @@ impl Place {
         let listed = files.list(&self.replicas);
         let listed = listed.map_err(|error| StoreError::io("list", &self.replicas, error))?;
         for entry in listed {
-            let Ok(replica) = entry.name.parse() else { continue };
+            let Ok(replica) = entry.name.parse() else {
+                continue;
+            };
             if let Some(hold) = self.try_hold(files, replica)? {
                 return Ok(hold);
             }

@@ -22,7 +22,7 @@ impl AppendFile for RealFile {
         self.0.sync_data()
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn end(&self) -> io::Result<u64> {
         self.0.metadata().map(|metadata| metadata.len())
     }
 
@@ -62,8 +62,12 @@ impl Files for RealFiles {
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
             // An entry may go between the listing and the look at it.
-            let Ok(metadata) = entry.metadata() else { continue };
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
             let len = if metadata.is_dir() { 0 } else { metadata.len() };
             entries.push(DirEntry { name, is_dir: metadata.is_dir(), len });
         }

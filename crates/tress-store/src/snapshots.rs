@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use tress_model::codec::{self, Snapshot};
-use tress_model::ids::{EventId, ReplicaId};
+use tress_model::ids::EventId;
 
 use crate::files::{Files, write_whole};
 use crate::frame::{self, FrameKind};
-use crate::journal::JournalPosition;
+use crate::journal::Positions;
 use crate::store::StoreError;
 
 /// The form of the state in a snapshot; one of another form is passed over and made anew.
@@ -22,7 +22,7 @@ pub struct StoredSnapshot {
     /// The state and the chains.
     pub snapshot: Snapshot,
     /// Where each journal goes on.
-    pub positions: Vec<(ReplicaId, JournalPosition)>,
+    pub positions: Positions,
 }
 
 fn names(files: &dyn Files, dir: &Path) -> Vec<String> {

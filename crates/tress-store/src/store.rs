@@ -13,7 +13,7 @@ use tress_model::ids::{ReplicaId, StoreId};
 
 use crate::files::{Files, Lock, write_whole};
 use crate::journal::{
-    Damage, Item, JournalHeader, JournalPosition, JournalReader, JournalWriter,
+    Damage, Item, JournalHeader, JournalPosition, JournalReader, JournalWriter, Positions,
 };
 pub use crate::place::ReplicaHold;
 use crate::place::{self, Place};
@@ -52,7 +52,9 @@ pub enum StoreError {
         name: String,
     },
     /// A run cannot be called so.
-    #[error("{name:?} cannot name a run: use 1 to 64 letters, digits, '-', '_' or '.', not '.' first")]
+    #[error(
+        "{name:?} cannot name a run: use 1 to 64 letters, digits, '-', '_' or '.', not '.' first"
+    )]
     RunName {
         /// What was asked for.
         name: String,
@@ -372,14 +374,16 @@ impl RunStore {
     pub fn seals_since(
         &self,
         positions: &[(ReplicaId, JournalPosition)],
-    ) -> Result<(Vec<Seal>, Vec<(ReplicaId, JournalPosition)>), StoreError> {
+    ) -> Result<(Vec<Seal>, Positions), StoreError> {
         let files = self.files();
         let journals = self.dir.join("journals");
         let listed = files.list(&journals);
         let listed = listed.map_err(|error| StoreError::io("list", &journals, error))?;
         let (mut seals, mut ends) = (Vec::new(), Vec::new());
         for entry in listed.into_iter().filter(|entry| entry.is_dir) {
-            let Ok(replica) = entry.name.parse() else { continue };
+            let Ok(replica) = entry.name.parse() else {
+                continue;
+            };
             let known = positions.iter().find(|(known, _)| *known == replica);
             let from = known.map(|(_, position)| *position).unwrap_or_default();
             let dir = journals.join(&entry.name);
@@ -435,7 +439,9 @@ impl RunStore {
         let listed = listed.map_err(|error| StoreError::io("list", &journals, error))?;
         let mut batch = Batch::default();
         for entry in listed.into_iter().filter(|entry| entry.is_dir) {
-            let Ok(replica) = entry.name.parse() else { continue };
+            let Ok(replica) = entry.name.parse() else {
+                continue;
+            };
             let reader = self.readers.entry(replica).or_insert_with(|| {
                 let dir = journals.join(&entry.name);
                 JournalReader::new(dir, replica, JournalPosition::default())
@@ -494,9 +500,10 @@ impl RunStore {
     /// journal anew.
     pub fn append(&mut self, segments: &[Segment], seals: &[Seal]) -> Result<(), StoreError> {
         let files = self.files();
-        let (_, writer) = self.writer.as_mut().ok_or_else(|| {
-            StoreError::Internal("open_writer comes before append".to_owned())
-        })?;
+        let (_, writer) = self
+            .writer
+            .as_mut()
+            .ok_or_else(|| StoreError::Internal("open_writer comes before append".to_owned()))?;
         for segment in segments {
             writer.append_segment(&*files, segment)?;
         }

@@ -348,7 +348,8 @@ pub(crate) fn catch_up(
     version: &VersionVector,
 ) -> Result<(Vec<Arc<Event>>, usize), Error> {
     core.poll()?;
-    if !(core.log.base_version() <= version) {
+    let held = core.log.base_version().join(version) == *version;
+    if !held {
         core.make_whole()?;
     }
     core.show();

@@ -54,10 +54,7 @@ pub(crate) fn decision(decision: &Decision) -> Node {
         .line("decision", &decision.decision)
         .line("rationale", &decision.rationale)
         .line("consequences", &decision.consequences)
-        .group(
-            "superseded_by",
-            sequence(decision.superseded_by.iter().map(|&by| dot(by))),
-        )
+        .group("superseded_by", sequence(decision.superseded_by.iter().map(|&by| dot(by))))
         .into()
 }
 
@@ -65,10 +62,7 @@ pub(crate) fn deviation(deviation: &Deviation) -> Node {
     let fields = Fields::new()
         .with("agent", &*deviation.agent)
         .with("at", time(deviation.at))
-        .maybe(
-            "todo",
-            deviation.todo.map(|todo| Node::Str(todo.to_string())),
-        )
+        .maybe("todo", deviation.todo.map(|todo| Node::Str(todo.to_string())))
         .with("about", &deviation.about)
         .line("description", &deviation.description)
         .with("impact", severity(deviation.impact))
@@ -86,20 +80,14 @@ pub(crate) fn deviation(deviation: &Deviation) -> Node {
     fields
         .with("outcome", outcome)
         .line("rationale", rationale)
-        .maybe(
-            "follow_up",
-            follow_up.map(|todo| Node::Str(todo.to_string())),
-        )
+        .maybe("follow_up", follow_up.map(|todo| Node::Str(todo.to_string())))
         .into()
 }
 
 pub(crate) fn assessment(assessment: &Assessment) -> Node {
     Fields::new()
         .with("agent", &*assessment.agent)
-        .maybe(
-            "todo",
-            assessment.todo.map(|todo| Node::Str(todo.to_string())),
-        )
+        .maybe("todo", assessment.todo.map(|todo| Node::Str(todo.to_string())))
         .with("about", &assessment.about)
         .with("compliance", int(assessment.compliance))
         .with("quality", int(assessment.quality))

@@ -48,10 +48,7 @@ impl Changes {
 pub fn project(state: &State, strand: Strand) -> Node {
     let changes = collect(None, state, strand);
     let whole = |entries: Entries| {
-        entries
-            .into_iter()
-            .filter_map(|(key, node)| Some((key, node?)))
-            .collect()
+        entries.into_iter().filter_map(|(key, node)| Some((key, node?))).collect()
     };
     let mut root: BTreeMap<String, Node> = whole(changes.root);
     for map in schema::maps(strand) {
@@ -70,10 +67,7 @@ pub fn project_changed(old: &State, new: &State, strand: Strand) -> Changes {
 }
 
 fn collect(old: Option<&State>, new: &State, strand: Strand) -> Changes {
-    let mut changes = Changes {
-        root: markers(old, new, strand),
-        ..Changes::default()
-    };
+    let mut changes = Changes { root: markers(old, new, strand), ..Changes::default() };
     match strand {
         Strand::Design => collect_design(old, new, &mut changes),
         Strand::Todo => changes.put("todos", todos(old, new)),
@@ -106,10 +100,7 @@ fn todos(old: Option<&State>, new: &State) -> Entries {
     for (&id, todo) in &new.todos {
         let edges = new.edges(id);
         let same = old.is_some_and(|old| {
-            let unchanged = old
-                .todos
-                .get(&id)
-                .is_some_and(|other| Arc::ptr_eq(other, todo));
+            let unchanged = old.todos.get(&id).is_some_and(|other| Arc::ptr_eq(other, todo));
             unchanged && std::ptr::eq(old.edges(id), edges)
         });
         if !same {
@@ -146,38 +137,24 @@ fn work(old: Option<&State>, new: &State) -> Entries {
 fn collect_design(old: Option<&State>, new: &State, changes: &mut Changes) {
     let (old, new) = (old.map(|old| &old.design), &new.design);
     let before = old.map(|old| &old.sections);
-    changes.put(
-        "sections",
-        map(before, &new.sections, Arc::ptr_eq, |s| design::section(s)),
-    );
+    changes.put("sections", map(before, &new.sections, Arc::ptr_eq, |s| design::section(s)));
     let before = old.map(|old| &old.requirements);
-    let requirements = map(before, &new.requirements, Arc::ptr_eq, |r| {
-        design::requirement(r)
-    });
+    let requirements = map(before, &new.requirements, Arc::ptr_eq, |r| design::requirement(r));
     changes.put("requirements", requirements);
     let before = old.map(|old| &old.rules);
-    changes.put(
-        "rules",
-        map(before, &new.rules, Arc::ptr_eq, |rule| design::rule(rule)),
-    );
+    changes.put("rules", map(before, &new.rules, Arc::ptr_eq, |rule| design::rule(rule)));
 
     let before = (old.map(|old| &old.decisions), 0);
     let key = |_, decision: &Arc<Decision>| decision.dot.to_string();
-    let decisions = vector(before, &new.decisions, Arc::ptr_eq, key, |d| {
-        design::decision(d)
-    });
+    let decisions = vector(before, &new.decisions, Arc::ptr_eq, key, |d| design::decision(d));
     changes.put("decisions", decisions);
     let before = (old.map(|old| &old.deviations), 0);
     let key = |_, deviation: &Arc<Deviation>| deviation.dot.to_string();
-    let deviations = vector(before, &new.deviations, Arc::ptr_eq, key, |d| {
-        design::deviation(d)
-    });
+    let deviations = vector(before, &new.deviations, Arc::ptr_eq, key, |d| design::deviation(d));
     changes.put("deviations", deviations);
     let before = (old.map(|old| &old.assessments), 0);
     let key = |_, assessment: &Arc<Assessment>| assessment.dot.to_string();
-    let assessments = vector(before, &new.assessments, Arc::ptr_eq, key, |a| {
-        design::assessment(a)
-    });
+    let assessments = vector(before, &new.assessments, Arc::ptr_eq, key, |a| design::assessment(a));
     changes.put("assessments", assessments);
 }
 
@@ -188,20 +165,11 @@ fn collect_run(old: Option<&State>, new: &State, changes: &mut Changes) {
     changes.put("info", differences(before, team::info(new)));
     let (old, new) = (old.map(|old| &old.team), &new.team);
     let before = old.map(|old| &old.settings);
-    changes.put(
-        "settings",
-        map(before, &new.settings, String::eq, |value| value.into()),
-    );
+    changes.put("settings", map(before, &new.settings, String::eq, |value| value.into()));
     let before = old.map(|old| &old.agents);
-    changes.put(
-        "agents",
-        map(before, &new.agents, PartialEq::eq, team::agent),
-    );
+    changes.put("agents", map(before, &new.agents, PartialEq::eq, team::agent));
     let before = old.map(|old| &old.alerts);
-    changes.put(
-        "alerts",
-        map(before, &new.alerts, Arc::ptr_eq, |alert| team::alert(alert)),
-    );
+    changes.put("alerts", map(before, &new.alerts, Arc::ptr_eq, |alert| team::alert(alert)));
     let float = |figure: &f64| Node::Float(*figure);
     let same = |a: &f64, b: &f64| same_float(*a, *b);
     let before = old.map(|old| &old.metrics);
@@ -219,68 +187,35 @@ fn collect_run(old: Option<&State>, new: &State, changes: &mut Changes) {
 /// What grows with the run: integrations, checkpoints, the ledger and the like.
 fn collect_history(old: Option<&State>, new: &State, changes: &mut Changes) {
     let cut = old.map_or(0, |old| new.ledger_cut.saturating_sub(old.ledger_cut));
-    let before = (
-        old.map(|old| &old.ledger),
-        usize::try_from(cut).unwrap_or(usize::MAX),
-    );
+    let before = (old.map(|old| &old.ledger), usize::try_from(cut).unwrap_or(usize::MAX));
     let key = |_, entry: &Arc<LedgerEntry>| team::ledger_key(entry);
-    changes.put(
-        "ledger",
-        vector(before, &new.ledger, Arc::ptr_eq, key, |e| team::ledger(e)),
-    );
+    changes.put("ledger", vector(before, &new.ledger, Arc::ptr_eq, key, |e| team::ledger(e)));
     let (old, new) = (old.map(|old| &old.team), &new.team);
     let before = (old.map(|old| &old.integrations), 0);
     let key = |_, done: &Integration| done.completion.to_string();
-    let integrations = vector(
-        before,
-        &new.integrations,
-        PartialEq::eq,
-        key,
-        team::integration,
-    );
+    let integrations = vector(before, &new.integrations, PartialEq::eq, key, team::integration);
     changes.put("integrations", integrations);
     let before = (old.map(|old| &old.checkpoints), 0);
     let key = |_, checkpoint: &Arc<Checkpoint>| checkpoint.dot.to_string();
-    let checkpoints = vector(before, &new.checkpoints, Arc::ptr_eq, key, |c| {
-        team::checkpoint(c)
-    });
+    let checkpoints = vector(before, &new.checkpoints, Arc::ptr_eq, key, |c| team::checkpoint(c));
     changes.put("checkpoints", checkpoints);
     let before = (old.map(|old| &old.learning), 0);
-    let learning = vector(
-        before,
-        &new.learning,
-        PartialEq::eq,
-        |at, _| place(at),
-        team::learning,
-    );
+    let learning = vector(before, &new.learning, PartialEq::eq, |at, _| place(at), team::learning);
     changes.put("learning", learning);
     let before = (old.map(|old| &old.lineage), 0);
-    let lineage = vector(
-        before,
-        &new.lineage,
-        PartialEq::eq,
-        |at, _| place(at),
-        team::lineage,
-    );
+    let lineage = vector(before, &new.lineage, PartialEq::eq, |at, _| place(at), team::lineage);
     changes.put("lineage", lineage);
     let before = (old.map(|old| &old.undone), 0);
     let key = |_, dot: &Dot| dot.to_string();
-    let undone = vector(before, &new.undone, PartialEq::eq, key, |_| {
-        Node::Bool(true)
-    });
+    let undone = vector(before, &new.undone, PartialEq::eq, key, |_| Node::Bool(true));
     changes.put("undone", undone);
 }
 
 /// The entries by which two small maps differ.
 fn differences(old: BTreeMap<String, Node>, new: BTreeMap<String, Node>) -> Entries {
-    let gone = old
-        .keys()
-        .filter(|key| !new.contains_key(*key))
-        .map(|key| (key.clone(), None));
+    let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), None));
     let mut entries: Entries = gone.collect();
-    let changed = new
-        .into_iter()
-        .filter(|(key, node)| old.get(key) != Some(node));
+    let changed = new.into_iter().filter(|(key, node)| old.get(key) != Some(node));
     entries.extend(changed.map(|(key, node)| (key, Some(node))));
     entries
 }
@@ -342,10 +277,7 @@ fn vector<T: Clone>(
     // Two items may share a key; one that goes must not take another along that stays.
     if entries.values().any(Option::is_none) {
         for (at, item) in kept {
-            if let Some(entry) = entries
-                .get_mut(&key(at, item))
-                .filter(|entry| entry.is_none())
-            {
+            if let Some(entry) = entries.get_mut(&key(at, item)).filter(|entry| entry.is_none()) {
                 *entry = Some(node(item));
             }
         }

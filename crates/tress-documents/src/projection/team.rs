@@ -28,19 +28,10 @@ pub(crate) fn info(state: &State) -> BTreeMap<String, Node> {
         .maybe("started_at", team.started_at.map(time))
         .maybe("ended_at", team.ended_at.map(time))
         .line("summary", &team.summary)
-        .maybe(
-            "implementers",
-            plan.map(|&(implementers, _, _)| int(implementers)),
-        )
-        .maybe(
-            "coordinators",
-            plan.map(|&(_, coordinators, _)| int(coordinators)),
-        )
+        .maybe("implementers", plan.map(|&(implementers, _, _)| int(implementers)))
+        .maybe("coordinators", plan.map(|&(_, coordinators, _)| int(coordinators)))
         .maybe("plan", plan.map(|(_, _, summary)| summary))
-        .maybe(
-            "ledger_cut",
-            (state.ledger_cut > 0).then(|| int(state.ledger_cut)),
-        )
+        .maybe("ledger_cut", (state.ledger_cut > 0).then(|| int(state.ledger_cut)))
         .into_map()
 }
 

@@ -15,37 +15,16 @@ use crate::node::{Fields, Node, int, sequence, set, time};
 pub(crate) fn todo(todo: &Todo, edges: &[Edge]) -> Node {
     let fields = plain(todo)
         .with("labels", Node::Map(set(todo.labels.keys())))
-        .with(
-            "edges",
-            Node::Map(edges.iter().map(|one| (edge_key(one), edge(one))).collect()),
-        )
+        .with("edges", Node::Map(edges.iter().map(|one| (edge_key(one), edge(one))).collect()))
         .with("remarks", keyed(&todo.notes, |note| note.dot, remark))
-        .with(
-            "blockers",
-            keyed(&todo.blockers, |blocker| blocker.dot, blocker),
-        )
-        .with(
-            "closings",
-            keyed(&todo.closings, |closing| closing.dot, closing),
-        )
-        .group(
-            "deletions",
-            keyed_map(&todo.deletions, |closing| closing.dot, closing),
-        )
+        .with("blockers", keyed(&todo.blockers, |blocker| blocker.dot, blocker))
+        .with("closings", keyed(&todo.closings, |closing| closing.dot, closing))
+        .group("deletions", keyed_map(&todo.deletions, |closing| closing.dot, closing))
         .group("files", set(&todo.files))
         .group("capabilities", set(&todo.capabilities))
-        .group(
-            "extra",
-            todo.extra
-                .iter()
-                .map(|(key, json)| (key.clone(), json.into()))
-                .collect(),
-        )
+        .group("extra", todo.extra.iter().map(|(key, json)| (key.clone(), json.into())).collect())
         .maybe("claim", todo.claim.as_ref().map(claim))
-        .group(
-            "lost_claims",
-            keyed_map(&todo.lost, |lost| lost.token, claim),
-        );
+        .group("lost_claims", keyed_map(&todo.lost, |lost| lost.token, claim));
     let prose = |fields: Fields, field: &ProseField| {
         fields.with(field.name(), Node::Text(todo.prose(*field)))
     };
@@ -99,10 +78,7 @@ pub(crate) fn keyed_map<T>(
     key: impl Fn(&T) -> Dot,
     value: impl Fn(&T) -> Node,
 ) -> BTreeMap<String, Node> {
-    items
-        .iter()
-        .map(|item| (key(item).to_string(), value(item)))
-        .collect()
+    items.iter().map(|item| (key(item).to_string(), value(item))).collect()
 }
 
 fn keyed<T>(items: &[T], key: impl Fn(&T) -> Dot, value: impl Fn(&T) -> Node) -> Node {
@@ -197,20 +173,12 @@ pub(crate) fn work(todo: &Todo) -> Option<Node> {
         return None;
     }
     let artifacts = todo.artifacts.iter().map(|(path, blob)| {
-        let blob = Fields::new()
-            .maybe("blob", blob.as_ref())
-            .with("deleted", blob.is_none());
+        let blob = Fields::new().maybe("blob", blob.as_ref()).with("deleted", blob.is_none());
         (path.clone(), blob.into())
     });
     let fields = Fields::new()
-        .with(
-            "completions",
-            keyed(&todo.completions, |completion| completion.dot, completion),
-        )
-        .with(
-            "failures",
-            keyed(&todo.failures, |failure| failure.dot, failure),
-        )
+        .with("completions", keyed(&todo.completions, |completion| completion.dot, completion))
+        .with("failures", keyed(&todo.failures, |failure| failure.dot, failure))
         .with("artifacts", Node::Map(artifacts.collect()));
     Some(fields.into())
 }
@@ -227,10 +195,7 @@ fn completion(completion: &Completion) -> Node {
         .line("tests", &completion.tests)
         .line("integration", &completion.integration)
         .group("checks", sequence(completion.checks.iter().map(check)))
-        .maybe(
-            "verification",
-            completion.verification.as_ref().map(verification),
-        )
+        .maybe("verification", completion.verification.as_ref().map(verification))
         .maybe("integrated_commit", integrated.map(|(commit, _)| commit))
         .maybe("integrated_at", integrated.map(|&(_, at)| time(at)))
         .maybe("void", completion.void.as_ref())

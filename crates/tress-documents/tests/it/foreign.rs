@@ -14,9 +14,7 @@ const STORE: StoreId = StoreId([1; 16]);
 
 fn sealed(strand: Strand) -> (Document, Vec<u8>) {
     let mut document = Document::new(strand, STORE);
-    let change = document
-        .seal(&project(&rich(), strand), "rich")
-        .expect("it can be sealed");
+    let change = document.seal(&project(&rich(), strand), "rich").expect("it can be sealed");
     (document, change.expect("a rich state differs from none"))
 }
 
@@ -27,16 +25,9 @@ fn stock(document: &Document) -> AutoCommit {
 }
 
 fn changes_since(client: &mut AutoCommit, document: &Document) -> Vec<Vec<u8>> {
-    let heads: Vec<_> = document
-        .heads()
-        .into_iter()
-        .map(automerge::ChangeHash)
-        .collect();
+    let heads: Vec<_> = document.heads().into_iter().map(automerge::ChangeHash).collect();
     let changes = client.get_changes(&heads);
-    changes
-        .into_iter()
-        .map(|mut change| change.bytes().into_owned())
-        .collect()
+    changes.into_iter().map(|mut change| change.bytes().into_owned()).collect()
 }
 
 #[test]
@@ -48,30 +39,19 @@ fn damaged_bytes_are_errors() {
         let mut damaged = change.clone();
         damaged[at] ^= 1 << (at % 8);
         assert!(other.apply(&[damaged]).is_err(), "byte {at}");
-        assert!(
-            other.apply(&[change[..at].to_vec()]).is_err(),
-            "cut at {at}"
-        );
+        assert!(other.apply(&[change[..at].to_vec()]).is_err(), "cut at {at}");
     }
     assert_eq!(other.heads(), untouched);
     let saved = document.save();
     for at in (0..saved.len()).step_by(7) {
         let mut damaged = saved.clone();
         damaged[at] ^= 1 << (at % 8);
-        assert!(
-            Document::load(Strand::Design, STORE, &damaged).is_err(),
-            "byte {at}"
-        );
-        assert!(
-            Document::load(Strand::Design, STORE, &saved[..at]).is_err(),
-            "cut at {at}"
-        );
+        assert!(Document::load(Strand::Design, STORE, &damaged).is_err(), "byte {at}");
+        assert!(Document::load(Strand::Design, STORE, &saved[..at]).is_err(), "cut at {at}");
     }
     let wrong = Document::load(Strand::Todo, STORE, &saved).err();
     assert_eq!(wrong, Some(DocumentError::Foreign { strand: "todo" }));
-    other
-        .apply(&[change])
-        .expect("the true change still applies");
+    other.apply(&[change]).expect("the true change still applies");
 }
 
 fn hostile(document: &Document, change: impl FnOnce(&mut ExpandedChange)) -> Vec<u8> {
@@ -93,30 +73,14 @@ fn hostile_changes_are_refused_by_name() {
     let start = |op: u64| std::num::NonZeroU64::new(op).expect("not zero");
     let own = ActorId::from([0x55; 16]);
     let attacks: [(&str, Vec<u8>); 7] = [
-        (
-            "its actor's next change is 1",
-            hostile(&document, |change| change.seq = 2),
-        ),
-        (
-            "its actor's next change is 1",
-            hostile(&document, |change| change.seq = u64::MAX),
-        ),
+        ("its actor's next change is 1", hostile(&document, |change| change.seq = 2)),
+        ("its actor's next change is 1", hostile(&document, |change| change.seq = u64::MAX)),
         (
             "too large",
-            hostile(&document, |change| {
-                change.start_op = start(u64::from(u32::MAX) + 5)
-            }),
+            hostile(&document, |change| change.start_op = start(u64::from(u32::MAX) + 5)),
         ),
-        (
-            "too high",
-            hostile(&document, |change| {
-                change.start_op = start(limits::OP_NUMBER_MAX)
-            }),
-        ),
-        (
-            "those of its causes",
-            hostile(&document, |change| change.start_op = start(1)),
-        ),
+        ("too high", hostile(&document, |change| change.start_op = start(limits::OP_NUMBER_MAX))),
+        ("those of its causes", hostile(&document, |change| change.start_op = start(1))),
         (
             "does not exist",
             hostile(&document, |change| {
@@ -136,11 +100,7 @@ fn hostile_changes_are_refused_by_name() {
         for index in 0..2 {
             let batch: Vec<_> = vec![genesis(Strand::Todo), attack.clone()].split_off(1 - index);
             let error = document.apply(&batch).expect_err(expected);
-            let DocumentError::Change {
-                index: found,
-                reason,
-            } = &error
-            else {
+            let DocumentError::Change { index: found, reason } = &error else {
                 panic!("{expected}: {error}")
             };
             assert_eq!(*found, index, "{error}");
@@ -149,9 +109,7 @@ fn hostile_changes_are_refused_by_name() {
     }
     assert_eq!((document.heads(), document.read()), before);
     let honest = hostile(&document, |_| {});
-    document
-        .apply_foreign(&[honest])
-        .expect("the honest change is welcome");
+    document.apply_foreign(&[honest]).expect("the honest change is welcome");
 }
 
 #[test]
@@ -169,77 +127,36 @@ fn an_actor_cannot_tell_two_stories() {
 fn the_edits_of_a_stock_client_are_read_and_settled() {
     let (mut document, _) = sealed(Strand::Todo);
     let mut client = stock(&document);
-    let (_, todos) = client
-        .get(ROOT, "todos")
-        .expect("a map")
-        .expect("genesis made it");
+    let (_, todos) = client.get(ROOT, "todos").expect("a map").expect("genesis made it");
     let id = todo(1).to_string();
-    let (_, one) = client
-        .get(&todos, id.as_str())
-        .expect("a map")
-        .expect("it was sealed");
+    let (_, one) = client.get(&todos, id.as_str()).expect("a map").expect("it was sealed");
     // As JavaScript does it: every string is a text object.
-    let title = client
-        .put_object(&one, "title", ObjType::Text)
-        .expect("a map takes any key");
-    client
-        .splice_text(&title, 0, 0, "Lex all numbers")
-        .expect("it is a text");
-    let (_, prose) = client
-        .get(&one, "description")
-        .expect("a map")
-        .expect("always there");
-    client
-        .splice_text(&prose, 0, 0, "The ")
-        .expect("prose is a text object");
+    let title = client.put_object(&one, "title", ObjType::Text).expect("a map takes any key");
+    client.splice_text(&title, 0, 0, "Lex all numbers").expect("it is a text");
+    let (_, prose) = client.get(&one, "description").expect("a map").expect("always there");
+    client.splice_text(&prose, 0, 0, "The ").expect("prose is a text object");
     // As Rust does it: a scalar where prose belongs.
-    client
-        .put(&one, "notes", "plain")
-        .expect("a map takes any key");
-    client
-        .put(&one, "owner", ScalarValue::Null)
-        .expect("a map takes any key");
-    let list = client
-        .put_object(&one, "files", ObjType::List)
-        .expect("a map takes any key");
+    client.put(&one, "notes", "plain").expect("a map takes any key");
+    client.put(&one, "owner", ScalarValue::Null).expect("a map takes any key");
+    let list = client.put_object(&one, "files", ObjType::List).expect("a map takes any key");
     client.insert(&list, 0, "src/*").expect("it is a list");
-    client
-        .put(&one, "blob", ScalarValue::Bytes(vec![1, 0xff]))
-        .expect("a map takes any key");
-    client
-        .delete(&todos, todo(2).to_string())
-        .expect("it is there");
+    client.put(&one, "blob", ScalarValue::Bytes(vec![1, 0xff])).expect("a map takes any key");
+    client.delete(&todos, todo(2).to_string()).expect("it is there");
     client.commit();
     let changes = changes_since(&mut client, &document);
-    document
-        .apply_foreign(&changes)
-        .expect("it is an honest client");
+    document.apply_foreign(&changes).expect("it is an honest client");
 
     let read = document.read().expect("it can be read");
     let field = |field: &str| read.at(&["todos", &id, field]).cloned();
-    assert_eq!(
-        field("title"),
-        Some(Node::Str("Lex all numbers".to_owned()))
-    );
-    assert_eq!(
-        field("description"),
-        Some(Node::Text("The description".to_owned()))
-    );
+    assert_eq!(field("title"), Some(Node::Str("Lex all numbers".to_owned())));
+    assert_eq!(field("description"), Some(Node::Text("The description".to_owned())));
     assert_eq!(field("notes"), Some(Node::Text("plain".to_owned())));
     assert_eq!(field("owner"), None);
-    assert_eq!(
-        field("files").and_then(|f| f.get("00000000").cloned()),
-        Some("src/*".into())
-    );
+    assert_eq!(field("files").and_then(|f| f.get("00000000").cloned()), Some("src/*".into()));
     assert_eq!(field("blob"), Some("01ff".into()));
 
     let desired = project(&rich(), Strand::Todo);
-    assert!(
-        document
-            .seal(&desired, "settle")
-            .expect("it can be sealed")
-            .is_some()
-    );
+    assert!(document.seal(&desired, "settle").expect("it can be sealed").is_some());
     assert_eq!(document.read(), Ok(desired.clone()));
     assert_eq!(document.seal(&desired, "again"), Ok(None));
 }
@@ -250,20 +167,13 @@ fn a_root_that_a_stock_client_emptied_is_settled() {
     let mut client = stock(&document);
     client.delete(ROOT, "agents").expect("it is there");
     client.delete(ROOT, "strand").expect("it is there");
-    client
-        .put(ROOT, "ledger", 5)
-        .expect("the root takes any key");
+    client.put(ROOT, "ledger", 5).expect("the root takes any key");
     client.commit();
     let changes = changes_since(&mut client, &document);
-    document
-        .apply_foreign(&changes)
-        .expect("it is an honest client");
+    document.apply_foreign(&changes).expect("it is an honest client");
     let sealed = document.seal_changed(&State::default(), &rich(), "settle");
     assert!(sealed.expect("it can be sealed").is_some());
-    assert_eq!(
-        document.read(),
-        Ok(project(&rich(), Strand::Implementation))
-    );
+    assert_eq!(document.read(), Ok(project(&rich(), Strand::Implementation)));
     let loaded = Document::load(Strand::Implementation, STORE, &document.save());
     assert_eq!(loaded.expect("it was just saved").heads(), document.heads());
 }
@@ -274,25 +184,15 @@ fn what_nests_too_deep_is_an_error_until_it_is_settled() {
     let mut client = stock(&document);
     let mut object = ROOT;
     for _ in 0..=limits::DEPTH_MAX {
-        object = client
-            .put_object(&object, "deep", ObjType::Map)
-            .expect("a map takes any key");
+        object = client.put_object(&object, "deep", ObjType::Map).expect("a map takes any key");
     }
     client.commit();
     let changes = changes_since(&mut client, &document);
     assert!(document.apply_foreign(&changes).is_err());
     document.apply(&changes).expect("it is well formed");
-    assert!(matches!(
-        document.read(),
-        Err(DocumentError::TooDeep { .. })
-    ));
+    assert!(matches!(document.read(), Err(DocumentError::TooDeep { .. })));
     let desired = project(&rich(), Strand::Design);
-    assert!(
-        document
-            .seal(&desired, "settle")
-            .expect("it can be sealed")
-            .is_some()
-    );
+    assert!(document.seal(&desired, "settle").expect("it can be sealed").is_some());
     assert_eq!(document.read(), Ok(desired));
 }
 

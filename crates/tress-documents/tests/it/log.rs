@@ -43,11 +43,7 @@ impl Log {
         let genesis = Head::genesis(StoreId([n; 16]));
         let head = self.heads.get(&id).cloned().unwrap_or(genesis);
         let mut learned = Vec::new();
-        for (other, theirs) in self
-            .heads
-            .iter()
-            .filter(|(other, _)| aware && **other != id)
-        {
+        for (other, theirs) in self.heads.iter().filter(|(other, _)| aware && **other != id) {
             if theirs.number > head.seen.get(*other) {
                 learned.push((*other, theirs.number));
             }
@@ -60,10 +56,7 @@ impl Log {
             first: head.number + 1,
             previous: head.id,
             records: vec![Record {
-                time: HybridTime {
-                    millis: EPOCH + self.written,
-                    counter: 0,
-                },
+                time: HybridTime { millis: EPOCH + self.written, counter: 0 },
                 occurred: None,
                 author: Author::new(format!("agent-{n}"), role),
                 learned,

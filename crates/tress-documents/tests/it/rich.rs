@@ -38,35 +38,15 @@ pub(crate) fn rich() -> State {
 fn run(log: &mut Log) {
     let settings = vec![(text("isolation"), text("worktree"))];
     let (base, branch) = (some("abc123"), some("main"));
+    log.write(COORDINATOR, O::RunStarted { title: text("Parser"), base, branch, settings });
     log.write(
         COORDINATOR,
-        O::RunStarted {
-            title: text("Parser"),
-            base,
-            branch,
-            settings,
-        },
+        O::AgentJoined { capabilities: vec![text("rust")], about: text("codex") },
     );
+    log.write(COORDINATOR, O::AgentReported { activity: text("planning") });
     log.write(
         COORDINATOR,
-        O::AgentJoined {
-            capabilities: vec![text("rust")],
-            about: text("codex"),
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::AgentReported {
-            activity: text("planning"),
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::PlanMade {
-            summary: text("three agents"),
-            implementers: 3,
-            coordinators: 1,
-        },
+        O::PlanMade { summary: text("three agents"), implementers: 3, coordinators: 1 },
     );
     let alert = |name: &str| O::AlertRaised {
         alert: text(name),
@@ -75,39 +55,11 @@ fn run(log: &mut Log) {
         todo: Some(todo(1)),
     };
     log.write(VERIFIER, alert("velocity"));
-    log.write(
-        COORDINATOR,
-        O::AlertAcknowledged {
-            alert: text("velocity"),
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::AlertCleared {
-            alert: text("velocity"),
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::MetricsRecorded {
-            figures: vec![(text("rework_rate"), 0.25)],
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::LearningRecorded {
-            topic: text("batching"),
-            body: text("{}"),
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::BudgetSpent {
-            todo: None,
-            unit: text("tokens"),
-            amount: 1200.5,
-        },
-    );
+    log.write(COORDINATOR, O::AlertAcknowledged { alert: text("velocity") });
+    log.write(COORDINATOR, O::AlertCleared { alert: text("velocity") });
+    log.write(COORDINATOR, O::MetricsRecorded { figures: vec![(text("rework_rate"), 0.25)] });
+    log.write(COORDINATOR, O::LearningRecorded { topic: text("batching"), body: text("{}") });
+    log.write(COORDINATOR, O::BudgetSpent { todo: None, unit: text("tokens"), amount: 1200.5 });
     let version = VersionVector::from_iter([(replica(0), 4)]);
     let root = EventId([9; 32]);
     log.write(
@@ -119,42 +71,13 @@ fn run(log: &mut Log) {
             reason: text("plan"),
         },
     );
-    log.write(
-        COORDINATOR,
-        O::Forked {
-            from: text("main"),
-            version: version.clone(),
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::Merged {
-            from: text("spike"),
-            version,
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::Undone {
-            event: Dot::new(replica(0), 1),
-            reason: text("oops"),
-        },
-    );
+    log.write(COORDINATOR, O::Forked { from: text("main"), version: version.clone() });
+    log.write(COORDINATOR, O::Merged { from: text("spike"), version });
+    log.write(COORDINATOR, O::Undone { event: Dot::new(replica(0), 1), reason: text("oops") });
     let (store, successor) = (StoreId([3; 16]), StoreId([4; 16]));
     log.write(COORDINATOR, O::ReplicaRetired { store, successor });
-    log.write(
-        COORDINATOR,
-        O::MemberAdded {
-            store: successor,
-            key: [7; 32],
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::RunFinished {
-            summary: text("all done"),
-        },
-    );
+    log.write(COORDINATOR, O::MemberAdded { store: successor, key: [7; 32] });
+    log.write(COORDINATOR, O::RunFinished { summary: text("all done") });
 }
 
 fn design(log: &mut Log) {
@@ -179,14 +102,7 @@ fn design(log: &mut Log) {
         },
     );
     let (rule, body) = (text("no-panic"), text("forbid panic in src/**"));
-    log.write(
-        COORDINATOR,
-        O::DesignRuleAdded {
-            rule,
-            text: body,
-            criticality: Severity::Low,
-        },
-    );
+    log.write(COORDINATOR, O::DesignRuleAdded { rule, text: body, criticality: Severity::Low });
     let decision = |title: &str, supersedes| O::DecisionRecorded {
         title: text(title),
         context: text("tokens repeat"),
@@ -255,9 +171,7 @@ fn todos(log: &mut Log) {
             external_id: some("bd-1"),
             title: text("Lex numbers"),
             edits,
-            prose: ProseField::ALL
-                .map(|field| (field, text(field.name())))
-                .to_vec(),
+            prose: ProseField::ALL.map(|field| (field, text(field.name()))).to_vec(),
             labels: vec![text("a/b"), text("")],
             layout: some("{}"),
         },
@@ -276,21 +190,10 @@ fn todos(log: &mut Log) {
             },
         );
     }
-    log.write(
-        1,
-        O::NoteAdded {
-            todo: todo(1),
-            text: text("look out"),
-            layout: some("raw"),
-        },
-    );
+    log.write(1, O::NoteAdded { todo: todo(1), text: text("look out"), layout: some("raw") });
     log.write(
         COORDINATOR,
-        O::Assigned {
-            todo: todo(1),
-            agent: text("anna"),
-            reason: text("free"),
-        },
+        O::Assigned { todo: todo(1), agent: text("anna"), reason: text("free") },
     );
     let blocker = log.write(
         IMPLEMENTER,
@@ -302,31 +205,13 @@ fn todos(log: &mut Log) {
         },
     );
     let context = text("the whole story");
-    log.write(
-        IMPLEMENTER,
-        O::BlockerEscalated {
-            todo: todo(1),
-            blocker,
-            context,
-        },
-    );
+    log.write(IMPLEMENTER, O::BlockerEscalated { todo: todo(1), blocker, context });
     let resolution = text("all of them");
-    log.write(
-        COORDINATOR,
-        O::BlockerResolved {
-            todo: todo(1),
-            blocker,
-            resolution,
-        },
-    );
+    log.write(COORDINATOR, O::BlockerResolved { todo: todo(1), blocker, resolution });
 }
 
 fn graph(log: &mut Log) {
-    let kinds = [
-        EdgeKind::Blocks,
-        EdgeKind::WaitsForAny,
-        EdgeKind::Other(text("tracks")),
-    ];
+    let kinds = [EdgeKind::Blocks, EdgeKind::WaitsForAny, EdgeKind::Other(text("tracks"))];
     for (n, kind) in (2..).zip(kinds) {
         log.write(
             COORDINATOR,
@@ -352,11 +237,8 @@ fn graph(log: &mut Log) {
 }
 
 fn claims(log: &mut Log) {
-    let claim = |n| O::Claimed {
-        todo: todo(n),
-        lease: Some(60_000),
-        scope: vec![text("src/lex/**")],
-    };
+    let claim =
+        |n| O::Claimed { todo: todo(n), lease: Some(60_000), scope: vec![text("src/lex/**")] };
     let held = log.write(IMPLEMENTER, claim(2));
     let lost = log.write_unaware(SECOND, claim(2));
     for (writer, token) in [(IMPLEMENTER, held), (SECOND, lost)] {
@@ -394,34 +276,13 @@ fn claims(log: &mut Log) {
         },
     );
     let path = text("src/lex.rs");
-    log.write(
-        IMPLEMENTER,
-        O::ArtifactRecorded {
-            todo: todo(3),
-            path,
-            blob: some("b10b"),
-        },
-    );
+    log.write(IMPLEMENTER, O::ArtifactRecorded { todo: todo(3), path, blob: some("b10b") });
     let path = text("src/old.rs");
-    log.write(
-        IMPLEMENTER,
-        O::ArtifactRecorded {
-            todo: todo(3),
-            path,
-            blob: None,
-        },
-    );
+    log.write(IMPLEMENTER, O::ArtifactRecorded { todo: todo(3), path, blob: None });
 }
 
 fn finished(log: &mut Log) {
-    let token = log.write(
-        IMPLEMENTER,
-        O::Claimed {
-            todo: todo(4),
-            lease: None,
-            scope: vec![],
-        },
-    );
+    let token = log.write(IMPLEMENTER, O::Claimed { todo: todo(4), lease: None, scope: vec![] });
     let completed = |n, token| O::CompletionClaimed {
         todo: todo(n),
         token,
@@ -452,42 +313,11 @@ fn finished(log: &mut Log) {
         detail: text("killed"),
         took: 1500,
     };
-    log.write(
-        VERIFIER,
-        O::CheckRecorded {
-            todo: todo(4),
-            completion,
-            check,
-        },
-    );
+    log.write(VERIFIER, O::CheckRecorded { todo: todo(4), completion, check });
     log.write(VERIFIER, answer(completion, Verdict::Pass));
     let commit = text("fee1");
-    log.write(
-        COORDINATOR,
-        O::Integrated {
-            todo: todo(4),
-            completion,
-            commit,
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::Closed {
-            todo: todo(5),
-            reason: text("not needed"),
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::Deleted {
-            todo: todo(6),
-            reason: text("a duplicate"),
-        },
-    );
-    log.write(
-        COORDINATOR,
-        O::RunPaused {
-            reason: text("night"),
-        },
-    );
+    log.write(COORDINATOR, O::Integrated { todo: todo(4), completion, commit });
+    log.write(COORDINATOR, O::Closed { todo: todo(5), reason: text("not needed") });
+    log.write(COORDINATOR, O::Deleted { todo: todo(6), reason: text("a duplicate") });
+    log.write(COORDINATOR, O::RunPaused { reason: text("night") });
 }

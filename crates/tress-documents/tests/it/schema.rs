@@ -49,12 +49,7 @@ fn the_schema_is_written_down_row_by_row() {
     for strand in Strand::ALL {
         expected.push(format!("## The {} document", strand.name()));
         let row = |field: &Field| {
-            format!(
-                "| `{}` | {} | {} |",
-                field.path,
-                field.kind.name(),
-                field.meaning
-            )
+            format!("| `{}` | {} | {} |", field.path, field.kind.name(), field.meaning)
         };
         expected.extend(fields(strand).iter().map(row));
     }

@@ -33,9 +33,7 @@ fn seal(document: &mut Document, state: &State) -> Vec<Vec<u8>> {
 fn description(document: &Document, n: u64) -> String {
     let content = document.read().expect("it can be read");
     let text = content.at(&["todos", &todo(n).to_string(), "description"]);
-    let Some(Node::Text(text)) = text else {
-        panic!("no text: {text:?}")
-    };
+    let Some(Node::Text(text)) = text else { panic!("no text: {text:?}") };
     text.clone()
 }
 
@@ -53,13 +51,7 @@ fn a_rich_state_is_sealed_read_saved_and_rebuilt() {
 
         let mut rebuilt = Document::new(strand, OTHER);
         let applied = rebuilt.apply(&changes).expect("they were just sealed");
-        assert_eq!(
-            applied,
-            Applied {
-                new: 1,
-                waiting: Vec::new()
-            }
-        );
+        assert_eq!(applied, Applied { new: 1, waiting: Vec::new() });
         assert_eq!(rebuilt.heads(), document.heads());
         assert_eq!(rebuilt.read(), document.read());
     }
@@ -74,15 +66,9 @@ fn genesis_is_identical_everywhere() {
         assert_eq!(genesis(strand), genesis(strand));
         let (one, two) = (Document::new(strand, STORE), Document::new(strand, OTHER));
         assert_eq!(one.heads(), two.heads());
-        let hex: String = one.heads()[0]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex: String = one.heads()[0].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, head, "{}", strand.name());
-        assert_eq!(
-            one.read(),
-            Ok(without_info(project(&State::default(), strand)))
-        );
+        assert_eq!(one.read(), Ok(without_info(project(&State::default(), strand))));
     }
 }
 
@@ -108,20 +94,12 @@ fn only_what_differs_is_written() {
     log.write(0, splice(7, 2, 0, "short "));
     let changes = project_changed(&before, &log.state, Strand::Todo);
     assert_eq!(changes.maps["todos"].len(), 1);
-    let change = document
-        .seal_changed(&before, &log.state, "one")
-        .expect("it can be sealed");
+    let change = document.seal_changed(&before, &log.state, "one").expect("it can be sealed");
     let change = change.expect("a text differs");
     assert!(change.len() * 10 < whole[0].len(), "{} bytes", change.len());
     assert_eq!(document.read(), Ok(project(&log.state, Strand::Todo)));
-    assert_eq!(
-        document.seal_changed(&before, &log.state, "again"),
-        Ok(None)
-    );
-    assert_eq!(
-        document.seal_changed(&log.state, &log.state, "nothing"),
-        Ok(None)
-    );
+    assert_eq!(document.seal_changed(&before, &log.state, "again"), Ok(None));
+    assert_eq!(document.seal_changed(&log.state, &log.state, "nothing"), Ok(None));
 }
 
 #[test]
@@ -142,10 +120,7 @@ fn concurrent_edits_of_a_text_both_stay() {
     let from_two = seal(&mut two, &log.state);
     one.apply(&from_two).expect("they were just sealed");
     two.apply(&from_one).expect("they were just sealed");
-    assert_eq!(
-        description(&one, 1),
-        "🦀 the slow brown fox ✓ jumps over the dog"
-    );
+    assert_eq!(description(&one, 1), "🦀 the slow brown fox ✓ jumps over the dog");
     assert_eq!(one.heads(), two.heads());
     assert_eq!(one.read(), two.read());
 }
@@ -167,16 +142,10 @@ fn additions_to_one_todo_by_two_stores_both_stay() {
     log.write(0, label("left"));
     let with_left = log.state.clone();
     log.write(0, label("right"));
-    let from_one = one
-        .seal_changed(&base, &with_left, "left")
-        .expect("it can be sealed");
-    let from_two = two
-        .seal_changed(&with_left, &log.state, "right")
-        .expect("it can be sealed");
-    one.apply(&[from_two.expect("a label differs")])
-        .expect("it was just sealed");
-    two.apply(&[from_one.expect("a label differs")])
-        .expect("it was just sealed");
+    let from_one = one.seal_changed(&base, &with_left, "left").expect("it can be sealed");
+    let from_two = two.seal_changed(&with_left, &log.state, "right").expect("it can be sealed");
+    one.apply(&[from_two.expect("a label differs")]).expect("it was just sealed");
+    two.apply(&[from_one.expect("a label differs")]).expect("it was just sealed");
     assert_eq!(one.read(), two.read());
     assert_eq!(one.read(), Ok(project(&log.state, Strand::Todo)));
 }
@@ -216,20 +185,8 @@ fn seals_apply_in_any_order_and_wait_for_their_causes() {
     changes.reverse();
     let mut other = Document::new(Strand::Todo, OTHER);
     let last = &changes[1..2];
-    assert_eq!(
-        other.apply(last),
-        Ok(Applied {
-            new: 0,
-            waiting: vec![0]
-        })
-    );
-    assert_eq!(
-        other.apply(&changes),
-        Ok(Applied {
-            new: 5,
-            waiting: Vec::new()
-        })
-    );
+    assert_eq!(other.apply(last), Ok(Applied { new: 0, waiting: vec![0] }));
+    assert_eq!(other.apply(&changes), Ok(Applied { new: 5, waiting: Vec::new() }));
     assert_eq!(other.apply(&changes), Ok(Applied::default()));
     assert_eq!(other.heads(), document.heads());
 }
@@ -268,10 +225,7 @@ fn a_large_state_is_sealed_in_several_changes() {
 fn only_projections_of_its_strand_are_sealed() {
     let mut document = Document::new(Strand::Todo, STORE);
     let refused = Err(DocumentError::Desired { strand: "todo" });
-    assert_eq!(
-        document.seal(&project(&rich(), Strand::Design), "wrong"),
-        refused
-    );
+    assert_eq!(document.seal(&project(&rich(), Strand::Design), "wrong"), refused);
     assert_eq!(document.seal(&Node::Int(1), "wrong"), refused);
 }
 
@@ -385,21 +339,12 @@ fn an_edge_that_comes_back_is_written_though_its_todo_is_unchanged() {
     let old = log.state.clone();
     let mut document = Document::new(Strand::Todo, STORE);
     seal(&mut document, &old);
-    log.write(
-        0,
-        O::DependencyRemoved {
-            todo: todo(1),
-            on: todo(2),
-            kind,
-        },
-    );
+    log.write(0, O::DependencyRemoved { todo: todo(1), on: todo(2), kind });
     let new = &log.state;
     let same = |state: &State| state.todos.get(&todo(2)).map(std::sync::Arc::as_ptr);
     assert_eq!(same(&old), same(new), "the story is another one by now");
     assert!(old.edges(todo(2))[0].suspended && !new.edges(todo(2))[0].suspended);
-    document
-        .seal_changed(&old, new, "back")
-        .expect("it can be sealed");
+    document.seal_changed(&old, new, "back").expect("it can be sealed");
     assert_eq!(document.read(), Ok(project(new, Strand::Todo)));
 }
 
@@ -413,16 +358,11 @@ fn a_ledger_that_was_cut_loses_only_what_was_cut() {
     new.ledger_cut += 1;
     let changes = project_changed(&old, &new, Strand::Implementation);
     let ledger = &changes.maps["ledger"];
-    assert!(
-        ledger.len() == 1 && ledger.values().all(Option::is_none),
-        "{ledger:?}"
-    );
+    assert!(ledger.len() == 1 && ledger.values().all(Option::is_none), "{ledger:?}");
 
     let mut document = Document::new(Strand::Implementation, STORE);
     seal(&mut document, &old);
-    document
-        .seal_changed(&old, &new, "cut")
-        .expect("it can be sealed");
+    document.seal_changed(&old, &new, "cut").expect("it can be sealed");
     assert_eq!(document.read(), Ok(project(&new, Strand::Implementation)));
 }
 

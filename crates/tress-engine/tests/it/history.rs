@@ -9,28 +9,25 @@ use tress_model::operation::{
     BlockerKind, Check, EdgeKind, FailureClass, Layer, Outcome, ProseField, ProseTarget, Severity,
     Splice, TodoEdit, Verdict,
 };
-use tress_model::{
-    Author, Dot, Operation, ReplicaId, Role, Segment, State, StoreId, TodoId,
-};
+use tress_model::{Author, Dot, Operation, ReplicaId, Role, Segment, State, StoreId, TodoId};
 
 /// One step of a history.
 #[derive(Debug, Clone)]
-pub enum Step {
+pub(crate) enum Step {
     /// A replica appends an operation of some kind, made from some numbers.
     Append { replica: usize, kind: u8, a: u8, b: u8, delay: u16 },
     /// A replica learns everything that another knows.
     Exchange { from: usize, to: usize },
 }
 
-pub fn steps(replicas: usize, len: usize) -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps(replicas: usize, len: usize) -> impl Strategy<Value = Vec<Step>> {
     let append = (0..replicas, any::<u8>(), any::<u8>(), any::<u8>(), 0_u16..2000)
         .prop_map(|(replica, kind, a, b, delay)| Step::Append { replica, kind, a, b, delay });
-    let exchange =
-        (0..replicas, 0..replicas).prop_map(|(from, to)| Step::Exchange { from, to });
+    let exchange = (0..replicas, 0..replicas).prop_map(|(from, to)| Step::Exchange { from, to });
     prop::collection::vec(prop_oneof![6 => append, 1 => exchange], 1..len)
 }
 
-pub struct Replica {
+pub(crate) struct Replica {
     pub id: ReplicaId,
     pub store: StoreId,
     pub log: Log,
@@ -38,7 +35,7 @@ pub struct Replica {
 }
 
 /// Plays a history; gives the replicas and every segment that was written, in order.
-pub fn play(replicas: usize, steps: &[Step]) -> (Vec<Replica>, Vec<Segment>) {
+pub(crate) fn play(replicas: usize, steps: &[Step]) -> (Vec<Replica>, Vec<Segment>) {
     let mut team: Vec<Replica> = (0..replicas)
         .map(|number| Replica {
             id: ReplicaId([number as u8 + 1; 16]),
@@ -81,7 +78,9 @@ fn todo(number: u8) -> TodoId {
 /// A dot that fits: of a claim, a completion, a blocker … of the todo, or of nothing.
 fn token(state: &State, id: TodoId, pick: u8) -> Dot {
     let nowhere = Dot::new(ReplicaId([99; 16]), 1);
-    let Some(todo) = state.todo(id) else { return nowhere };
+    let Some(todo) = state.todo(id) else {
+        return nowhere;
+    };
     let claims = todo.claim.iter().chain(&todo.lost).map(|claim| claim.token);
     let claims: Vec<_> = claims.collect();
     claims.get(usize::from(pick) % claims.len().max(1)).copied().unwrap_or(nowhere)
@@ -104,7 +103,7 @@ fn splice(text: &str, a: u8, b: u8) -> Vec<Splice> {
 }
 
 #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
-pub fn operation(state: &State, kind: u8, a: u8, b: u8) -> Operation {
+pub(crate) fn operation(state: &State, kind: u8, a: u8, b: u8) -> Operation {
     let id = todo(a);
     let text = format!("text {}", b % 7);
     let verdict = [Verdict::Pass, Verdict::Fail, Verdict::Unknown][usize::from(b) % 3];
@@ -148,8 +147,12 @@ pub fn operation(state: &State, kind: u8, a: u8, b: u8) -> Operation {
             todo: id,
             on: todo(b),
             external_id: None,
-            kind: [EdgeKind::Blocks, EdgeKind::ParentChild, EdgeKind::WaitsFor, EdgeKind::RelatesTo]
-                [usize::from(b / 8) % 4]
+            kind: [
+                EdgeKind::Blocks,
+                EdgeKind::ParentChild,
+                EdgeKind::WaitsFor,
+                EdgeKind::RelatesTo,
+            ][usize::from(b / 8) % 4]
                 .clone(),
             layout: None,
         },
@@ -162,7 +165,7 @@ pub fn operation(state: &State, kind: u8, a: u8, b: u8) -> Operation {
         15 => Operation::Reopened { todo: id, reason: text },
         16 => Operation::Deleted { todo: id, reason: text },
         17..=20 => {
-            let lease = (b % 2 == 0).then_some(u64::from(b) * 20 + 1);
+            let lease = (b.is_multiple_of(2)).then_some(u64::from(b) * 20 + 1);
             Operation::Claimed { todo: id, lease, scope: Vec::new() }
         }
         21 => Operation::Renewed { todo: id, token: token(state, id, b), lease: Some(500) },
@@ -191,9 +194,9 @@ pub fn operation(state: &State, kind: u8, a: u8, b: u8) -> Operation {
         26 => Operation::BlockerResolved { todo: id, blocker: blocker(), resolution: text },
         27..=29 => Operation::CompletionClaimed {
             todo: id,
-            token: (b % 3 != 0).then(|| token(state, id, b)),
+            token: (!b.is_multiple_of(3)).then(|| token(state, id, b)),
             commit: None,
-            to_integrate: b % 4 == 0,
+            to_integrate: b.is_multiple_of(4),
             implementation: text,
             tests: String::new(),
             integration: String::new(),
@@ -206,11 +209,9 @@ pub fn operation(state: &State, kind: u8, a: u8, b: u8) -> Operation {
             percent: b % 101,
             gaps: Vec::new(),
         },
-        33 => Operation::Integrated {
-            todo: id,
-            completion: completion(state, id, b),
-            commit: text,
-        },
+        33 => {
+            Operation::Integrated { todo: id, completion: completion(state, id, b), commit: text }
+        }
         34 => Operation::IntegrationFailed {
             todo: id,
             completion: completion(state, id, b),
@@ -301,7 +302,7 @@ pub fn operation(state: &State, kind: u8, a: u8, b: u8) -> Operation {
 }
 
 /// All events of all replicas in one log.
-pub fn merged(segments: &[Segment]) -> Log {
+pub(crate) fn merged(segments: &[Segment]) -> Log {
     let mut log = Log::new();
     let admission = log.admit_all(segments.iter().cloned(), None);
     assert!(admission.rejected.is_empty(), "{:?}", admission.rejected);
@@ -310,7 +311,7 @@ pub fn merged(segments: &[Segment]) -> Log {
 }
 
 /// What every state must be, whatever happened before it.
-pub fn assert_invariants(state: &Arc<State>) {
+pub(crate) fn assert_invariants(state: &Arc<State>) {
     for todo in state.todos.values() {
         for completion in todo.completions.iter().filter(|c| c.complete()) {
             let verification = completion.verification.as_ref().expect("it was verified");

@@ -14,7 +14,9 @@ use tress_model::{
 /// A permutation of `0..len`, made from random keys.
 fn shuffled(segments: &[Segment], keys: &[u32]) -> Vec<Segment> {
     let mut order: Vec<usize> = (0..segments.len()).collect();
-    order.sort_by_key(|&index| keys.get(index % keys.len().max(1)).map(|key| key.wrapping_mul(index as u32 + 7)));
+    order.sort_by_key(|&index| {
+        keys.get(index % keys.len().max(1)).map(|key| key.wrapping_mul(index as u32 + 7))
+    });
     order.into_iter().map(|index| segments[index].clone()).collect()
 }
 
@@ -241,11 +243,17 @@ fn rule_closed_stays_closed() {
     left.append(200, draft("ada", Role::Human, Operation::Closed { todo, reason: String::new() }));
     let edit = vec![tress_model::operation::TodoEdit::Title("other".to_owned())];
     right.append(300, draft("bob", Role::Human, Operation::TodoEdited { todo, edits: edit }));
-    right.append(301, draft("bob", Role::Human, Operation::Reopened { todo, reason: String::new() }));
+    right.append(
+        301,
+        draft("bob", Role::Human, Operation::Reopened { todo, reason: String::new() }),
+    );
     left.learn(&right);
     assert_eq!(left.status(todo, 400), Status::Closed);
     // A reopening that has seen the closing undoes it.
-    left.append(500, draft("ada", Role::Human, Operation::Reopened { todo, reason: String::new() }));
+    left.append(
+        500,
+        draft("ada", Role::Human, Operation::Reopened { todo, reason: String::new() }),
+    );
     assert_eq!(left.status(todo, 600), Status::Open);
 }
 
@@ -345,7 +353,14 @@ fn rule_leases_end() {
 #[test]
 fn rule_stale_token() {
     let (mut left, _, todo) = two_sides();
-    let old = left.append(200, draft("slow", Role::Implementer, Operation::Claimed { todo, lease: Some(10), scope: Vec::new() }));
+    let old = left.append(
+        200,
+        draft(
+            "slow",
+            Role::Implementer,
+            Operation::Claimed { todo, lease: Some(10), scope: Vec::new() },
+        ),
+    );
     left.append(300, draft("next", Role::Implementer, claimed(todo)));
     left.append(400, draft("slow", Role::Implementer, done(todo, old)));
     assert_eq!(left.status(todo, 500), Status::InProgress);
@@ -406,4 +421,64 @@ fn a_time_means_everything_that_had_happened_by_then() {
     assert_eq!(at(1000).todos.len(), 2);
     assert_eq!(at(1160).todos.len(), 5);
     assert_eq!(at(9999).todos.len(), 11);
+}
+
+#[test]
+fn rule_decisions_stand() {
+    let (mut left, mut right, _) = two_sides();
+    let decision = |title: &str, supersedes| Operation::DecisionRecorded {
+        title: title.to_owned(),
+        context: String::new(),
+        decision: title.to_owned(),
+        rationale: String::new(),
+        consequences: String::new(),
+        supersedes,
+    };
+    let first = left.append(200, draft("ada", Role::Reconciler, decision("sled", Vec::new())));
+    right.learn(&left);
+    left.append(300, draft("ada", Role::Reconciler, decision("journals", vec![first])));
+    right.append(310, draft("bob", Role::Reconciler, decision("files", vec![first])));
+    left.learn(&right);
+    let decisions = &left.log.state().design.decisions;
+    let titles: Vec<_> = decisions.iter().map(|decision| decision.title.as_str()).collect();
+    assert_eq!(titles, ["sled", "journals", "files"], "nothing is edited or lost");
+    assert_eq!(decisions[0].superseded_by.len(), 2);
+    assert_eq!(left.rules(), [Rule::DecisionsStand]);
+}
+
+#[test]
+fn rule_precondition() {
+    let (mut left, _, todo) = two_sides();
+    let nowhere = TodoId::from_external("nowhere");
+    let closed = |todo| Operation::Closed { todo, reason: String::new() };
+    left.append(200, draft("ada", Role::Human, closed(nowhere)));
+    left.append(
+        201,
+        draft("ada", Role::Human, Operation::Reopened { todo, reason: String::new() }),
+    );
+    assert_eq!(left.rules(), [Rule::Precondition, Rule::Precondition]);
+    assert_eq!(left.status(todo, 300), Status::Open);
+    assert_eq!(left.log.state().events(), 3, "what had no effect is in the log all the same");
+}
+
+#[test]
+fn prose_merges_character_by_character() {
+    use tress_model::operation::{ProseField, ProseTarget, Splice};
+    let (mut left, mut right, todo) = two_sides();
+    let edit = |at, delete, insert: &str| Operation::ProseEdited {
+        target: ProseTarget::Todo(todo, ProseField::Description),
+        splices: vec![Splice { at, delete, insert: insert.to_owned() }],
+    };
+    left.append(200, draft("ada", Role::Human, edit(0, 0, "the quick fox jumps")));
+    right.learn(&left);
+    left.append(300, draft("ada", Role::Human, edit(4, 5, "slow")));
+    left.append(301, draft("ada", Role::Human, edit(18, 0, " high")));
+    right.append(302, draft("bob", Role::Human, edit(9, 0, " brown")));
+    left.learn(&right);
+    right.learn(&left);
+    for side in [&left, &right] {
+        let state = side.log.state();
+        let text = state.todo(todo).map(|todo| todo.prose(ProseField::Description));
+        assert_eq!(text.as_deref(), Some("the slow brown fox jumps high"));
+    }
 }

@@ -201,10 +201,8 @@ impl Design {
                     section.body.edit(event, &[whole]);
                 }
             }
-            O::SectionRemoved { section } => {
-                if self.sections.remove(section).is_none() {
-                    return missing(&format!("section {section}"));
-                }
+            O::SectionRemoved { section } if self.sections.remove(section).is_none() => {
+                return missing(&format!("section {section}"));
             }
             O::RequirementAdded { requirement, section, text, kind, criticality } => {
                 let new = Requirement {
@@ -219,10 +217,10 @@ impl Design {
                     overwritten(&format!("requirement {requirement}"), &old.text, old.dot)
                 });
             }
-            O::RequirementRemoved { requirement } => {
-                if self.requirements.remove(requirement).is_none() {
-                    return missing(&format!("requirement {requirement}"));
-                }
+            O::RequirementRemoved { requirement }
+                if self.requirements.remove(requirement).is_none() =>
+            {
+                return missing(&format!("requirement {requirement}"));
             }
             O::DesignRuleAdded { rule, text, criticality } => {
                 let new = DesignRule { text: text.clone(), criticality: *criticality, dot };
@@ -231,12 +229,17 @@ impl Design {
                     .filter(|old| !event.saw(old.dot) && old.text != *text)
                     .map(|old| overwritten(&format!("design rule {rule}"), &old.text, old.dot));
             }
-            O::DesignRuleRemoved { rule } => {
-                if self.rules.remove(rule).is_none() {
-                    return missing(&format!("design rule {rule}"));
-                }
+            O::DesignRuleRemoved { rule } if self.rules.remove(rule).is_none() => {
+                return missing(&format!("design rule {rule}"));
             }
-            O::DecisionRecorded { title, context, decision, rationale, consequences, supersedes } => {
+            O::DecisionRecorded {
+                title,
+                context,
+                decision,
+                rationale,
+                consequences,
+                supersedes,
+            } => {
                 let mut objection = None;
                 for old in self.decisions.iter_mut().filter(|old| supersedes.contains(&old.dot)) {
                     if let Some(&other) = old.superseded_by.first() {
@@ -272,7 +275,15 @@ impl Design {
                     evidence: evidence.clone(),
                 }));
             }
-            O::DeviationFound { todo, about, description, impact, quality, compliance, evidence } => {
+            O::DeviationFound {
+                todo,
+                about,
+                description,
+                impact,
+                quality,
+                compliance,
+                evidence,
+            } => {
                 self.deviations.push_back(Arc::new(Deviation {
                     dot,
                     agent: Arc::clone(agent),
@@ -289,7 +300,9 @@ impl Design {
             }
             O::DeviationDecided { deviation, outcome, rationale, follow_up } => {
                 let found = self.deviations.iter_mut().find(|found| found.dot == *deviation);
-                let Some(found) = found else { return missing("the deviation") };
+                let Some(found) = found else {
+                    return missing("the deviation");
+                };
                 let found = Arc::make_mut(found);
                 if found.decided.is_some() {
                     return Some(Objection {
@@ -310,6 +323,8 @@ fn overwritten(what: &str, old: &str, winner: Dot) -> Objection {
     Objection {
         rule: Rule::FieldMerge,
         winner: Some(winner),
-        detail: format!("{what} was written by two at once; the later holds, the other was {old:?}"),
+        detail: format!(
+            "{what} was written by two at once; the later holds, the other was {old:?}"
+        ),
     }
 }

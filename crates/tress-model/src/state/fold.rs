@@ -6,8 +6,8 @@ use super::State;
 use super::design::Objection;
 use super::graph::Edge;
 use super::prose::Prose;
-use super::todo::{Blocker, Claim, Closing, Completion, Failure, Note, Progress, Verification};
 use super::todo::Todo;
+use super::todo::{Blocker, Claim, Closing, Completion, Failure, Note, Progress, Verification};
 use crate::clock::Millis;
 use crate::event::Event;
 use crate::ids::{Dot, TodoId};
@@ -225,7 +225,8 @@ impl State {
                     return Vec::new();
                 }
                 self.suspended.insert((event.order(), *todo, *on));
-                let detail = format!("{} -> {} would close a cycle", self.name(*todo), self.name(*on));
+                let detail =
+                    format!("{} -> {} would close a cycle", self.name(*todo), self.name(*on));
                 vec![Ruling::against(Rule::NoCycles, None, detail)]
             }
             Operation::DependencyRemoved { todo, on, kind } => {
@@ -261,7 +262,9 @@ impl State {
     fn resume_edges(&mut self) {
         for key in self.suspended.clone() {
             let (since, todo, on) = key;
-            let Some(edges) = self.edges.get(&todo) else { continue };
+            let Some(edges) = self.edges.get(&todo) else {
+                continue;
+            };
             let Some(kind) = edges.iter().find(|e| e.since == since).map(|e| e.kind.clone()) else {
                 continue;
             };
@@ -451,12 +454,7 @@ impl Change<'_> {
         Vec::new()
     }
 
-    fn blocker(
-        &self,
-        todo: &mut Todo,
-        dot: Dot,
-        change: impl FnOnce(&mut Blocker),
-    ) -> Rulings {
+    fn blocker(&self, todo: &mut Todo, dot: Dot, change: impl FnOnce(&mut Blocker)) -> Rulings {
         match todo.blockers.iter_mut().find(|blocker| blocker.dot == dot) {
             Some(blocker) => {
                 change(blocker);
@@ -646,7 +644,12 @@ impl Change<'_> {
     fn complete(&self, todo: &mut Todo, token: Option<Dot>) -> Rulings {
         let event = self.event;
         let Operation::CompletionClaimed {
-            commit, to_integrate, implementation, tests, integration, ..
+            commit,
+            to_integrate,
+            implementation,
+            tests,
+            integration,
+            ..
         } = &event.operation
         else {
             return Vec::new();

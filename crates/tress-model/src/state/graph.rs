@@ -112,7 +112,9 @@ impl State {
 
     /// Whether the edges of `kind`'s family lead from `from` to `to`. Linear in what is reached.
     pub(super) fn reaches(&self, from: TodoId, to: TodoId, kind: &EdgeKind) -> bool {
-        let Some(wanted) = family(kind) else { return false };
+        let Some(wanted) = family(kind) else {
+            return false;
+        };
         let mut queue = VecDeque::from([from]);
         let mut seen = BTreeSet::from([from]);
         while let Some(todo) = queue.pop_front() {

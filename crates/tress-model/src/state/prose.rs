@@ -105,7 +105,9 @@ impl Prose {
         let mut left = at;
         let mut index = 0;
         while left > 0 {
-            let Some(span) = self.spans.get(index) else { break };
+            let Some(span) = self.spans.get(index) else {
+                break;
+            };
             if span.visible_to(event) {
                 if span.len > left {
                     self.split(index, left);
@@ -122,7 +124,9 @@ impl Prose {
         let mut left = count;
         let mut index = from;
         while left > 0 {
-            let Some(span) = self.spans.get(index) else { return };
+            let Some(span) = self.spans.get(index) else {
+                return;
+            };
             if span.visible_to(event) {
                 if span.len > left {
                     self.split(index, left);
@@ -138,7 +142,9 @@ impl Prose {
     }
 
     fn split(&mut self, index: usize, at: u32) {
-        let Some(span) = self.spans.get_mut(index) else { return };
+        let Some(span) = self.spans.get_mut(index) else {
+            return;
+        };
         let byte = span.text.char_indices().nth(at as usize).map_or(span.text.len(), |(b, _)| b);
         let tail = Span {
             dot: span.dot,
@@ -161,7 +167,8 @@ pub fn difference(old: &str, new: &str) -> Option<Splice> {
     let new: Vec<char> = new.chars().collect();
     let head = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
     let room = old.len().min(new.len()) - head;
-    let tail = old.iter().rev().zip(new.iter().rev()).take(room).take_while(|(a, b)| a == b).count();
+    let tail =
+        old.iter().rev().zip(new.iter().rev()).take(room).take_while(|(a, b)| a == b).count();
     let inserted = new.iter().skip(head).take(new.len() - head - tail);
     Some(Splice {
         at: u32::try_from(head).unwrap_or(u32::MAX),

@@ -12,7 +12,8 @@ const JSON: &str = include_str!("../../demo/work/json.rs");
 const MAIN: &str = include_str!("../../demo/work/main.rs");
 
 const USAGE: &str = "\n## Usage\n\n    tally < text.txt\n    tally --json < text.txt\n";
-const LAYOUT: &str = "\n## Layout\n\n`src/words.rs` splits, `src/count.rs` counts, `src/report.rs` reports.\n";
+const LAYOUT: &str =
+    "\n## Layout\n\n`src/words.rs` splits, `src/count.rs` counts, `src/report.rs` reports.\n";
 
 /// Does the work on `todo` in the work tree `dir`, as on the `attempt`th attempt. `report` is
 /// called with a percentage and what was done.

@@ -141,7 +141,9 @@ impl CommandDriver {
 /// The whole task in Markdown: what is to be done, where, how it is judged, and what went wrong
 /// before.
 pub fn prompt(state: &State, id: TodoId, default_check: Option<&str>) -> String {
-    let Some(todo) = state.todo(id) else { return String::new() };
+    let Some(todo) = state.todo(id) else {
+        return String::new();
+    };
     let mut text = format!("# {}: {}\n", state.name(id), todo.title);
     let mut part = |heading: &str, body: &str| {
         if !body.trim().is_empty() {

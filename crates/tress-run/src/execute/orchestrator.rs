@@ -231,7 +231,8 @@ impl Team {
         let refused = completions.filter(|c| {
             c.verification.as_ref().is_some_and(|v| v.verdict != tress::operation::Verdict::Pass)
         });
-        let (refused, failed) = (refused.count(), state.todos.values().map(|todo| todo.failures.len()).sum());
+        let (refused, failed) =
+            (refused.count(), state.todos.values().map(|todo| todo.failures.len()).sum());
         let outcome = match (left, self.stopped()) {
             (0, _) => Outcome::Done,
             (_, true) => Outcome::Stopped,
@@ -396,7 +397,8 @@ impl Team {
         let (todo, token) = (claim.todo, claim.token);
         if finished.success() {
             let by = Signature { name: agent.name().to_owned() };
-            let message = format!("{}\n\nTress-Todo: {}\nTress-Agent: {}", task.title, task.id, agent.name());
+            let message =
+                format!("{}\n\nTress-Todo: {}\nTress-Agent: {}", task.title, task.id, agent.name());
             let commit = tree.commit_all(&by, &message).await?;
             let name = format!("refs/tress/{}/{todo}-{}", task.run, task.attempt);
             self.tree.keep(&name, &commit).await?;
@@ -442,7 +444,9 @@ impl Team {
     pub(crate) async fn escalate(&self, todo: TodoId) -> Result<(), RunError> {
         let state = self.run.state();
         let tries = plan::all_tries(&state, todo);
-        let Some(found) = state.todo(todo) else { return Ok(()) };
+        let Some(found) = state.todo(todo) else {
+            return Ok(());
+        };
         if tries < self.options.attempts || found.open_blockers().next().is_some() {
             return Ok(());
         }

@@ -92,11 +92,7 @@ pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
     if let (Some(path), Some(pid)) = (&job.pid_file, child.id()) {
         let _ = tokio::fs::write(path, pid_line(pid)).await;
     }
-    let output = tokio::spawn(keep(
-        child.stdout().take(),
-        child.stderr().take(),
-        job.log.clone(),
-    ));
+    let output = tokio::spawn(keep(child.stdout().take(), child.stderr().take(), job.log.clone()));
     let timeout = async {
         match job.timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
@@ -168,7 +164,9 @@ async fn keep(
         None => None,
     };
     let mut tail = VecDeque::new();
-    let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return String::new() };
+    let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+        return String::new();
+    };
     let (mut stdout, mut stderr) = (BufReader::new(stdout), BufReader::new(stderr));
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let (mut out_open, mut err_open) = (true, true);
@@ -216,7 +214,9 @@ fn pid_line(pid: u32) -> String {
 /// process that was killed; gives how many.
 pub async fn end_leftovers(dir: &Path) -> usize {
     let mut ended = 0;
-    let Ok(mut entries) = tokio::fs::read_dir(dir).await else { return 0 };
+    let Ok(mut entries) = tokio::fs::read_dir(dir).await else {
+        return 0;
+    };
     while let Ok(Some(entry)) = entries.next_entry().await {
         let path = entry.path();
         if path.extension().is_none_or(|extension| extension != "pid") {
@@ -230,8 +230,7 @@ pub async fn end_leftovers(dir: &Path) -> usize {
             && let Ok(raw) = i32::try_from(pid)
             && let Some(group) = rustix::process::Pid::from_raw(raw)
         {
-            let killed =
-                rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            let killed = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             ended += usize::from(killed.is_ok());
         }
         let _ = tokio::fs::remove_file(&path).await;

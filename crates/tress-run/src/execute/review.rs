@@ -73,9 +73,10 @@ pub(super) async fn review(
 fn next(team: &Team) -> Option<Next> {
     let state = team.run.state();
     let ours = |c: &&tress::state::todo::Completion| c.to_integrate && c.commit.is_some();
-    let verified = state.todos.values().find_map(|todo| {
-        todo.verified().filter(ours).map(|c| Next::Integrate(todo.id, c.dot))
-    });
+    let verified = state
+        .todos
+        .values()
+        .find_map(|todo| todo.verified().filter(ours).map(|c| Next::Integrate(todo.id, c.dot)));
     let pending = || {
         let pending = state.todos.values().filter(|todo| !todo.finished()).filter_map(|todo| {
             todo.pending_completion().filter(ours).map(|c| (c.at, todo.id, c.dot))
@@ -101,7 +102,9 @@ impl Team {
     /// Verifies one claim of completion, and says in the log what was seen.
     async fn verify(&self, todo: TodoId, completion: Dot) -> Result<(), RunError> {
         let state = self.run.state();
-        let Some(found) = state.todo(todo) else { return Ok(()) };
+        let Some(found) = state.todo(todo) else {
+            return Ok(());
+        };
         let claimed = found.completions.iter().find(|c| c.dot == completion);
         let Some(commit) = claimed.and_then(|claimed| claimed.commit.clone()) else {
             return Ok(());
@@ -180,9 +183,13 @@ impl Team {
     async fn integrate(&self, todo: TodoId, completion: Dot) -> Result<bool, RunError> {
         let _one_at_a_time = self.integrating.lock().await;
         let state = self.run.state();
-        let Some(found) = state.todo(todo) else { return Ok(false) };
+        let Some(found) = state.todo(todo) else {
+            return Ok(false);
+        };
         let done = found.completions.iter().find(|c| c.dot == completion);
-        let Some(commit) = done.and_then(|done| done.commit.as_deref()) else { return Ok(false) };
+        let Some(commit) = done.and_then(|done| done.commit.as_deref()) else {
+            return Ok(false);
+        };
         let branch = &self.options.branch;
         let line = trailer(completion);
         if let Some(commit) = self.tree.find_commit(branch, &line).await? {

@@ -186,7 +186,7 @@ pub async fn run_check(
 
 fn report(checks: Vec<Check>, changed: Vec<String>) -> Report {
     let bad = checks.iter().filter(|check| check.verdict != Verdict::Pass);
-    let gaps: Vec<String> = bad.clone().map(|check| first_line(check)).collect();
+    let gaps: Vec<String> = bad.clone().map(first_line).collect();
     let passed = checks.len() - gaps.len();
     let percent = u8::try_from(passed * 100 / checks.len().max(1)).unwrap_or(0);
     let verdict = bad.map(|check| check.verdict).max_by_key(|verdict| match verdict {

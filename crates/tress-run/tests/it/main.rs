@@ -1,5 +1,5 @@
 //! The orchestrator on real repositories, with agents that are shell commands.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod team;
 mod verifier;

@@ -187,7 +187,10 @@ async fn a_team_that_is_stopped_goes_on_where_it_was() {
     });
     // Only `a` can be done; the others wait for a file that is not there yet.
     let gate = site.dir.path().join(".tress/gate");
-    let command = format!("[ $TRESS_TODO = a ] || while [ ! -f {} ]; do sleep 0.05; done; {GOOD}", gate.display());
+    let command = format!(
+        "[ $TRESS_TODO = a ] || while [ ! -f {} ]; do sleep 0.05; done; {GOOD}",
+        gate.display()
+    );
     let summary = site.work(site.options(&command), stopped).await;
     stopper.abort();
     assert_eq!(summary.outcome, Outcome::Stopped);

@@ -79,13 +79,17 @@ async fn a_marked_stub_is_refused() {
 
 #[tokio::test]
 async fn the_check_decides_and_runs_in_a_clean_tree() {
-    let good = judge(&[("a.txt", "done")], vec![check("grep -q done a.txt && test ! -e dirt && touch dirt")]);
+    let good = judge(
+        &[("a.txt", "done")],
+        vec![check("grep -q done a.txt && test ! -e dirt && touch dirt")],
+    );
     let good = good.await;
     assert_eq!(good.verdict, Verdict::Pass, "{}", good.reason);
     let testing = good.checks.last().unwrap();
     assert_eq!((testing.layer, testing.exit_code), (Layer::Testing, Some(0)));
     assert!(testing.tree.is_some() && testing.command.is_some());
-    let bad = judge(&[("a.txt", "stub")], vec![check("echo not there >&2; grep -q done a.txt")]).await;
+    let bad =
+        judge(&[("a.txt", "stub")], vec![check("echo not there >&2; grep -q done a.txt")]).await;
     assert_eq!((bad.verdict, bad.percent), (Verdict::Fail, 75));
     assert!(bad.checks.last().unwrap().detail.contains("not there"));
 }

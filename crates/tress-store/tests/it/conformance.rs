@@ -23,11 +23,11 @@ fn appends_are_read_back(files: &dyn Files, root: &Path) {
     files.create_dir(&dir).unwrap();
     let path = dir.join("file");
     let mut file = files.open(&path).unwrap();
-    assert_eq!(file.len().unwrap(), 0);
+    assert_eq!(file.end().unwrap(), 0);
     file.append(b"one ").unwrap();
     file.append(b"two").unwrap();
     file.sync().unwrap();
-    assert_eq!(file.len().unwrap(), 7);
+    assert_eq!(file.end().unwrap(), 7);
     drop(file);
     let mut again = files.open(&path).unwrap();
     again.append(b"!").unwrap();

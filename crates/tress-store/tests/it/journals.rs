@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use tress_model::clock::HybridTime;
 use tress_model::event::Record;
-use tress_model::{
-    Author, EventId, Operation, ReplicaId, Role, Segment, StoreId, TodoId,
-};
+use tress_model::{Author, EventId, Operation, ReplicaId, Role, Segment, StoreId, TodoId};
 use tress_store::{Batch, Files, MemoryFiles, RealFiles, RunStore, Store, StoreError};
 
 fn segment(replica: ReplicaId, store: StoreId, first: u64, previous: EventId) -> Segment {

@@ -23,9 +23,16 @@ fn assert_lossless(name: &str) -> Option<State> {
     let out = beads::export(&state, NOON);
     assert!(out == text, "{name}: {}", first_difference(&text, &out));
     let ledger: Vec<_> = state.ledger.iter().map(|entry| entry.rule).collect();
-    println!("{name}: {} operations, ledger {ledger:?}", import.operations.len());
+    println!(
+        "{name}: {} operations, ledger {ledger:?}",
+        import.operations.len()
+    );
     let again = beads::import_over(&state, &text);
-    assert_eq!(again.operations, [], "{name}: a second import plans nothing");
+    assert_eq!(
+        again.operations,
+        [],
+        "{name}: a second import plans nothing"
+    );
     assert_eq!(again.report.unchanged, again.report.read);
     Some(state)
 }
@@ -42,7 +49,9 @@ fn beads_rust_513_comes_out_as_it_went_in() {
 
 #[test]
 fn gastown_comes_out_but_for_its_one_bad_line() {
-    let Some(text) = corpus("gastown/issues.jsonl") else { return };
+    let Some(text) = corpus("gastown/issues.jsonl") else {
+        return;
+    };
     let import = beads::import(&text);
     let [problem] = import.report.problems.as_slice() else {
         panic!("one problem is expected: {:?}", import.report.problems)
@@ -62,13 +71,18 @@ fn gastown_comes_out_but_for_its_one_bad_line() {
     assert_eq!(beads::import_over(&state, &text).operations, []);
 }
 
-fn names<'a>(state: &State, ids: impl Iterator<Item = &'a tress_model::TodoId>) -> BTreeSet<String> {
+fn names<'a>(
+    state: &State,
+    ids: impl Iterator<Item = &'a tress_model::TodoId>,
+) -> BTreeSet<String> {
     ids.map(|&id| state.name(id)).collect()
 }
 
 #[test]
 fn what_is_ready_and_blocked_is_what_was_computed_independently() {
-    let Some(expected) = corpus("beads/expected-ready.json") else { return };
+    let Some(expected) = corpus("beads/expected-ready.json") else {
+        return;
+    };
     let expected: serde_json::Value = serde_json::from_str(&expected).expect("it is JSON");
     for file in ["beads-704.jsonl", "beads_rust-513.jsonl"] {
         let text = corpus(&format!("beads/{file}")).expect("the corpus is there");
@@ -76,7 +90,9 @@ fn what_is_ready_and_blocked_is_what_was_computed_independently() {
         let readiness = state.readiness(NOON);
         let list = |what: &str| -> BTreeSet<String> {
             let ids = expected[file][what].as_array().expect("a list");
-            ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect()
+            ids.iter()
+                .filter_map(|id| id.as_str().map(str::to_owned))
+                .collect()
         };
         let ready = names(&state, readiness.ready.iter());
         let blocked = names(&state, readiness.blocked.keys());

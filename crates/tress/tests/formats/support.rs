@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tress::formats::Planned;
-use tress_model::clock::{HybridTime, Millis};
+use tress_model::clock::Millis;
 use tress_model::event::{Head, Record, Segment};
 use tress_model::ids::{Author, ReplicaId, Role, StoreId};
 use tress_model::state::State;
@@ -21,7 +21,11 @@ pub struct Bench {
 impl Bench {
     pub fn new() -> Self {
         let head = Head::genesis(StoreId([7; 16]));
-        Self { state: State::default(), head, replica: ReplicaId([1; 16]) }
+        Self {
+            state: State::default(),
+            head,
+            replica: ReplicaId([1; 16]),
+        }
     }
 
     /// Appends, at noon.
@@ -39,7 +43,13 @@ impl Bench {
                 None => Author::new(agent, role),
             };
             let operation = planned.operation.clone();
-            Record { time, occurred: planned.occurred, author, learned: Vec::new(), operation }
+            Record {
+                time,
+                occurred: planned.occurred,
+                author,
+                learned: Vec::new(),
+                operation,
+            }
         });
         let segment = Segment {
             replica: self.replica,
@@ -48,17 +58,14 @@ impl Bench {
             previous: self.head.id,
             records: records.collect(),
         };
-        let (events, head) = segment.resolve(&self.head).expect("the segment continues the chain");
+        let (events, head) = segment
+            .resolve(&self.head)
+            .expect("the segment continues the chain");
         for event in events {
             self.state.apply(&event);
         }
         self.head = head;
         self
-    }
-
-    /// The time of the last event.
-    pub fn time(&self) -> HybridTime {
-        self.head.time
     }
 }
 

@@ -1,5 +1,5 @@
 //! What the embeddable engine promises.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod documents;
 mod runs;

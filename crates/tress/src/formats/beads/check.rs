@@ -6,8 +6,8 @@ use tress_model::State;
 use tress_model::operation::EdgeKind;
 
 use super::read::Issue;
-use crate::formats::names::Names;
 use crate::formats::cycles::{circle, cycles};
+use crate::formats::names::Names;
 use crate::formats::{ProblemKind, Report};
 
 /// Keeps one issue of each id: the one that changed last, or of two equals the later line.
@@ -20,7 +20,9 @@ pub(super) fn unique<'a>(issues: Vec<Issue<'a>>, report: &mut Report) -> Vec<Iss
             kept.push(issue);
             continue;
         };
-        let Some(held) = kept.get_mut(place) else { continue };
+        let Some(held) = kept.get_mut(place) else {
+            continue;
+        };
         let gone = if issue.moment() >= held.moment() {
             std::mem::replace(held, issue)
         } else {
@@ -57,11 +59,21 @@ pub(super) fn graph(issues: &[Issue<'_>], state: &State, names: &Names<'_>, repo
             }
         }
     }
-    let lines: BTreeMap<&str, usize> =
-        issues.iter().map(|issue| (issue.id.as_str(), issue.line.number)).collect();
+    let lines: BTreeMap<&str, usize> = issues
+        .iter()
+        .map(|issue| (issue.id.as_str(), issue.line.number))
+        .collect();
     for found in cycles(&order).into_iter().chain(cycles(&nesting)) {
-        let line = found.iter().filter_map(|id| lines.get(id)).min().copied().unwrap_or(0);
-        let message = format!("{} wait for each other; the last edge is set aside", circle(&found));
+        let line = found
+            .iter()
+            .filter_map(|id| lines.get(id))
+            .min()
+            .copied()
+            .unwrap_or(0);
+        let message = format!(
+            "{} wait for each other; the last edge is set aside",
+            circle(&found)
+        );
         report.problem(line, ProblemKind::Cycle, message);
     }
 }

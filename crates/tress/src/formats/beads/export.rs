@@ -49,7 +49,11 @@ pub(super) struct Exporter<'a> {
 impl<'a> Exporter<'a> {
     /// An exporter of `state` at `now`.
     pub(super) fn new(state: &'a State, now: Millis) -> Self {
-        Self { state, now, numbers: number_notes(state) }
+        Self {
+            state,
+            now,
+            numbers: number_notes(state),
+        }
     }
 
     /// Every todo in the order in which they came to be, one a line.
@@ -60,7 +64,9 @@ impl<'a> Exporter<'a> {
             if !text.is_empty() && !text.ends_with('\n') {
                 text.push('\n');
             }
-            let Some(layout) = layouts.get(&todo.id) else { continue };
+            let Some(layout) = layouts.get(&todo.id) else {
+                continue;
+            };
             let written = self.write(todo, layout);
             text.push_str(&written.before);
             text.push_str(&written.line);
@@ -71,7 +77,12 @@ impl<'a> Exporter<'a> {
 
     /// The todos in the order in which they came to be.
     fn ordered(&self) -> Vec<&'a Todo> {
-        let mut todos: Vec<&Todo> = self.state.todos.values().map(|todo| todo.as_ref()).collect();
+        let mut todos: Vec<&Todo> = self
+            .state
+            .todos
+            .values()
+            .map(|todo| todo.as_ref())
+            .collect();
         todos.sort_by_key(|todo| todo.dot);
         todos
     }
@@ -121,7 +132,9 @@ impl<'a> Exporter<'a> {
         };
         let optional = |text: &Option<String>| text.clone().and_then(Out::text);
         let holder = todo.holder(self.now).filter(|_| !todo.finished());
-        let assignee = holder.map(|claim| claim.agent.to_string()).or_else(|| todo.assignee.clone());
+        let assignee = holder
+            .map(|claim| claim.agent.to_string())
+            .or_else(|| todo.assignee.clone());
         put("id", Some(Out::Text(self.state.name(todo.id))));
         put("title", Out::text(todo.title.clone()));
         for field in ProseField::ALL {
@@ -152,7 +165,12 @@ impl<'a> Exporter<'a> {
         put("pinned", keys::truth(todo.pinned));
         put("tress", TressFields::of(todo).write());
         let labels: Vec<_> = todo.labels.keys().cloned().map(Out::Text).collect();
-        put("labels", Some(labels).filter(|labels| !labels.is_empty()).map(Out::List));
+        put(
+            "labels",
+            Some(labels)
+                .filter(|labels| !labels.is_empty())
+                .map(Out::List),
+        );
         self.graph(todo, &mut fields);
         for (name, raw) in &todo.extra {
             fields.insert(name.clone(), Out::Raw(raw.clone()));
@@ -170,11 +188,18 @@ impl<'a> Exporter<'a> {
         if let Some(parent) = parent {
             fields.insert("parent".to_owned(), Out::Text(self.target(parent)));
         }
-        let notes: Vec<_> = todo.notes.iter().map(|note| self.note(todo, note)).collect();
+        let notes: Vec<_> = todo
+            .notes
+            .iter()
+            .map(|note| self.note(todo, note))
+            .collect();
         if !notes.is_empty() {
             fields.insert("comments".to_owned(), Out::List(notes));
         }
-        let needs = edges.iter().filter(|edge| edge.kind == EdgeKind::Blocks).count();
+        let needs = edges
+            .iter()
+            .filter(|edge| edge.kind == EdgeKind::Blocks)
+            .count();
         let needed = self.state.dependents(todo.id).filter(|&source| {
             let mut edges = self.state.edges(source).iter();
             edges.any(|edge| edge.on == todo.id && edge.kind == EdgeKind::Blocks)
@@ -209,8 +234,10 @@ impl<'a> Exporter<'a> {
         if let Some(layout) = edge.layout.as_deref().and_then(ItemLayout::read) {
             return layout.write(typed, &EDGE_ORDER);
         }
-        let mut members: Vec<_> =
-            typed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut members: Vec<_> = typed
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         members.push(("created_at".to_owned(), Out::time(edge.since.time.millis)));
         if edge.kind == EdgeKind::WaitsForAny {
             members.push(("metadata".to_owned(), Out::Text(ANY_CHILD.to_owned())));
@@ -225,7 +252,11 @@ impl<'a> Exporter<'a> {
         }
         let number = self.numbers.get(&note.dot).copied().unwrap_or_default();
         let mut members = vec![("id".to_owned(), Out::number(number))];
-        members.extend(typed.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        members.extend(
+            typed
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value)),
+        );
         Out::Object(members)
     }
 }
@@ -239,7 +270,9 @@ fn chosen(layout: &Layout, name: &str, now: Option<&Out>) -> Option<String> {
     let field = key(name);
     let Some(raw) = layout.raw.get(name) else {
         let left_out = settled || (field.is_some_and(Key::derived) && !layout.counts);
-        return now.filter(|_| !left_out).map(|now| now.write(layout.style()));
+        return now
+            .filter(|_| !left_out)
+            .map(|now| now.write(layout.style()));
     };
     if was.is_some() {
         if settled {
@@ -275,8 +308,13 @@ pub(super) fn ending(todo: &Todo) -> Option<(Millis, String)> {
     let completion = todo.completed()?;
     let verification = completion.verification.as_ref();
     let integrated = completion.integrated.as_ref().map(|&(_, at)| at);
-    let at = integrated.or_else(|| verification.map(|v| v.at)).unwrap_or(completion.at);
-    Some((at, verification.map(|v| v.reason.clone()).unwrap_or_default()))
+    let at = integrated
+        .or_else(|| verification.map(|v| v.at))
+        .unwrap_or(completion.at);
+    Some((
+        at,
+        verification.map(|v| v.reason.clone()).unwrap_or_default(),
+    ))
 }
 
 /// The members of an edge that the state has.
@@ -306,7 +344,10 @@ pub(super) fn note_members(
 /// Numbers the remarks that were made here, above all numbers that came in.
 fn number_notes(state: &State) -> BTreeMap<Dot, i64> {
     let notes = || state.todos.values().flat_map(|todo| todo.notes.iter());
-    let mut ours: Vec<Dot> = notes().filter(|n| n.layout.is_none()).map(|n| n.dot).collect();
+    let mut ours: Vec<Dot> = notes()
+        .filter(|n| n.layout.is_none())
+        .map(|n| n.dot)
+        .collect();
     if ours.is_empty() {
         return BTreeMap::new();
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::json::{Entries, Escape, Out, Style};
+use super::json::{self, Entries, Escape, Out, Style};
 use super::keys::{self, key};
 
 /// The version of this form.
@@ -54,15 +54,31 @@ pub(super) struct Layout {
     pub(super) end: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
 fn is_plain(escape: &Escape) -> bool {
     *escape == Escape::Plain
+}
+
+fn is_time(name: &str) -> bool {
+    matches!(
+        name,
+        "created_at" | "updated_at" | "closed_at" | "deleted_at"
+    )
 }
 
 impl Layout {
     /// A layout in a style, with nothing else to say.
     pub(super) fn new(style: Style, counts: bool) -> Self {
-        Self { beads: VERSION, spaced: style.spaced, escape: style.escape, counts, ..Self::default() }
+        Self {
+            beads: VERSION,
+            spaced: style.spaced,
+            escape: style.escape,
+            counts,
+            ..Self::default()
+        }
     }
 
     /// Reads a stored layout; `None` where it is of another format, or newer.
@@ -78,7 +94,10 @@ impl Layout {
 
     /// The style of the line's values.
     pub(super) const fn style(&self) -> Style {
-        Style { spaced: self.spaced, escape: self.escape }
+        Style {
+            spaced: self.spaced,
+            escape: self.escape,
+        }
     }
 
     /// The layout with which an export of `rendered` gives the members of `entries` back. With
@@ -91,6 +110,10 @@ impl Layout {
     ) -> Self {
         let counts = entries.get("dependency_count").is_some();
         let mut layout = Self::new(style, counts);
+        // What names no time at all gets those of the events that it is imported by.
+        let moments = ["updated_at", "closed_at", "created_at"].into_iter();
+        let mut moments = moments.filter_map(|name| json::time(entries.get(name)?).ok()?);
+        let timeless = moments.next().is_none();
         for (name, raw) in &entries.0 {
             let now = rendered.get(name);
             let regular = now.is_some_and(|now| now.write(style) == *raw);
@@ -105,12 +128,26 @@ impl Layout {
                 None => Some(Out::Raw((*raw).to_owned())),
             };
             if meaning.map(|out| out.plain()) != now.map(Out::plain) {
-                layout.was.insert(name.clone(), now.map(Out::plain));
+                let was = now.map(Out::plain);
+                let was = if timeless && is_time(name) {
+                    Some(WHATEVER.to_owned())
+                } else {
+                    was
+                };
+                layout.was.insert(name.clone(), was);
             }
         }
-        for (name, now) in rendered.iter().filter(|(name, _)| entries.get(name).is_none()) {
-            let settled = matches!(name.as_str(), "created_at" | "updated_at" | "deleted_by");
-            let was = if settled { WHATEVER.to_owned() } else { now.plain() };
+        for (name, now) in rendered
+            .iter()
+            .filter(|(name, _)| entries.get(name).is_none())
+        {
+            let settled = matches!(name.as_str(), "created_at" | "updated_at" | "deleted_by")
+                || (timeless && is_time(name));
+            let was = if settled {
+                WHATEVER.to_owned()
+            } else {
+                now.plain()
+            };
             if key(name).is_none_or(|key| !key.derived()) || counts {
                 layout.was.insert(name.clone(), Some(was));
             }
@@ -141,8 +178,11 @@ impl Layout {
             names.sort_by(|a, b| keys::position(a).cmp(&keys::position(b)));
         }
         if let Some(order) = &self.keys {
-            let places: BTreeMap<&str, usize> =
-                order.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+            let places: BTreeMap<&str, usize> = order
+                .iter()
+                .enumerate()
+                .map(|(at, name)| (name.as_str(), at))
+                .collect();
             names.sort_by_key(|name| places.get(name).copied().unwrap_or(usize::MAX));
         }
         names
@@ -169,7 +209,10 @@ impl ItemLayout {
         typed: &[(&str, Out)],
         usual: &[&str],
     ) -> Self {
-        let mut layout = Self { beads: VERSION, ..Self::default() };
+        let mut layout = Self {
+            beads: VERSION,
+            ..Self::default()
+        };
         for (name, raw) in &entries.0 {
             let now = typed.iter().find(|(known, _)| known == name);
             if now.is_none_or(|(_, out)| out.write(style) != *raw) {
@@ -222,7 +265,12 @@ impl ItemLayout {
         let names = self.names(&typed, usual).into_iter();
         let members = names.filter_map(|name| {
             let raw = self.raw.get(name).map(|raw| Out::Raw(raw.clone()));
-            let typed = || typed.iter().find(|(known, _)| *known == name).map(|(_, out)| out.clone());
+            let typed = || {
+                typed
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, out)| out.clone())
+            };
             Some((name.to_owned(), raw.or_else(typed)?))
         });
         Out::Object(members.collect())

@@ -72,8 +72,12 @@ impl<'a> Planner<'a> {
             Some(todo) => self.update(todo, issue, report),
         };
         let new = held.is_none();
-        let mut group =
-            Group { todo: id, new, held: report.problems.len() > problems, operations };
+        let mut group = Group {
+            todo: id,
+            new,
+            held: report.problems.len() > problems,
+            operations,
+        };
         for planned in &group.operations {
             self.scratch.apply(planned);
         }
@@ -108,7 +112,11 @@ impl<'a> Planner<'a> {
         if let Standing::Open(Some(word)) = &issue.standing {
             edits.push(TodoEdit::Stage(Some(word.clone())));
         }
-        let prose = issue.prose.iter().map(|(field, text)| (*field, text.clone())).collect();
+        let prose = issue
+            .prose
+            .iter()
+            .map(|(field, text)| (*field, text.clone()))
+            .collect();
         let added = Operation::TodoAdded {
             todo: id,
             external_id: Some(issue.id.clone()),
@@ -118,7 +126,10 @@ impl<'a> Planner<'a> {
             labels: issue.labels.iter().cloned().collect(),
             layout: None,
         };
-        let mut planned = vec![Planned::new(issue.created_at.or_else(|| issue.moment()), added)];
+        let mut planned = vec![Planned::new(
+            issue.created_at.or_else(|| issue.moment()),
+            added,
+        )];
         let mut known = BTreeSet::new();
         for edge in &issue.edges {
             if known.insert((self.names.locate(self.state, &edge.on), edge.kind.clone())) {
@@ -156,7 +167,10 @@ impl<'a> Planner<'a> {
         let open = matches!(issue.standing, Standing::Open(_));
         if gone || (open && todo.finished()) {
             let reason = "changed in the imported file".to_owned();
-            planned.push(plan(Operation::Reopened { todo: todo.id, reason }));
+            planned.push(plan(Operation::Reopened {
+                todo: todo.id,
+                reason,
+            }));
         }
         let mut edits = field_edits(todo, issue, held.as_deref());
         if let Standing::Open(word) = &issue.standing {
@@ -178,7 +192,10 @@ impl<'a> Planner<'a> {
         }
         if !edits.is_empty() {
             edits.extend(issue.updated_at.map(TodoEdit::UpdatedAt));
-            planned.push(plan(Operation::TodoEdited { todo: todo.id, edits }));
+            planned.push(plan(Operation::TodoEdited {
+                todo: todo.id,
+                edits,
+            }));
         }
         planned.extend(prose_edits(todo, issue).map(plan));
         if self.whole {
@@ -199,7 +216,9 @@ impl<'a> Planner<'a> {
         if todo.finished() {
             return None;
         }
-        let holder = todo.holder(now(self.state)).map(|claim| claim.agent.to_string());
+        let holder = todo
+            .holder(now(self.state))
+            .map(|claim| claim.agent.to_string());
         let pending = todo.pending_completion().or_else(|| todo.verified());
         holder.or_else(|| pending.map(|completion| completion.agent.to_string()))
     }
@@ -212,7 +231,11 @@ impl<'a> Planner<'a> {
             known.insert((edge.on, edge.kind.clone()));
             if !wanted.contains(&(edge.on, edge.kind.clone())) {
                 let (on, kind) = (edge.on, edge.kind.clone());
-                let removed = Operation::DependencyRemoved { todo: todo.id, on, kind };
+                let removed = Operation::DependencyRemoved {
+                    todo: todo.id,
+                    on,
+                    kind,
+                };
                 planned.push(Planned::new(issue.moment(), removed));
             }
         }
@@ -228,7 +251,9 @@ impl<'a> Planner<'a> {
         let exporter = Exporter::new(&self.scratch.state, now(&self.scratch.state));
         let layouts = exporter.layouts();
         for (group, issue) in self.groups.iter_mut().zip(issues) {
-            let Some(todo) = self.scratch.state.todo(group.todo) else { continue };
+            let Some(todo) = self.scratch.state.todo(group.todo) else {
+                continue;
+            };
             if group.held {
                 continue;
             }
@@ -243,7 +268,8 @@ impl<'a> Planner<'a> {
             }
             let layout = fit(&exporter, todo, issue.line.text, &issue.entries);
             let layout = layout.and_then(|layout| placed(layout, issue).store());
-            let fits = |layout: &String| layout.len() + issue.line.text.len() + ROOM < EVENT_BYTES_MAX;
+            let fits =
+                |layout: &String| layout.len() + issue.line.text.len() + ROOM < EVENT_BYTES_MAX;
             let layout = layout.filter(fits);
             let closed_off = todo.deletion().is_some() && group.operations.is_empty();
             if layout.is_none() || closed_off {
@@ -254,8 +280,14 @@ impl<'a> Planner<'a> {
             group.lay_out(todo, issue, layout);
         }
         let files: BTreeSet<TodoId> = self.groups.iter().map(|group| group.todo).collect();
-        let here = self.state.todos.values().filter(|todo| todo.deletion().is_none());
-        let absent = here.filter(|todo| !files.contains(&todo.id)).map(|todo| self.state.name(todo.id));
+        let here = self
+            .state
+            .todos
+            .values()
+            .filter(|todo| todo.deletion().is_none());
+        let absent = here
+            .filter(|todo| !files.contains(&todo.id))
+            .map(|todo| self.state.name(todo.id));
         report.absent = absent.collect();
         for group in &self.groups {
             match (group.new, group.operations.is_empty()) {
@@ -265,7 +297,11 @@ impl<'a> Planner<'a> {
             }
         }
         report.finish();
-        let operations = self.groups.into_iter().flat_map(|group| group.operations).collect();
+        let operations = self
+            .groups
+            .into_iter()
+            .flat_map(|group| group.operations)
+            .collect();
         Import { operations, report }
     }
 }
@@ -273,8 +309,10 @@ impl<'a> Planner<'a> {
 impl Group {
     fn lay_out(&mut self, todo: &Todo, issue: &Issue<'_>, new: Option<String>) {
         if self.new {
-            if let Some(Planned { operation: Operation::TodoAdded { layout, .. }, .. }) =
-                self.operations.first_mut()
+            if let Some(Planned {
+                operation: Operation::TodoAdded { layout, .. },
+                ..
+            }) = self.operations.first_mut()
             {
                 *layout = new;
             }
@@ -293,7 +331,8 @@ impl Group {
         let last = self.operations.last().map(|planned| &planned.operation);
         let behind = matches!(last, Some(Operation::Deleted { .. }));
         let at = self.operations.len() - usize::from(behind);
-        self.operations.insert(at, Planned::new(issue.moment(), again));
+        self.operations
+            .insert(at, Planned::new(issue.moment(), again));
     }
 }
 
@@ -330,7 +369,10 @@ fn placed(mut layout: Layout, issue: &Issue<'_>) -> Layout {
 
 fn closed(todo: TodoId, issue: &Issue<'_>) -> Planned {
     let reason = issue.close_reason.clone().unwrap_or_default();
-    Planned::new(issue.closed_at.or_else(|| issue.moment()), Operation::Closed { todo, reason })
+    Planned::new(
+        issue.closed_at.or_else(|| issue.moment()),
+        Operation::Closed { todo, reason },
+    )
 }
 
 fn deleted(todo: TodoId, issue: &Issue<'_>) -> Planned {
@@ -361,32 +403,60 @@ fn field_edits(todo: &Todo, issue: &Issue<'_>, holder: Option<&str>) -> Vec<Todo
     put(todo.priority != issue.priority, E::Priority(issue.priority));
     put(!assigned, E::Assignee(issue.assignee.clone()));
     put(todo.owner != issue.owner, E::Owner(issue.owner.clone()));
-    put(todo.estimate_minutes != issue.estimate, E::Estimate(issue.estimate));
+    put(
+        todo.estimate_minutes != issue.estimate,
+        E::Estimate(issue.estimate),
+    );
     put(todo.pinned != issue.pinned, E::Pinned(issue.pinned));
-    put(todo.ephemeral != issue.ephemeral, E::Ephemeral(issue.ephemeral));
-    put(todo.defer_until != issue.defer_until, E::DeferUntil(issue.defer_until));
+    put(
+        todo.ephemeral != issue.ephemeral,
+        E::Ephemeral(issue.ephemeral),
+    );
+    put(
+        todo.defer_until != issue.defer_until,
+        E::DeferUntil(issue.defer_until),
+    );
     put(todo.due_at != issue.due_at, E::DueAt(issue.due_at));
-    put(todo.external_ref != issue.external_ref, E::ExternalRef(issue.external_ref.clone()));
+    put(
+        todo.external_ref != issue.external_ref,
+        E::ExternalRef(issue.external_ref.clone()),
+    );
     if let Some(at) = issue.created_at {
         put(todo.created_at != at, E::CreatedAt(at));
     }
     if issue.entries.get("created_by").is_some() {
-        put(todo.created_by != issue.created_by, E::CreatedBy(issue.created_by.clone()));
+        put(
+            todo.created_by != issue.created_by,
+            E::CreatedBy(issue.created_by.clone()),
+        );
     }
     if let Some(wanted) = &issue.tress {
         let now = TressFields::of(todo);
         put(now.check != wanted.check, E::Check(wanted.check.clone()));
         put(now.files != wanted.files, E::Files(wanted.files.clone()));
-        put(now.section != wanted.section, E::Section(wanted.section.clone()));
+        put(
+            now.section != wanted.section,
+            E::Section(wanted.section.clone()),
+        );
         let capabilities = &wanted.capabilities;
-        put(now.capabilities != *capabilities, E::Capabilities(capabilities.clone()));
-        put(now.high_risk != wanted.high_risk, E::HighRisk(wanted.high_risk));
+        put(
+            now.capabilities != *capabilities,
+            E::Capabilities(capabilities.clone()),
+        );
+        put(
+            now.high_risk != wanted.high_risk,
+            E::HighRisk(wanted.high_risk),
+        );
     }
     for (name, raw) in &issue.extra {
         let edit = E::Extra(name.clone(), Some(raw.clone()));
         put(todo.extra.get(name) != Some(raw), edit);
     }
-    for name in todo.extra.keys().filter(|name| !issue.extra.contains_key(*name)) {
+    for name in todo
+        .extra
+        .keys()
+        .filter(|name| !issue.extra.contains_key(*name))
+    {
         put(true, E::Extra(name.clone(), None));
     }
     edits
@@ -397,19 +467,36 @@ fn prose_edits<'a>(
     issue: &'a Issue<'_>,
 ) -> impl Iterator<Item = Operation> + use<'a> {
     ProseField::ALL.into_iter().filter_map(|field| {
-        let wanted = issue.prose.get(&field).map(String::as_str).unwrap_or_default();
+        let wanted = issue
+            .prose
+            .get(&field)
+            .map(String::as_str)
+            .unwrap_or_default();
         let splice = difference(&todo.prose(field), wanted)?;
         let target = ProseTarget::Todo(todo.id, field);
-        Some(Operation::ProseEdited { target, splices: vec![splice] })
+        Some(Operation::ProseEdited {
+            target,
+            splices: vec![splice],
+        })
     })
 }
 
 fn label_change(todo: &Todo, issue: &Issue<'_>) -> Option<Operation> {
-    let new = issue.labels.iter().filter(|label| !todo.labels.contains_key(*label));
+    let new = issue
+        .labels
+        .iter()
+        .filter(|label| !todo.labels.contains_key(*label));
     let added: Vec<String> = new.cloned().collect();
-    let gone = todo.labels.keys().filter(|label| !issue.labels.contains(*label));
+    let gone = todo
+        .labels
+        .keys()
+        .filter(|label| !issue.labels.contains(*label));
     let removed: Vec<String> = gone.cloned().collect();
-    let change = Operation::LabelsChanged { todo: todo.id, added, removed };
+    let change = Operation::LabelsChanged {
+        todo: todo.id,
+        added,
+        removed,
+    };
     let empty = matches!(&change, Operation::LabelsChanged { added, removed, .. }
         if added.is_empty() && removed.is_empty());
     (!empty).then_some(change)
@@ -427,7 +514,10 @@ fn notes(
         let same = known.iter().position(|known| {
             known.text == note.text
                 && note.at.is_none_or(|at| at == known.at)
-                && note.author.as_deref().is_none_or(|author| *author == *known.agent)
+                && note
+                    .author
+                    .as_deref()
+                    .is_none_or(|author| *author == *known.agent)
         });
         if let Some(at) = same {
             known.swap_remove(at);

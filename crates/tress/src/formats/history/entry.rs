@@ -100,7 +100,9 @@ fn rename(entries: &mut [Entry]) {
     }
     for entry in entries.iter_mut() {
         for _ in 0..names.len() {
-            let Some(name) = names.get(&entry.issue) else { break };
+            let Some(name) = names.get(&entry.issue) else {
+                break;
+            };
             entry.issue.clone_from(name);
         }
     }
@@ -111,10 +113,15 @@ type Refusal = (ProblemKind, String);
 fn read(line: usize, members: &[(String, &str)]) -> Result<Entry, Refusal> {
     let text = |name: &str| {
         let raw = members.iter().find(|(known, _)| known == name)?.1;
-        serde_json::from_str::<Option<String>>(raw).ok()?.filter(|text| !text.is_empty())
+        serde_json::from_str::<Option<String>>(raw)
+            .ok()?
+            .filter(|text| !text.is_empty())
     };
     let missing = |name: &str| {
-        (ProblemKind::BadEntry, format!("the entry has no {name}; it was left out"))
+        (
+            ProblemKind::BadEntry,
+            format!("the entry has no {name}; it was left out"),
+        )
     };
     let at = text("created_at").and_then(|at| read_time(&at));
     let issue = text("issue_id").ok_or_else(|| missing("issue_id"))?;
@@ -132,7 +139,10 @@ fn read(line: usize, members: &[(String, &str)]) -> Result<Entry, Refusal> {
         what: What::Changed,
         comment,
         after: after.unwrap_or_default(),
-        before: old.as_deref().and_then(owned).filter(|before| !before.is_empty()),
+        before: old
+            .as_deref()
+            .and_then(owned)
+            .filter(|before| !before.is_empty()),
     };
     entry.what = what(&kind, &mut entry, old, new, fields)?;
     Ok(entry)
@@ -146,7 +156,10 @@ fn what(
     fields: bool,
 ) -> Result<What, Refusal> {
     let label = |old: Option<String>| {
-        let said = entry.comment.as_deref().and_then(|said| said.split_once(": "));
+        let said = entry
+            .comment
+            .as_deref()
+            .and_then(|said| said.split_once(": "));
         let label = said.map(|(_, label)| label.to_owned()).or(old);
         let message = "the entry names no label; it was left out".to_owned();
         label.ok_or((ProblemKind::BadEntry, message))
@@ -176,7 +189,8 @@ fn what(
         _ => match entry.comment.clone().or(new) {
             Some(text) if kind == "commented" => What::Remark(text),
             _ => {
-                let message = format!("entries of the kind {kind:?} are not known; it was left out");
+                let message =
+                    format!("entries of the kind {kind:?} are not known; it was left out");
                 return Err((ProblemKind::UnknownEntry, message));
             }
         },
@@ -186,7 +200,12 @@ fn what(
 /// The members of the object that `text` is.
 fn owned(text: &str) -> Option<Vec<(String, String)>> {
     let members = object(text)?;
-    Some(members.into_iter().map(|(name, raw)| (name, raw.to_owned())).collect())
+    Some(
+        members
+            .into_iter()
+            .map(|(name, raw)| (name, raw.to_owned()))
+            .collect(),
+    )
 }
 
 /// Whether a member is a time that entries keep by themselves.
@@ -197,7 +216,8 @@ pub(super) fn moment(name: &str) -> bool {
 /// Whether two values of one field mean the same: both empty, equal, or times that differ by no
 /// more than the rounding to seconds.
 pub(super) fn same(a: &str, b: &str) -> bool {
-    let empty = |raw: &str| plain_value("", raw).is_none() || matches!(raw, "" | "false" | "\"{}\"");
+    let empty =
+        |raw: &str| plain_value("", raw).is_none() || matches!(raw, "" | "false" | "\"{}\"");
     if (empty(a) && empty(b)) || a == b {
         return true;
     }

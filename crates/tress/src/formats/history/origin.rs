@@ -44,15 +44,23 @@ impl Origin {
         let mut issues: Vec<(String, Members)> = Vec::new();
         let mut seen = BTreeSet::new();
         for (_, members) in objects(sources.issues, &mut quiet) {
-            let members: Members =
-                members.into_iter().map(|(name, raw)| (name, raw.to_owned())).collect();
+            let members: Members = members
+                .into_iter()
+                .map(|(name, raw)| (name, raw.to_owned()))
+                .collect();
             let id = get(&members, "id").and_then(|raw| serde_json::from_str::<String>(raw).ok());
             if let Some(id) = id.filter(|id| seen.insert(id.clone())) {
                 issues.push((id, members));
             }
         }
-        for entry in entries.iter().filter(|entry| seen.insert(entry.issue.clone())) {
-            let message = format!("{} is not among the issues; only its entries are known", entry.issue);
+        for entry in entries
+            .iter()
+            .filter(|entry| seen.insert(entry.issue.clone()))
+        {
+            let message = format!(
+                "{} is not among the issues; only its entries are known",
+                entry.issue
+            );
             report.problem(entry.line, ProblemKind::MissingTitle, message);
             issues.push((entry.issue.clone(), Vec::new()));
         }
@@ -72,18 +80,25 @@ impl Origin {
             }
         }
         let todos = issues.into_iter().map(|(id, _)| Beginning {
-            planned: groups.remove(&TodoId::from_external(&id)).unwrap_or_default(),
+            planned: groups
+                .remove(&TodoId::from_external(&id))
+                .unwrap_or_default(),
             eventless: !about.contains_key(id.as_str()),
             id,
         });
         report.edges = plan.report.edges;
         report.notes = plan.report.notes;
-        Self { todos: todos.collect() }
+        Self {
+            todos: todos.collect(),
+        }
     }
 }
 
 fn get<'m>(members: &'m Members, name: &str) -> Option<&'m str> {
-    members.iter().find(|(known, _)| known == name).map(|(_, raw)| raw.as_str())
+    members
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, raw)| raw.as_str())
 }
 
 fn put(members: &mut Members, name: &str, raw: &str) {
@@ -112,10 +127,16 @@ fn beginning(id: &str, file: &Members, about: &[&Entry], tables: &Tables) -> Mem
         names.extend(entry.before.iter().flatten().map(|(name, _)| name.as_str()));
     }
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-    for name in names.iter().filter(|name| *name != "id" && *name != "updated_at") {
+    for name in names
+        .iter()
+        .filter(|name| *name != "id" && *name != "updated_at")
+    {
         let first = about.iter().position(|entry| entry.touches(name));
         let until = first.map_or(about.len(), |first| first + 1);
-        let found = about.iter().take(until).filter_map(|entry| entry.before.as_ref());
+        let found = about
+            .iter()
+            .take(until)
+            .filter_map(|entry| entry.before.as_ref());
         let mut found = found.filter_map(|before| get(before, name));
         match (first, found.next()) {
             (_, Some(raw)) if !moment(name) || first.is_some() => put(&mut members, name, raw),
@@ -127,8 +148,15 @@ fn beginning(id: &str, file: &Members, about: &[&Entry], tables: &Tables) -> Mem
         // By the clock of the entries, so that theirs are later.
         let created = get(&members, "created_at").and_then(|raw| serde_json::from_str(raw).ok());
         let created = created.and_then(|text: String| read_time(&text));
-        let at = created.filter(|_| entry.what != What::Created).unwrap_or(entry.at).min(entry.at);
-        put(&mut members, "updated_at", &format!("\"{}\"", write_time(at)));
+        let at = created
+            .filter(|_| entry.what != What::Created)
+            .unwrap_or(entry.at)
+            .min(entry.at);
+        put(
+            &mut members,
+            "updated_at",
+            &format!("\"{}\"", write_time(at)),
+        );
     }
     tables.add(id, about, &mut members);
     members
@@ -156,18 +184,28 @@ impl Tables {
         let text = |raw: Option<&str>| serde_json::from_str::<String>(raw?).ok();
         let mut each = |bytes: &[u8], take: &mut dyn FnMut(String, Members)| {
             for (_, members) in objects(bytes, report) {
-                let members: Members =
-                    members.into_iter().map(|(name, raw)| (name, raw.to_owned())).collect();
+                let members: Members = members
+                    .into_iter()
+                    .map(|(name, raw)| (name, raw.to_owned()))
+                    .collect();
                 if let Some(issue) = text(get(&members, "issue_id")) {
                     take(issue, members);
                 }
             }
         };
         each(sources.dependencies, &mut |issue, members| {
-            tables.edges.entry(issue).or_default().push(object(&members));
+            tables
+                .edges
+                .entry(issue)
+                .or_default()
+                .push(object(&members));
         });
         each(sources.comments, &mut |issue, members| {
-            tables.notes.entry(issue).or_default().push(object(&members));
+            tables
+                .notes
+                .entry(issue)
+                .or_default()
+                .push(object(&members));
         });
         each(sources.labels, &mut |issue, members| {
             let label = text(get(&members, "label"));
@@ -192,12 +230,20 @@ impl Tables {
                 && touched.insert(label)
             {
                 // It was there before exactly if the first thing to happen to it is that it goes.
-                if *added { labels.remove(label) } else { labels.insert(label.clone()) };
+                if *added {
+                    labels.remove(label)
+                } else {
+                    labels.insert(label.clone())
+                };
             }
         }
         if !labels.is_empty() {
             let labels: Vec<String> = labels.into_iter().collect();
-            put(members, "labels", &serde_json::Value::from(labels).to_string());
+            put(
+                members,
+                "labels",
+                &serde_json::Value::from(labels).to_string(),
+            );
         }
     }
 }

@@ -16,7 +16,9 @@ pub(super) fn split(line: &str) -> (&str, Vec<Attribute<'_>>) {
     let line = line.trim();
     let opens = line.match_indices('(').map(|(at, _)| at);
     for at in opens.filter(|&at| at == 0 || line.get(..at).is_some_and(|l| l.ends_with(' '))) {
-        let (Some(title), Some(rest)) = (line.get(..at), line.get(at..)) else { continue };
+        let (Some(title), Some(rest)) = (line.get(..at), line.get(at..)) else {
+            continue;
+        };
         if let Some(found) = groups(rest, false).or_else(|| groups(rest, true)) {
             return (title.trim_end(), found);
         }
@@ -36,7 +38,10 @@ fn groups(mut text: &str, quotes: bool) -> Option<Vec<Attribute<'_>>> {
         if name.is_empty() || !name.chars().all(word) || value.starts_with("//") {
             return None;
         }
-        found.push(Attribute { name, value: value.trim() });
+        found.push(Attribute {
+            name,
+            value: value.trim(),
+        });
         text = text.get(end + 1..)?.trim_start();
     }
     Some(found)
@@ -118,32 +123,65 @@ mod tests {
 
     fn found(line: &str) -> (&str, Vec<(&str, &str)>) {
         let (title, attributes) = split(line);
-        (title, attributes.into_iter().map(|a| (a.name, a.value)).collect())
+        (
+            title,
+            attributes.into_iter().map(|a| (a.name, a.value)).collect(),
+        )
     }
 
     #[test]
     fn attributes_come_off_the_end_only() {
-        assert_eq!(found("Parse (id: p) (needs: a, b)"), ("Parse", vec![("id", "p"), ("needs", "a, b")]));
-        assert_eq!(found("Parse (fast) files (id: p)"), ("Parse (fast) files", vec![("id", "p")]));
-        assert_eq!(found("Parse (see: x) later"), ("Parse (see: x) later", vec![]));
-        assert_eq!(found("See (https://x.y/z)"), ("See (https://x.y/z)", vec![]));
+        assert_eq!(
+            found("Parse (id: p) (needs: a, b)"),
+            ("Parse", vec![("id", "p"), ("needs", "a, b")])
+        );
+        assert_eq!(
+            found("Parse (fast) files (id: p)"),
+            ("Parse (fast) files", vec![("id", "p")])
+        );
+        assert_eq!(
+            found("Parse (see: x) later"),
+            ("Parse (see: x) later", vec![])
+        );
+        assert_eq!(
+            found("See (https://x.y/z)"),
+            ("See (https://x.y/z)", vec![])
+        );
         assert_eq!(found("f(id: x)"), ("f(id: x)", vec![]));
         assert_eq!(found("(id: x)"), ("", vec![("id", "x")]));
     }
 
     #[test]
     fn parentheses_in_a_value_are_balanced() {
-        assert_eq!(found("A (check: (cd x && make) || false)").1, [("check", "(cd x && make) || false")]);
-        assert_eq!(found("A (check: echo \")\") (id: a)").1, [("check", "echo \")\""), ("id", "a")]);
+        assert_eq!(
+            found("A (check: (cd x && make) || false)").1,
+            [("check", "(cd x && make) || false")]
+        );
+        assert_eq!(
+            found("A (check: echo \")\") (id: a)").1,
+            [("check", "echo \")\""), ("id", "a")]
+        );
         assert_eq!(found("A (check: grep '(' x)").1, [("check", "grep '(' x")]);
-        assert_eq!(found("A (check: don't) (id: a)").1, [("check", "don't"), ("id", "a")]);
-        assert_eq!(found("A (check: grep ( x)"), ("A (check: grep ( x)", vec![]));
+        assert_eq!(
+            found("A (check: don't) (id: a)").1,
+            [("check", "don't"), ("id", "a")]
+        );
+        assert_eq!(
+            found("A (check: grep ( x)"),
+            ("A (check: grep ( x)", vec![])
+        );
     }
 
     #[test]
     fn times_and_lists_are_read_as_people_write_them() {
-        assert_eq!(["30m", "2h", "1h 30m", "45", "1d"].map(minutes), [30, 120, 90, 45, 480].map(Some));
-        assert_eq!(["", "soon", "h", "0m", "99999999999m"].map(minutes), [None; 5]);
+        assert_eq!(
+            ["30m", "2h", "1h 30m", "45", "1d"].map(minutes),
+            [30, 120, 90, 45, 480].map(Some)
+        );
+        assert_eq!(
+            ["", "soon", "h", "0m", "99999999999m"].map(minutes),
+            [None; 5]
+        );
         assert_eq!(parts("src/{a,b}.rs, c , ,"), ["src/{a,b}.rs", "c"]);
     }
 }

@@ -69,7 +69,12 @@ pub(super) struct Placed {
 
 /// Reads a list; what is wrong with it goes to `problems`.
 pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Vec<Placed> {
-    let mut reader = Reader { items: Vec::new(), levels: Vec::new(), group: None, problems };
+    let mut reader = Reader {
+        items: Vec::new(),
+        levels: Vec::new(),
+        group: None,
+        problems,
+    };
     let mut fenced: Option<(&str, usize, Option<usize>)> = None;
     for (at, line) in text.lines().enumerate() {
         let line = line.trim_end();
@@ -90,7 +95,11 @@ pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Vec<Placed> {
         reader.line(number, line);
     }
     if let Some((opening, line, _)) = fenced {
-        reader.problem(line, ProblemKind::OpenFence, format!("the block has no end; close it with {opening}"));
+        reader.problem(
+            line,
+            ProblemKind::OpenFence,
+            format!("the block has no end; close it with {opening}"),
+        );
     }
     let mut items = reader.items;
     name(&mut items, problems);
@@ -107,7 +116,12 @@ struct Reader<'p> {
 
 impl Reader<'_> {
     fn problem(&mut self, line: usize, kind: ProblemKind, message: impl Into<String>) {
-        self.problems.push(Problem { line, column: None, kind, message: message.into() });
+        self.problems.push(Problem {
+            line,
+            column: None,
+            kind,
+            message: message.into(),
+        });
     }
 
     fn line(&mut self, number: usize, line: &str) {
@@ -118,7 +132,7 @@ impl Reader<'_> {
         }
         if let Some((level, text)) = heading(line) {
             self.levels.clear();
-            self.group = Some(slug(split(text).0)).filter(|_| level > 1);
+            self.group = Some(slug(split(text).0)).filter(|_| level > 1 && !text.is_empty());
             return;
         }
         let depth = indent(line);
@@ -157,7 +171,10 @@ impl Reader<'_> {
 
     /// A line below an item: more attributes, or its description.
     fn below(&mut self, number: usize, owner: usize, line: &str) {
-        let bare = self.items.get(owner).is_some_and(|item| item.prose.is_empty());
+        let bare = self
+            .items
+            .get(owner)
+            .is_some_and(|item| item.prose.is_empty());
         let (title, attributes) = split(line);
         if bare && title.is_empty() && !attributes.is_empty() {
             self.attributes(number, owner, &attributes);
@@ -189,7 +206,11 @@ impl Reader<'_> {
         let parent = self.levels.last().map(|&(_, item)| item);
         let (title, attributes) = split(text);
         if title.is_empty() {
-            self.problem(number, ProblemKind::MissingTitle, "the item says nothing; write what is to be done");
+            self.problem(
+                number,
+                ProblemKind::MissingTitle,
+                "the item says nothing; write what is to be done",
+            );
         }
         let at = self.items.len();
         self.levels.push((depth, at));
@@ -199,21 +220,37 @@ impl Reader<'_> {
             labels: self.group.iter().cloned().collect(),
             ..Item::default()
         };
-        self.items.push(Placed { line: number, item, parent, ..Placed::default() });
+        self.items.push(Placed {
+            line: number,
+            item,
+            parent,
+            ..Placed::default()
+        });
         self.attributes(number, at, &attributes);
     }
 
     fn attributes(&mut self, number: usize, at: usize, attributes: &[Attribute<'_>]) {
         for attribute in attributes {
-            let Some(placed) = self.items.get_mut(at) else { return };
+            let Some(placed) = self.items.get_mut(at) else {
+                return;
+            };
             let (name, value) = (attribute.name, attribute.value);
             let outcome = if !NAMES.contains(&name) {
                 let meant = did_you_mean(name, NAMES);
-                Err((ProblemKind::UnknownAttribute, format!("there is no attribute {name}{meant}")))
+                Err((
+                    ProblemKind::UnknownAttribute,
+                    format!("there is no attribute {name}{meant}"),
+                ))
             } else if !placed.named.insert(name.to_owned()) {
-                Err((ProblemKind::BadAttribute, format!("{name} stands here twice; write it once")))
+                Err((
+                    ProblemKind::BadAttribute,
+                    format!("{name} stands here twice; write it once"),
+                ))
             } else if value.is_empty() {
-                Err((ProblemKind::BadAttribute, format!("{name} has no value; write ({name}: …)")))
+                Err((
+                    ProblemKind::BadAttribute,
+                    format!("{name} has no value; write ({name}: …)"),
+                ))
             } else {
                 placed.set(name, value).map_err(|wanted| {
                     let message = format!("{value:?} is no {name}; write {wanted}");
@@ -247,7 +284,10 @@ impl Placed {
             "kind" => item.kind = Some(value.to_owned()),
             "priority" => {
                 let digits = value.trim_start_matches(['p', 'P']);
-                let priority = digits.parse().ok().filter(|&given: &u8| given <= PRIORITY_MAX);
+                let priority = digits
+                    .parse()
+                    .ok()
+                    .filter(|&given: &u8| given <= PRIORITY_MAX);
                 let wanted = || "0 (most urgent) to 4".to_owned();
                 item.priority = Some(priority.ok_or_else(wanted)?);
             }
@@ -258,7 +298,10 @@ impl Placed {
             _ => {
                 let words = ["low", "medium", "high"];
                 let wanted = || format!("low, medium or high{}", did_you_mean(value, words));
-                let known = words.into_iter().find(|word| *word == value).ok_or_else(wanted)?;
+                let known = words
+                    .into_iter()
+                    .find(|word| *word == value)
+                    .ok_or_else(wanted)?;
                 item.high_risk = Some(known == "high");
             }
         }
@@ -286,9 +329,13 @@ fn checkbox(line: &str) -> Option<Bullet<'_>> {
     if !rest.starts_with([' ', '\t']) {
         return None;
     }
-    let Some(inner) = rest.trim_start().strip_prefix('[') else { return Some(Bullet::Plain) };
+    let Some(inner) = rest.trim_start().strip_prefix('[') else {
+        return Some(Bullet::Plain);
+    };
     let mut chars = inner.chars();
-    let (Some(mark), Some(']')) = (chars.next(), chars.next()) else { return Some(Bullet::Plain) };
+    let (Some(mark), Some(']')) = (chars.next(), chars.next()) else {
+        return Some(Bullet::Plain);
+    };
     let text = chars.as_str();
     if !(text.is_empty() || text.starts_with([' ', '\t'])) {
         return Some(Bullet::Plain);
@@ -309,8 +356,10 @@ fn indent(line: &str) -> usize {
 fn dedent(lines: &[String]) -> String {
     let full = lines.iter().filter(|line| !line.is_empty());
     let shared = full.map(|line| indent(line)).min().unwrap_or(0);
-    let lines: Vec<&str> =
-        lines.iter().map(|line| line.get(shared..).unwrap_or_default()).collect();
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.get(shared..).unwrap_or_default())
+        .collect();
     lines.join("\n").trim_matches('\n').to_owned()
 }
 
@@ -322,13 +371,20 @@ fn name(items: &mut [Placed], problems: &mut Vec<Problem>) {
         if let Some(first) = taken.insert(given.clone(), placed.line) {
             let message = format!("{given} is the id of line {first} too; choose another");
             let (line, kind) = (placed.line, ProblemKind::DuplicateId);
-            problems.push(Problem { line, column: None, kind, message });
+            problems.push(Problem {
+                line,
+                column: None,
+                kind,
+                message,
+            });
         }
     }
     for at in 0..items.len() {
         let parent = items.get(at).and_then(|placed| items.get(placed.parent?));
         let parent = parent.map(|parent| parent.id.clone());
-        let Some(placed) = items.get_mut(at) else { continue };
+        let Some(placed) = items.get_mut(at) else {
+            continue;
+        };
         placed.id = placed.given.clone().unwrap_or_else(|| {
             let id = unique(&slug(&placed.item.title), |name| taken.contains_key(name));
             taken.insert(id.clone(), placed.line);

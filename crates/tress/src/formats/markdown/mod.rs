@@ -75,7 +75,7 @@ fn heading(line: &str) -> Option<(u8, &str)> {
     let close = text.trim().trim_end_matches('#');
     let closed = close.is_empty() || close.ends_with(char::is_whitespace);
     let heading = if closed { close.trim() } else { text.trim() };
-    let opens = text.starts_with([' ', '\t']) && (1..=6).contains(&level);
+    let opens = (text.is_empty() || text.starts_with([' ', '\t'])) && (1..=6).contains(&level);
     opens.then_some((u8::try_from(level).ok()?, heading))
 }
 
@@ -83,7 +83,10 @@ fn heading(line: &str) -> Option<(u8, &str)> {
 fn fence(line: &str) -> Option<(&str, &str)> {
     let line = line.trim();
     let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
-    let length = line.bytes().take_while(|&byte| char::from(byte) == mark).count();
+    let length = line
+        .bytes()
+        .take_while(|&byte| char::from(byte) == mark)
+        .count();
     let (opening, info) = line.split_at_checked(length)?;
     (length >= 3 && !(mark == '`' && info.contains('`'))).then_some((opening, info.trim()))
 }
@@ -91,7 +94,7 @@ fn fence(line: &str) -> Option<(&str, &str)> {
 /// Whether the line ends the block that `opening` opened.
 fn closes(opening: &str, line: &str) -> bool {
     let line = line.trim();
-    line.len() >= opening.len() && line.starts_with(opening) && fence(line).is_some_and(|(mark, info)| {
-        mark.len() == line.len() && info.is_empty()
-    })
+    line.len() >= opening.len()
+        && line.starts_with(opening)
+        && fence(line).is_some_and(|(mark, info)| mark.len() == line.len() && info.is_empty())
 }
