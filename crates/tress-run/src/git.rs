@@ -214,7 +214,8 @@ impl Tree {
     /// # Errors
     /// When git fails.
     pub async fn commit_all(&self, by: &Signature, message: &str) -> Result<String, GitError> {
-        self.git(&["add", "--all"]).await?;
+        // A store that is carried by git has other ways into a commit.
+        self.git(&["add", "--all", "--", ".", ":(exclude).tress"]).await?;
         if self.git(&["diff", "--cached", "--quiet"]).await.is_err() {
             let args = ["commit", "--quiet", "--no-verify", "-m", message];
             Self::output(self.signed(by, &args), &args).await?;

@@ -24,11 +24,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = Store::in_memory()?; // Store::create(".tress")? keeps it
     let run = store.create_run("main").await?;
     let ada = run.agent("ada", Role::Human);
-    ada.append((1..=6).map(|n| tress::todo(TodoId::from_random(n * 1_000_003), format!("part {n}")))).await?;
+    ada.append(
+        (1..=6).map(|n| tress::todo(TodoId::from_random(n * 1_000_003), format!("part {n}"))),
+    )
+    .await?;
     let mut events = run.subscribe(VersionVector::new()).await?;
-    let team: Vec<_> = (1..=3)
-        .map(|n| tokio::spawn(implementer(run.clone(), format!("agent-{n}"))))
-        .collect();
+    let team: Vec<_> =
+        (1..=3).map(|n| tokio::spawn(implementer(run.clone(), format!("agent-{n}")))).collect();
     for agent in team {
         agent.await??;
     }

@@ -36,6 +36,7 @@
 //!
 //! *Architecture invariant:* an append never waits for Automerge or sled.
 
+mod care;
 mod core;
 mod error;
 pub mod formats;

@@ -330,9 +330,7 @@ impl Agent {
     ) -> Result<Vec<Arc<Event>>, Refused<E>> {
         let author = self.author.clone();
         let draft = move |operation| Draft { author: author.clone(), occurred: None, operation };
-        self.run
-            .append_if(move |state| Ok(decide(state)?.into_iter().map(draft).collect()))
-            .await
+        self.run.append_if(move |state| Ok(decide(state)?.into_iter().map(draft).collect())).await
     }
 
     /// Takes a checkpoint of the state as it is.

@@ -172,15 +172,14 @@ impl Sealing {
         let (mut seals, mut dirty) = (Vec::new(), Vec::new());
         let mut ends = Vec::new();
         for (strand, saved) in Strand::ALL.into_iter().zip(saved) {
-            let loaded = saved.and_then(|saved| {
-                match Document::load(strand, self.store, &saved.bytes) {
+            let loaded =
+                saved.and_then(|saved| match Document::load(strand, self.store, &saved.bytes) {
                     Ok(document) => Some((document, saved.positions)),
                     Err(error) => {
                         tracing::warn!(%error, strand = strand.name(), "rebuilding a document");
                         None
                     }
-                }
-            });
+                });
             let fresh = loaded.is_none();
             let (mut document, positions) = match loaded {
                 Some(loaded) => loaded,

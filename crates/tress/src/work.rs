@@ -137,6 +137,21 @@ impl Agent {
         .await
     }
 
+    /// Claims what `choose` picks of the newest state, without a look at whether it is ready.
+    ///
+    /// # Errors
+    /// [`Refused::Condition`] with [`ClaimRefused::NothingReady`] when it picks nothing.
+    pub async fn claim_chosen(
+        &self,
+        lease: Option<Millis>,
+        choose: impl FnOnce(&State, Millis) -> Option<TodoId> + Send + 'static,
+    ) -> Result<Claimed, Refused<ClaimRefused>> {
+        self.claim_by(lease, move |state, _, now| {
+            choose(state, now).ok_or(ClaimRefused::NothingReady)
+        })
+        .await
+    }
+
     async fn claim_by(
         &self,
         lease: Option<Millis>,
@@ -147,7 +162,8 @@ impl Agent {
         let events = self
             .append_if(move |state| {
                 let todo = choose(state, &agent, crate::now())?;
-                Ok(vec![Operation::Claimed { todo, lease: Some(lease), scope: Vec::new() }])
+                let scope = state.todo(todo).map(|todo| todo.files.clone()).unwrap_or_default();
+                Ok(vec![Operation::Claimed { todo, lease: Some(lease), scope }])
             })
             .await?;
         let event = events.first().ok_or(Error::Closed)?;

@@ -274,9 +274,7 @@ impl Team {
             let chosen = {
                 let name = name.to_owned();
                 let lease = u64::try_from(self.options.lease.as_millis()).unwrap_or(u64::MAX);
-                agent.claim_next(Some(lease), move |state, todo| {
-                    plan::choose(state, &name, now()) == Some(todo)
-                })
+                agent.claim_chosen(Some(lease), move |state, now| plan::choose(state, &name, now))
             };
             match chosen.await {
                 Ok(claim) => self.work(&agent, &claim).await?,
@@ -395,6 +393,8 @@ impl Team {
         finished: Finished,
     ) -> Result<(), RunError> {
         let (todo, token) = (claim.todo, claim.token);
+        // What the agent reported from its own process comes before what came of it.
+        self.run.refresh().await?;
         if finished.success() {
             let by = Signature { name: agent.name().to_owned() };
             let message =
@@ -422,7 +422,7 @@ impl Team {
         }
         let class = match &finished.ending {
             Ending::Exited(75) | Ending::TimedOut => FailureClass::Transient,
-            Ending::Signalled(9) | Ending::Exited(137) => FailureClass::Resource,
+            Ending::Signalled(9) => FailureClass::Resource,
             Ending::Signalled(_) => FailureClass::Transient,
             Ending::Exited(_) => FailureClass::Logic,
             Ending::Stopped | Ending::NotStarted(_) => FailureClass::Unknown,

@@ -138,7 +138,11 @@ fn ending(status: ExitStatus) -> Ending {
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
         return Ending::Signalled(signal);
     }
-    Ending::Exited(status.code().unwrap_or(-1))
+    match status.code() {
+        // The shell's way to say that what it ran was killed by a signal.
+        Some(code @ 129..=159) => Ending::Signalled(code - 128),
+        code => Ending::Exited(code.unwrap_or(-1)),
+    }
 }
 
 async fn end(child: &mut dyn ChildWrapper, gently: bool) {

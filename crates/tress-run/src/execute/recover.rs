@@ -4,10 +4,11 @@
 //! review, which finds a merge that was not yet recorded by the trailer in its message. What needs
 //! settling are the claims of agents whose processes are gone, and their work trees.
 
-use tress::{Operation, Role};
+use tress::Operation;
 
 use super::orchestrator::{RunError, Team};
 use super::process;
+use crate::plan;
 
 /// Ends processes that were left behind, removes their work trees, and gives claims back.
 pub(super) async fn settle(team: &Team) -> Result<(), RunError> {
@@ -25,9 +26,7 @@ pub(super) async fn settle(team: &Team) -> Result<(), RunError> {
     let mut operations = Vec::new();
     for todo in state.todos.values().filter(|todo| !todo.finished()) {
         let Some(claim) = &todo.claim else { continue };
-        let ours = state.team.agents.get(&claim.agent).is_some_and(|agent| {
-            agent.role == Role::Implementer && agent.about == team.options.command
-        });
+        let ours = plan::is_implementer(&claim.agent);
         let reviewed = todo.pending_completion().is_some() || todo.verified().is_some();
         if ours && !reviewed {
             let (todo, token) = (todo.id, claim.token);

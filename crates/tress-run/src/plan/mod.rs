@@ -28,6 +28,12 @@ pub fn implementer(number: u32) -> String {
     format!("implementer-{number}")
 }
 
+/// Whether `name` is that of an implementer of an orchestrated team.
+pub fn is_implementer(name: &str) -> bool {
+    let number = name.strip_prefix("implementer-");
+    number.is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
 /// Plans the distribution of what is left to do at `now`; `scale` overrides the number of
 /// implementers that the number of todos suggests.
 pub fn plan(state: &State, now: Millis, scale: Option<u32>) -> Plan {

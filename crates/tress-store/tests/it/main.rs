@@ -1,5 +1,5 @@
 //! What the stored form promises, on the real file system and in memory.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod conformance;
 mod journals;

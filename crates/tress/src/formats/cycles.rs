@@ -54,11 +54,7 @@ impl<'a> Search<'_, 'a> {
         let mut path = vec![(start, 0_usize)];
         while let Some((node, at)) = path.last_mut() {
             let node = *node;
-            let target = self
-                .next
-                .get(node)
-                .and_then(|targets| targets.get(*at))
-                .copied();
+            let target = self.next.get(node).and_then(|targets| targets.get(*at)).copied();
             *at += 1;
             match target {
                 Some(target) => match self.order.get(target).copied() {
@@ -86,11 +82,7 @@ impl<'a> Search<'_, 'a> {
         if self.low.get(node) != self.order.get(node) {
             return;
         }
-        let first = self
-            .open
-            .iter()
-            .rposition(|&open| open == node)
-            .unwrap_or(0);
+        let first = self.open.iter().rposition(|&open| open == node).unwrap_or(0);
         let members = self.open.split_off(first);
         self.settled.extend(members.iter().copied());
         if members.len() > 1 {
@@ -116,22 +108,12 @@ mod tests {
 
     #[test]
     fn circles_are_found_and_chains_are_not() {
-        let edges = [
-            ("a", "b"),
-            ("b", "c"),
-            ("c", "a"),
-            ("c", "d"),
-            ("d", "e"),
-            ("x", "x"),
-        ];
+        let edges = [("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("d", "e"), ("x", "x")];
         assert_eq!(cycles(&edges), [["a", "b", "c"]]);
         assert!(cycles(&[("a", "b"), ("a", "c"), ("b", "c")]).is_empty());
         let names: Vec<String> = (0..100_000).map(|n| n.to_string()).collect();
-        let chain: Vec<_> = names
-            .iter()
-            .zip(names.iter().skip(1))
-            .map(|(a, b)| (a.as_str(), b.as_str()))
-            .collect();
+        let chain: Vec<_> =
+            names.iter().zip(names.iter().skip(1)).map(|(a, b)| (a.as_str(), b.as_str())).collect();
         assert!(cycles(&chain).is_empty());
     }
 }

@@ -18,6 +18,7 @@ pub mod history;
 pub mod markdown;
 mod names;
 mod scratch;
+pub mod taskmaster;
 mod words;
 
 use tress_model::clock::Millis;
@@ -37,11 +38,7 @@ pub struct Planned {
 impl Planned {
     /// An operation of the importing agent that happened at `occurred`.
     pub(crate) const fn new(occurred: Option<Millis>, operation: Operation) -> Self {
-        Self {
-            author: None,
-            occurred,
-            operation,
-        }
+        Self { author: None, occurred, operation }
     }
 
     /// The same, done by `author`.
@@ -93,29 +90,19 @@ impl Report {
     }
 
     pub(crate) fn problem(&mut self, line: usize, kind: ProblemKind, message: impl Into<String>) {
-        self.problems.push(Problem {
-            line,
-            column: None,
-            kind,
-            message: message.into(),
-        });
+        self.problems.push(Problem { line, column: None, kind, message: message.into() });
     }
 
     /// Brings the problems into the order of the lines and counts the lines they cost.
     pub(crate) fn finish(&mut self) {
-        self.problems
-            .sort_by_key(|problem| (problem.line, problem.column));
-        self.left_out = self
-            .problems
-            .iter()
-            .filter(|problem| problem.kind.left_out())
-            .count();
+        self.problems.sort_by_key(|problem| (problem.line, problem.column));
+        self.left_out = self.problems.iter().filter(|problem| problem.kind.left_out()).count();
     }
 }
 
 /// Something wrong with a text, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}{}: {message}", column.map(|column| format!(", column {column}")).unwrap_or_default())]
+#[error("line {line}{}: {message}", at(column))]
 pub struct Problem {
     /// The line, from 1.
     pub line: usize,
@@ -125,6 +112,10 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// What is wrong, and what to do.
     pub message: String,
+}
+
+fn at(column: &Option<usize>) -> String {
+    column.map(|column| format!(", column {column}")).unwrap_or_default()
 }
 
 /// What sort of thing is wrong with a text.
@@ -212,7 +203,5 @@ pub(crate) fn read_time(text: &str) -> Option<Millis> {
 /// A moment as RFC 3339 text, with milliseconds where there are any.
 pub(crate) fn write_time(at: Millis) -> String {
     let millis = i64::try_from(at).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis)
-        .unwrap_or(jiff::Timestamp::MAX)
-        .to_string()
+    jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX).to_string()
 }

@@ -12,11 +12,7 @@ impl<'a> Names<'a> {
     /// Those of `state`. Linear in it.
     pub(crate) fn of(state: &'a State) -> Self {
         let named = state.todos.values();
-        Self(
-            named
-                .filter_map(|todo| Some((todo.external_id.as_deref()?, todo.id)))
-                .collect(),
-        )
+        Self(named.filter_map(|todo| Some((todo.external_id.as_deref()?, todo.id))).collect())
     }
 
     /// The todo that `id` means: one that bears it, one made here whose short id it is, or the one
@@ -28,10 +24,6 @@ impl<'a> Names<'a> {
             let found = (found.next()?, found.next());
             (found.1.is_none() && found.0.external_id.is_none()).then_some(found.0.id)
         };
-        self.0
-            .get(id)
-            .copied()
-            .or_else(ours)
-            .unwrap_or_else(|| TodoId::from_external(id))
+        self.0.get(id).copied().or_else(ours).unwrap_or_else(|| TodoId::from_external(id))
     }
 }

@@ -23,10 +23,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// A trial on a copy of `state`; cheap, since copies share what does not change.
     pub(crate) fn new(state: &State) -> Self {
-        let others = state
-            .version
-            .iter()
-            .filter(|&(replica, _)| replica != TRIAL);
+        let others = state.version.iter().filter(|&(replica, _)| replica != TRIAL);
         Self {
             seen: Arc::new(others.collect()),
             time: state.last.map(|last| last.time).unwrap_or_default(),

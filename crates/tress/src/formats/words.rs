@@ -4,11 +4,7 @@
 /// (Wagner and Fischer: *The String-to-String Correction Problem*, 1974.)
 fn distance(a: &str, b: &str) -> usize {
     let fold = |c: char| {
-        if c == '_' {
-            '-'
-        } else {
-            c.to_ascii_lowercase()
-        }
+        if c == '_' { '-' } else { c.to_ascii_lowercase() }
     };
     let b: Vec<char> = b.chars().map(fold).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -16,9 +12,7 @@ fn distance(a: &str, b: &str) -> usize {
         let mut diagonal = i;
         let mut last = i + 1;
         for (cell, &right) in row.iter_mut().skip(1).zip(&b) {
-            let best = (diagonal + usize::from(left != right))
-                .min(last + 1)
-                .min(*cell + 1);
+            let best = (diagonal + usize::from(left != right)).min(last + 1).min(*cell + 1);
             diagonal = std::mem::replace(cell, best);
             last = best;
         }
@@ -44,9 +38,7 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 
 /// `; did you mean X?`, or nothing where no known word is near.
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    closest(word, known)
-        .map(|best| format!("; did you mean {best}?"))
-        .unwrap_or_default()
+    closest(word, known).map(|best| format!("; did you mean {best}?")).unwrap_or_default()
 }
 
 /// A name made of a title: lower-case letters and digits, joined by dashes.
@@ -62,11 +54,7 @@ pub(crate) fn slug(title: &str) -> String {
     let slug = slug.trim_end_matches('-');
     let short: String = slug.chars().take(48).collect();
     let short = short.trim_end_matches('-');
-    if short.is_empty() {
-        "untitled".to_owned()
-    } else {
-        short.to_owned()
-    }
+    if short.is_empty() { "untitled".to_owned() } else { short.to_owned() }
 }
 
 /// `wanted`, or `wanted-2`, `wanted-3` … : the first that is not `taken`.
@@ -95,10 +83,7 @@ mod tests {
 
     #[test]
     fn slugs_are_short_and_unique() {
-        assert_eq!(
-            slug("Don't parse: the *whole* file!"),
-            "dont-parse-the-whole-file"
-        );
+        assert_eq!(slug("Don't parse: the *whole* file!"), "dont-parse-the-whole-file");
         assert_eq!(slug("…"), "untitled");
         assert_eq!(unique("a", |name| name == "a" || name == "a-2"), "a-3");
     }

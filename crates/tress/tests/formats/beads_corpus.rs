@@ -23,16 +23,9 @@ fn assert_lossless(name: &str) -> Option<State> {
     let out = beads::export(&state, NOON);
     assert!(out == text, "{name}: {}", first_difference(&text, &out));
     let ledger: Vec<_> = state.ledger.iter().map(|entry| entry.rule).collect();
-    println!(
-        "{name}: {} operations, ledger {ledger:?}",
-        import.operations.len()
-    );
+    println!("{name}: {} operations, ledger {ledger:?}", import.operations.len());
     let again = beads::import_over(&state, &text);
-    assert_eq!(
-        again.operations,
-        [],
-        "{name}: a second import plans nothing"
-    );
+    assert_eq!(again.operations, [], "{name}: a second import plans nothing");
     assert_eq!(again.report.unchanged, again.report.read);
     Some(state)
 }
@@ -90,9 +83,7 @@ fn what_is_ready_and_blocked_is_what_was_computed_independently() {
         let readiness = state.readiness(NOON);
         let list = |what: &str| -> BTreeSet<String> {
             let ids = expected[file][what].as_array().expect("a list");
-            ids.iter()
-                .filter_map(|id| id.as_str().map(str::to_owned))
-                .collect()
+            ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect()
         };
         let ready = names(&state, readiness.ready.iter());
         let blocked = names(&state, readiness.blocked.keys());

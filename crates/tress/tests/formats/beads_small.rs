@@ -10,21 +10,13 @@ use tress_model::{Rule, Status};
 use crate::support::{Bench, NOON, fold};
 
 fn planned(operation: Operation) -> Planned {
-    Planned {
-        author: None,
-        occurred: None,
-        operation,
-    }
+    Planned { author: None, occurred: None, operation }
 }
 
 /// What is wrong with a text: line, kind, and a piece of the message.
 fn problems(text: impl AsRef<[u8]>) -> Vec<(usize, K, String)> {
     let report = beads::import(text).report;
-    report
-        .problems
-        .into_iter()
-        .map(|p| (p.line, p.kind, p.message))
-        .collect()
+    report.problems.into_iter().map(|p| (p.line, p.kind, p.message)).collect()
 }
 
 fn one(text: impl AsRef<[u8]>) -> (usize, K, String) {
@@ -61,63 +53,26 @@ fn a_bad_line_is_reported_with_its_place_and_costs_only_itself() {
         "{A}\n{{\"id\":\"b\",}}\nnonsense\n[1]\n{}\n",
         A.replace("\"a\"", "\"c\"")
     ));
-    assert_eq!(
-        (
-            import.report.read,
-            import.report.left_out,
-            import.report.added
-        ),
-        (2, 3, 2)
-    );
-    let places: Vec<_> = import
-        .report
-        .problems
-        .iter()
-        .map(|p| (p.line, p.column, p.kind))
-        .collect();
+    assert_eq!((import.report.read, import.report.left_out, import.report.added), (2, 3, 2));
+    let places: Vec<_> =
+        import.report.problems.iter().map(|p| (p.line, p.column, p.kind)).collect();
     assert_eq!(
         places,
-        [
-            (2, Some(11), K::BadJson),
-            (3, Some(2), K::BadJson),
-            (4, None, K::BadJson)
-        ]
+        [(2, Some(11), K::BadJson), (3, Some(2), K::BadJson), (4, None, K::BadJson)]
     );
     let said = import.report.problems[0].to_string();
-    assert!(
-        said.starts_with("line 2, column 11: not a JSON object (trailing comma)"),
-        "{said}"
-    );
+    assert!(said.starts_with("line 2, column 11: not a JSON object (trailing comma)"), "{said}");
 }
 
 #[test]
 fn conflict_markers_are_reported_and_of_both_sides_the_later_holds() {
-    let (old, new) = (
-        A,
-        A.replace("\"A\"", "\"New\"")
-            .replace("01-01T00:00:00Z\"}", "01-02T00:00:00Z\"}"),
-    );
-    let import = beads::import(format!(
-        "<<<<<<< HEAD\n{new}\n=======\n{old}\n>>>>>>> theirs\n"
-    ));
-    let kinds: Vec<_> = import
-        .report
-        .problems
-        .iter()
-        .map(|p| (p.line, p.kind))
-        .collect();
+    let (old, new) =
+        (A, A.replace("\"A\"", "\"New\"").replace("01-01T00:00:00Z\"}", "01-02T00:00:00Z\"}"));
+    let import = beads::import(format!("<<<<<<< HEAD\n{new}\n=======\n{old}\n>>>>>>> theirs\n"));
+    let kinds: Vec<_> = import.report.problems.iter().map(|p| (p.line, p.kind)).collect();
     let marker = K::ConflictMarker;
-    assert_eq!(
-        kinds,
-        [(1, marker), (3, marker), (4, K::DuplicateId), (5, marker)]
-    );
-    assert_eq!(
-        fold(&import.operations)
-            .find("a")
-            .expect("it is there")
-            .title,
-        "New"
-    );
+    assert_eq!(kinds, [(1, marker), (3, marker), (4, K::DuplicateId), (5, marker)]);
+    assert_eq!(fold(&import.operations).find("a").expect("it is there").title, "New");
 }
 
 #[test]
@@ -129,33 +84,15 @@ fn every_kind_of_dirt_is_named() {
     assert_eq!(one(r#"{"id":"x"}"#).1, K::MissingTitle);
     assert_eq!(one(format!("{A}\n{A}\n")).1, K::DuplicateId);
     assert_eq!(one(with(r#""id":"a""#)).1, K::DuplicateKey);
-    assert_eq!(
-        one(A.replace(r#"priority":2"#, r#"priority":7"#)).1,
-        K::PriorityOutOfRange
-    );
-    assert_eq!(
-        one(A.replace(r#"priority":2"#, r#"priority":-1"#)).1,
-        K::PriorityOutOfRange
-    );
-    assert_eq!(
-        one(A.replace(r#"priority":2"#, r#"priority":"high""#)).1,
-        K::BadValue
-    );
+    assert_eq!(one(A.replace(r#"priority":2"#, r#"priority":7"#)).1, K::PriorityOutOfRange);
+    assert_eq!(one(A.replace(r#"priority":2"#, r#"priority":-1"#)).1, K::PriorityOutOfRange);
+    assert_eq!(one(A.replace(r#"priority":2"#, r#"priority":"high""#)).1, K::BadValue);
     assert_eq!(one(with(r#""labels":"x""#)).1, K::BadValue);
-    assert_eq!(
-        one(with(r#""dependencies":[{"type":"blocks"}]"#)).1,
-        K::BadValue
-    );
+    assert_eq!(one(with(r#""dependencies":[{"type":"blocks"}]"#)).1, K::BadValue);
     assert_eq!(one(with(r#""comments":[3]"#)).1, K::BadValue);
-    assert_eq!(
-        one(A.replace("2026-01-01T00:00:00Z\"}", "yesterday\"}")).1,
-        K::BadValue
-    );
+    assert_eq!(one(A.replace("2026-01-01T00:00:00Z\"}", "yesterday\"}")).1, K::BadValue);
     let (_, kind, said) = one(A.replace("\"open\"", "\"in-progres\""));
-    assert_eq!(
-        (kind, said.ends_with("did you mean in_progress?")),
-        (K::UnknownStatus, true)
-    );
+    assert_eq!((kind, said.ends_with("did you mean in_progress?")), (K::UnknownStatus, true));
     assert_eq!(one(format!("{}\n", "x".repeat(1 << 20))).1, K::TooLarge);
 }
 
@@ -169,20 +106,13 @@ fn edges_that_mean_nothing_are_named_and_kept() {
     };
     assert_eq!(one(edge("gone", "blocks")).1, K::DanglingEdge);
     assert_eq!(one(edge("a", "blocks")).1, K::SelfEdge);
-    let text = format!(
-        "{}\n{}\n",
-        edge("b", "parent_child"),
-        A.replace("\"a\"", "\"b\"")
-    );
+    let text = format!("{}\n{}\n", edge("b", "parent_child"), A.replace("\"a\"", "\"b\""));
     let (line, kind, said) = one(&text);
     assert_eq!((line, kind), (1, K::UnknownEdgeKind));
     assert!(said.ends_with("did you mean parent-child?"), "{said}");
     let state = lossless(&text);
     let a = TodoId::from_external("a");
-    assert_eq!(
-        state.edges(a)[0].kind,
-        EdgeKind::Other("parent_child".to_owned())
-    );
+    assert_eq!(state.edges(a)[0].kind, EdgeKind::Other("parent_child".to_owned()));
     let back = edge("a", "blocks")
         .replace("\"id\":\"a\"", "\"id\":\"b\"")
         .replace("issue_id\":\"a", "issue_id\":\"b");
@@ -191,10 +121,7 @@ fn edges_that_mean_nothing_are_named_and_kept() {
     assert_eq!((line, kind), (1, K::Cycle));
     assert!(said.starts_with("a -> b -> a"), "{said}");
     let state = lossless(&text);
-    assert_eq!(
-        state.ledger.iter().map(|e| e.rule).collect::<Vec<_>>(),
-        [Rule::NoCycles]
-    );
+    assert_eq!(state.ledger.iter().map(|e| e.rule).collect::<Vec<_>>(), [Rule::NoCycles]);
 }
 
 #[test]
@@ -202,10 +129,7 @@ fn odd_ways_of_writing_come_out_as_they_went_in() {
     // No newline at the end; Windows line ends; a mark and blank lines; blanks inside a line.
     lossless(A);
     lossless(&format!("{A}\r\n{}\r\n", A.replace("\"a\"", "\"b\"")));
-    lossless(&format!(
-        "\u{feff}\n{A}\n\n \n{}\n\n",
-        A.replace("\"a\"", "\"b\"")
-    ));
+    lossless(&format!("\u{feff}\n{A}\n\n \n{}\n\n", A.replace("\"a\"", "\"b\"")));
     lossless("  { \"id\" : \"x\" , \"title\":\"T\" }\n");
     // Keys and values in every style.
     lossless("{\"\\u0069d\":\"x\",\"title\":\"T\"}\n");
@@ -229,13 +153,9 @@ fn odd_ways_of_writing_come_out_as_they_went_in() {
     lossless("{\"id\":\"x\",\"title\":\"T\",\"title\":\"U\"}\n");
     lossless("{\"id\":\"x\",\"title\":\"T\",\"labels\":[\"b\",\"a\",\"b\"]}\n");
     let edge = "{\"depends_on_id\":\"y\",\"issue_id\":\"x\",\"type\":\"blocks\",\"by\":1}";
-    lossless(&format!(
-        "{{\"id\":\"x\",\"title\":\"T\",\"dependencies\":[{edge},{edge}]}}\n"
-    ));
+    lossless(&format!("{{\"id\":\"x\",\"title\":\"T\",\"dependencies\":[{edge},{edge}]}}\n"));
     let remark = "{\"id\":4,\"issue_id\":\"x\",\"author\":\"\",\"text\":\"hm\"}";
-    lossless(&format!(
-        "{{\"id\":\"x\",\"title\":\"T\",\"comments\":[{remark},{remark}]}}\n"
-    ));
+    lossless(&format!("{{\"id\":\"x\",\"title\":\"T\",\"comments\":[{remark},{remark}]}}\n"));
     // A tombstone, and a closed one that says neither when nor why.
     lossless("{\"id\":\"x\",\"title\":\"T\",\"status\":\"tombstone\",\"deleted_by\":\"ada\"}\n");
     lossless(
@@ -252,6 +172,27 @@ fn odd_ways_of_writing_come_out_as_they_went_in() {
 }
 
 #[test]
+fn what_an_event_cannot_hold_is_reported_and_what_it_can_is_kept() {
+    let long = |count: usize, piece: &str| {
+        let text = piece.repeat(count);
+        format!("{},\"description\":\"{text}\"}}\n", A.trim_end_matches('}'))
+    };
+    lossless(&long(900_000, "x"));
+    assert_eq!(one(long(1_000_000, "x")).1, K::TooLarge);
+    // Here the text would have to be kept twice to be written as it was.
+    let text = long(40_000, "\\u00e9\\/");
+    lossless(&text);
+    let (_, kind, said) = one(long(100_000, "\\u00e9\\/"));
+    assert_eq!((kind, said.contains("otherwise")), (K::Inexact, true));
+    for key in ["dependencies", "comments"] {
+        let item =
+            format!("{{\"depends_on_id\":\"a\",\"text\":\"{}\"}}", "\\\\\\\"".repeat(150_000));
+        let text = format!("{},\"{key}\":[{item}]}}\n", A.trim_end_matches('}'));
+        fold(&beads::import(text).operations);
+    }
+}
+
+#[test]
 fn a_changed_file_is_an_update() {
     let b = A.replace("\"a\"", "\"b\"");
     let before = format!("{A}\n{b}\n");
@@ -262,10 +203,7 @@ fn a_changed_file_is_an_update() {
     let (import, state) = update(&before, &after);
     assert_eq!((import.report.changed, import.report.unchanged), (1, 1));
     let todo = state.find("a").expect("it is there");
-    assert_eq!(
-        (todo.title.as_str(), todo.kind.as_str(), todo.priority),
-        ("Renamed", "bug", 0)
-    );
+    assert_eq!((todo.title.as_str(), todo.kind.as_str(), todo.priority), ("Renamed", "bug", 0));
     assert_eq!(todo.closing().map(|c| c.reason.as_str()), Some("done"));
     assert_eq!(&*todo.notes[0].agent, "bob");
     // And back: opened again, the label and the edge gone; a remark stays a remark.
@@ -285,25 +223,15 @@ fn a_changed_file_is_an_update() {
 #[test]
 fn status_words_and_unknown_fields_change_and_go() {
     let with = |word: &str, more: &str| {
-        A.replace("\"open\"", &format!("\"{word}\""))
-            .replace('}', &format!("{more}}}\n"))
+        A.replace("\"open\"", &format!("\"{word}\"")).replace('}', &format!("{more}}}\n"))
     };
     update(&with("open", ""), &with("in_progress", ",\"hook\":\"x\""));
     update(&with("in_progress", ",\"hook\":\"x\""), &with("open", ""));
     update(&with("hooked", ""), &with("closed", ""));
     update(&with("closed", ""), &with("blocked", ""));
-    update(
-        &with("open", ""),
-        &with("tombstone", ",\"deleted_by\":\"ada\""),
-    );
-    update(
-        &with("tombstone", ",\"deleted_by\":\"ada\""),
-        &with("open", ""),
-    );
-    update(
-        &with("tombstone", ""),
-        &with("tombstone", ",\"delete_reason\":\"noise\""),
-    );
+    update(&with("open", ""), &with("tombstone", ",\"deleted_by\":\"ada\""));
+    update(&with("tombstone", ",\"deleted_by\":\"ada\""), &with("open", ""));
+    update(&with("tombstone", ""), &with("tombstone", ",\"delete_reason\":\"noise\""));
     update(
         &with("open", ",\"tress\":{\"check\":\"a\"}"),
         &with("open", ",\"tress\":{\"files\":[\"b\"]}"),
@@ -313,11 +241,7 @@ fn status_words_and_unknown_fields_change_and_go() {
 #[test]
 fn counts_follow_the_edges_that_changed_here() {
     let line = |id: &str, counts: &str| {
-        format!(
-            "{},{counts}}}\n",
-            A.replace("\"a\"", &format!("\"{id}\""))
-                .trim_end_matches('}')
-        )
+        format!("{},{counts}}}\n", A.replace("\"a\"", &format!("\"{id}\"")).trim_end_matches('}'))
     };
     let counts = |needs: u8, needed: u8| {
         format!(r#""dependency_count":{needs},"dependent_count":{needed},"comment_count":0"#)
@@ -328,17 +252,9 @@ fn counts_follow_the_edges_that_changed_here() {
     let mut bench = Bench::new();
     bench.append(&beads::import(&text).operations);
     let (a, b) = (TodoId::from_external("a"), TodoId::from_external("b"));
-    let edge = |kind| Operation::DependencyAdded {
-        todo: a,
-        on: b,
-        external_id: None,
-        kind,
-        layout: None,
-    };
-    bench.append(&[
-        planned(edge(EdgeKind::Blocks)),
-        planned(edge(EdgeKind::ParentChild)),
-    ]);
+    let edge =
+        |kind| Operation::DependencyAdded { todo: a, on: b, external_id: None, kind, layout: None };
+    bench.append(&[planned(edge(EdgeKind::Blocks)), planned(edge(EdgeKind::ParentChild))]);
     let out = beads::export(&bench.state, NOON);
     assert!(
         out.contains(r#""dependency_count":4,"#) && out.contains(r#""dependent_count":6,"#),
@@ -357,10 +273,7 @@ fn what_changed_here_replaces_what_stood_there_and_nothing_else() {
         TodoEdit::UpdatedAt(1_767_225_600_000),
         TodoEdit::Owner(Some("é".to_owned())),
     ];
-    bench.append(&[planned(Operation::TodoEdited {
-        todo: TodoId::from_external("x"),
-        edits,
-    })]);
+    bench.append(&[planned(Operation::TodoEdited { todo: TodoId::from_external("x"), edits })]);
     let out = beads::export(&bench.state, NOON);
     let want = text
         .replace("\"priority\": 2", "\"priority\": 1")
@@ -382,19 +295,11 @@ fn worked() -> Bench {
         layout: None,
     };
     bench.append(&[planned(added)]);
-    bench.append(&[planned(Operation::NoteAdded {
-        todo,
-        text: "hm".to_owned(),
-        layout: None,
-    })]);
+    bench.append(&[planned(Operation::NoteAdded { todo, text: "hm".to_owned(), layout: None })]);
     bench.append_by(
         "codex",
         Role::Implementer,
-        &[planned(Operation::Claimed {
-            todo,
-            lease: None,
-            scope: vec![],
-        })],
+        &[planned(Operation::Claimed { todo, lease: None, scope: vec![] })],
     );
     bench
 }
@@ -431,14 +336,8 @@ fn todos_made_here_come_out_as_beads() {
     bench.append_by("codex", Role::Implementer, &[planned(done)]);
     let completion = Dot::new(ReplicaId([1; 16]), 4);
     let (verdict, reason) = (Verdict::Pass, "all tests pass".to_owned());
-    let verified = Operation::Verified {
-        todo,
-        completion,
-        verdict,
-        reason,
-        percent: 100,
-        gaps: vec![],
-    };
+    let verified =
+        Operation::Verified { todo, completion, verdict, reason, percent: 100, gaps: vec![] };
     bench.append_by("judge", Role::Verifier, &[planned(verified)]);
     let out = value(&bench);
     assert_eq!(
@@ -449,10 +348,7 @@ fn todos_made_here_come_out_as_beads() {
     let text = beads::export(&bench.state, NOON);
     let again = beads::import_over(&bench.state, &text);
     assert_eq!((again.operations, again.report.unchanged), (vec![], 1));
-    bench.append(&[planned(Operation::Deleted {
-        todo,
-        reason: "no".to_owned(),
-    })]);
+    bench.append(&[planned(Operation::Deleted { todo, reason: "no".to_owned() })]);
     assert_eq!(value(&bench)["status"], "tombstone");
 }
 
@@ -460,24 +356,11 @@ fn todos_made_here_come_out_as_beads() {
 fn a_file_does_not_take_a_todo_from_who_holds_it() {
     let mut bench = worked();
     let text = beads::export(&bench.state, NOON);
-    let stale = text
-        .replace("in_progress", "open")
-        .replace("Made here", "Made there");
+    let stale = text.replace("in_progress", "open").replace("Made here", "Made there");
     let import = beads::import_over(&bench.state, &stale);
-    assert_eq!(
-        import
-            .report
-            .problems
-            .iter()
-            .map(|p| p.kind)
-            .collect::<Vec<_>>(),
-        [K::Held]
-    );
+    assert_eq!(import.report.problems.iter().map(|p| p.kind).collect::<Vec<_>>(), [K::Held]);
     bench.append(&import.operations);
-    let todo = bench
-        .state
-        .todo(TodoId::from_random(1))
-        .expect("it is there");
+    let todo = bench.state.todo(TodoId::from_random(1)).expect("it is there");
     assert_eq!(todo.title, "Made there");
     assert_eq!(bench.state.status_unblocked(todo, NOON), Status::InProgress);
     assert_eq!(beads::import_over(&bench.state, &stale).operations, []);
@@ -489,10 +372,7 @@ fn todos_that_the_file_does_not_name_stay() {
     bench.append(&beads::import(A).operations);
     let import = beads::import_over(&bench.state, A);
     assert_eq!(import.operations, []);
-    assert_eq!(
-        import.report.absent,
-        [bench.state.short_id(TodoId::from_random(1))]
-    );
+    assert_eq!(import.report.absent, [bench.state.short_id(TodoId::from_random(1))]);
 }
 
 /// A line of an issue, with some of it spoilt.

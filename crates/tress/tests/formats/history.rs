@@ -52,13 +52,7 @@ fn gastown() -> Option<Gastown> {
         comments: comments.as_bytes(),
     });
     let state = fold(&import.operations);
-    Some(Gastown {
-        issues,
-        events,
-        labels,
-        import,
-        state,
-    })
+    Some(Gastown { issues, events, labels, import, state })
 }
 
 #[test]
@@ -67,29 +61,24 @@ fn gastown_replays_to_its_issues() {
     let report = &gastown.import.report;
     assert_eq!((report.lines, report.read, report.added), (3667, 3667, 677));
     assert_eq!((report.edges, report.notes, report.silent), (315, 14, 6));
-    let kinds: Vec<_> = report.problems.iter().map(|p| (p.line, p.kind)).collect();
-    assert_eq!(
-        kinds,
-        [(301, ProblemKind::MissingTitle)],
-        "the issue of the bad line"
-    );
-    assert!(
-        gastown.state.ledger.is_empty(),
-        "nothing in a linear history conflicts"
-    );
+    let mut kinds: BTreeMap<ProblemKind, usize> = BTreeMap::new();
+    for problem in &report.problems {
+        *kinds.entry(problem.kind).or_default() += 1;
+    }
+    let dirt = [
+        (ProblemKind::BadJson, 1),        // line 262 of the issues,
+        (ProblemKind::MissingTitle, 1),   // whose issue has an entry all the same
+        (ProblemKind::DanglingEdge, 233), // to steps of workflows that were not dumped
+    ];
+    assert_eq!(kinds, BTreeMap::from(dirt));
+    assert!(gastown.state.ledger.is_empty(), "nothing in a linear history conflicts");
 
     let agreement = history::agreement(&gastown.state, &gastown.issues, &gastown.events);
-    let unexplained: BTreeSet<_> = agreement
-        .unexplained()
-        .map(|d| (d.issue.as_str(), d.field.as_str()))
-        .collect();
+    let unexplained: BTreeSet<_> =
+        agreement.unexplained().map(|d| (d.issue.as_str(), d.field.as_str())).collect();
     assert_eq!(unexplained, BTreeSet::from(NAMED));
     assert_eq!(agreement.issues, 673);
-    assert_eq!(
-        agreement.behind,
-        8 * 60 * 60 * 1000,
-        "the entries are by Pacific time"
-    );
+    assert_eq!(agreement.behind, 8 * 60 * 60 * 1000, "the entries are by Pacific time");
     let clock: BTreeSet<_> = agreement
         .disagreements
         .iter()
@@ -99,23 +88,9 @@ fn gastown_replays_to_its_issues() {
     assert_eq!(clock, BTreeSet::from(["closed_at", "updated_at"]));
     let compared: usize = agreement.fields.values().map(|tally| tally.compared).sum();
     let agreeing: usize = agreement.fields.values().map(|tally| tally.agreeing).sum();
-    println!(
-        "{} issues, {agreeing} of {compared} values agree",
-        agreement.issues
-    );
-    println!(
-        "{} differ by the clock, {} by name",
-        compared - agreeing - NAMED.len(),
-        NAMED.len()
-    );
-    for field in [
-        "status",
-        "close_reason",
-        "title",
-        "priority",
-        "notes",
-        "design",
-    ] {
+    println!("{} issues, {agreeing} of {compared} values agree", agreement.issues);
+    println!("{} differ by the clock, {} by name", compared - agreeing - NAMED.len(), NAMED.len());
+    for field in ["status", "close_reason", "title", "priority", "notes", "design"] {
         let tally = agreement.fields[field];
         assert_eq!(tally.agreeing, tally.compared, "{field}");
     }
@@ -145,10 +120,7 @@ fn every_entry_of_gastown_is_an_operation_of_its_agent_at_its_time() {
     let actors: BTreeSet<_> = entries.keys().map(|(actor, ..)| actor.clone()).collect();
     assert_eq!(actors.len(), 31);
     for (entry, count) in entries {
-        assert!(
-            planned.get(&entry).is_some_and(|found| *found >= count),
-            "{entry:?}"
-        );
+        assert!(planned.get(&entry).is_some_and(|found| *found >= count), "{entry:?}");
     }
 }
 
@@ -164,12 +136,7 @@ fn gastown_ends_with_the_labels_that_it_has() {
     }
     for todo in gastown.state.todos.values() {
         let wanted = labels.remove(&todo.id).unwrap_or_default();
-        assert_eq!(
-            todo.labels.keys().cloned().collect::<BTreeSet<_>>(),
-            wanted,
-            "{}",
-            todo.name()
-        );
+        assert_eq!(todo.labels.keys().cloned().collect::<BTreeSet<_>>(), wanted, "{}", todo.name());
     }
     assert!(labels.is_empty());
 }
@@ -201,36 +168,21 @@ fn a_small_history_unfolds_as_it_happened() {
     let import = history::import(&Sources::new(ISSUES.as_bytes(), events.as_bytes()));
     assert!(import.report.clean(), "{:?}", import.report.problems);
     let state = fold(&import.operations);
-    let (one, two) = (
-        state.find("b-1").expect("one"),
-        state.find("b-2").expect("two"),
-    );
+    let (one, two) = (state.find("b-1").expect("one"), state.find("b-2").expect("two"));
     assert_eq!(state.status_unblocked(one, NOON), Status::Closed);
-    assert_eq!(
-        one.closing().map(|c| (&*c.agent, c.reason.as_str())),
-        Some(("bob", "done"))
-    );
-    assert_eq!(
-        one.prose(tress_model::operation::ProseField::Description),
-        "new"
-    );
+    assert_eq!(one.closing().map(|c| (&*c.agent, c.reason.as_str())), Some(("bob", "done")));
+    assert_eq!(one.prose(tress_model::operation::ProseField::Description), "new");
     assert_eq!(one.extra.get("rig").map(String::as_str), Some("\"x\""));
     assert_eq!(state.status_unblocked(two, NOON), Status::Open);
     assert!(two.labels.contains_key("x"));
     let begun = fold(&import.operations[..2]);
     let one = begun.find("b-1").expect("one");
-    assert_eq!(
-        one.prose(tress_model::operation::ProseField::Description),
-        "old"
-    );
+    assert_eq!(one.prose(tress_model::operation::ProseField::Description), "old");
     assert_eq!(begun.status_unblocked(one, NOON), Status::Open);
 
     let agreement = history::agreement(&state, ISSUES, &events);
     assert_eq!(agreement.issues, 2);
-    let found: Vec<_> = agreement
-        .unexplained()
-        .map(|d| (&*d.issue, &*d.field))
-        .collect();
+    let found: Vec<_> = agreement.unexplained().map(|d| (&*d.issue, &*d.field)).collect();
     assert_eq!(found, [("b-1", "assignee")], "nobody took bob off it");
 }
 
@@ -264,12 +216,7 @@ fn entries_that_mean_nothing_are_reported() {
         r#""actor":"ada","event_type":"commented","issue_id":"b-1","comment":"hello""#,
     ]) + "\nnot json\n{\"created_at\":\"never\",\"event_type\":\"updated\",\"issue_id\":\"b-1\"}";
     let import = history::import(&Sources::new(ISSUES.as_bytes(), events.as_bytes()));
-    let kinds: Vec<_> = import
-        .report
-        .problems
-        .iter()
-        .map(|p| (p.line, p.kind))
-        .collect();
+    let kinds: Vec<_> = import.report.problems.iter().map(|p| (p.line, p.kind)).collect();
     use ProblemKind as K;
     assert_eq!(
         kinds,
@@ -286,10 +233,7 @@ fn entries_that_mean_nothing_are_reported() {
     );
     assert_eq!(import.report.read, 2);
     let state = fold(&import.operations);
-    assert_eq!(
-        state.find("b-1").expect("it is there").notes[0].text,
-        "hello"
-    );
+    assert_eq!(state.find("b-1").expect("it is there").notes[0].text, "hello");
 }
 
 #[test]

@@ -35,36 +35,24 @@ What this is about, for people.
 "#;
 
 fn named<'a>(state: &'a State, id: &str) -> &'a Todo {
-    state
-        .todo(TodoId::from_external(id))
-        .unwrap_or_else(|| panic!("{id} is not there"))
+    state.todo(TodoId::from_external(id)).unwrap_or_else(|| panic!("{id} is not there"))
 }
 
 fn wrong(text: &str) -> Vec<(usize, K)> {
     let problems = markdown::todos(text).expect_err("the list is wrong");
-    problems
-        .iter()
-        .map(|problem| (problem.line, problem.kind))
-        .collect()
+    problems.iter().map(|problem| (problem.line, problem.kind)).collect()
 }
 
 fn said(problems: Result<Import, Vec<Problem>>) -> String {
     let problems = problems.expect_err("the text is wrong");
-    problems
-        .iter()
-        .map(Problem::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn a_list_becomes_todos() {
     let import = markdown::todos(LIST).expect("it is well formed");
     assert!(import.report.clean(), "{:?}", import.report);
-    assert_eq!(
-        (import.report.read, import.report.added, import.report.edges),
-        (6, 6, 3)
-    );
+    assert_eq!((import.report.read, import.report.added, import.report.edges), (6, 6, 3));
     let state = fold(&import.operations);
     let lexer = named(&state, "lexer");
     assert_eq!(lexer.files, ["src/lex.rs", "src/lex/{a,b}.rs"]);
@@ -78,34 +66,17 @@ fn a_list_becomes_todos() {
         parser.prose(ProseField::Description),
         "Recursive descent, by hand.\nErrors carry a span:\n\n```text\n- [ ] not an item\n    1:5: expected `)`\n```"
     );
-    let edges: Vec<_> = state
-        .edges(parser.id)
-        .iter()
-        .map(|e| (e.on, e.kind.clone()))
-        .collect();
+    let edges: Vec<_> = state.edges(parser.id).iter().map(|e| (e.on, e.kind.clone())).collect();
     assert_eq!(edges, [(lexer.id, EdgeKind::Blocks)]);
     let grammar = named(&state, "choose-a-grammar");
-    assert_eq!(
-        (grammar.kind.as_str(), grammar.finished()),
-        ("decision", true)
-    );
+    assert_eq!((grammar.kind.as_str(), grammar.finished()), ("decision", true));
     assert_eq!(state.children(parser.id).count(), 2);
     let errors = named(&state, "report-errors");
     assert!(errors.high_risk);
-    assert_eq!(
-        errors.labels.keys().collect::<Vec<_>>(),
-        ["errors", "parsing", "ux"]
-    );
-    assert_eq!(
-        named(&state, "page-cache").section.as_deref(),
-        Some("storage")
-    );
+    assert_eq!(errors.labels.keys().collect::<Vec<_>>(), ["errors", "parsing", "ux"]);
+    assert_eq!(named(&state, "page-cache").section.as_deref(), Some("storage"));
     assert!(named(&state, "page-cache-2").finished());
-    assert_eq!(
-        state.readiness(NOON).ready.len(),
-        2,
-        "the lexer and the page cache"
-    );
+    assert_eq!(state.readiness(NOON).ready.len(), 2, "the lexer and the page cache");
     assert!(state.ledger.is_empty());
 }
 
@@ -120,35 +91,15 @@ fn the_same_list_again_plans_nothing() {
 fn what_changed_in_the_list_is_planned_and_what_the_team_did_stays() {
     let mut bench = Bench::new();
     bench.append(&markdown::todos(LIST).expect("it is well formed").operations);
-    let (lexer, parser) = (
-        TodoId::from_external("lexer"),
-        TodoId::from_external("parser"),
-    );
+    let (lexer, parser) = (TodoId::from_external("lexer"), TodoId::from_external("parser"));
     let team = [
-        Operation::Closed {
-            todo: lexer,
-            reason: "done".to_owned(),
-        },
-        Operation::TodoEdited {
-            todo: parser,
-            edits: vec![TodoEdit::Priority(0)],
-        },
-        Operation::LabelsChanged {
-            todo: parser,
-            added: vec!["hot".to_owned()],
-            removed: vec![],
-        },
+        Operation::Closed { todo: lexer, reason: "done".to_owned() },
+        Operation::TodoEdited { todo: parser, edits: vec![TodoEdit::Priority(0)] },
+        Operation::LabelsChanged { todo: parser, added: vec!["hot".to_owned()], removed: vec![] },
     ];
-    bench.append(&team.map(|operation| Planned {
-        author: None,
-        occurred: None,
-        operation,
-    }));
+    bench.append(&team.map(|operation| Planned { author: None, occurred: None, operation }));
     let changed = LIST
-        .replace(
-            "Write the parser (id: parser) (needs: lexer)",
-            "Parse (id: parser)",
-        )
+        .replace("Write the parser (id: parser) (needs: lexer)", "Parse (id: parser)")
         .replace("by hand", "by machine")
         .replace("[x] Choose", "[ ] Choose")
         .replace("(labels: ux, errors)", "(labels: ux)")
@@ -157,26 +108,16 @@ fn what_changed_in_the_list_is_planned_and_what_the_team_did_stays() {
     assert_eq!(import.report.absent, ["page-cache-2"]);
     bench.append(&import.operations);
     let state = &bench.state;
-    assert!(
-        named(state, "lexer").finished(),
-        "an empty box does not open what the team closed"
-    );
+    assert!(named(state, "lexer").finished(), "an empty box does not open what the team closed");
     let parser = named(state, "parser");
     assert_eq!((parser.title.as_str(), parser.priority), ("Parse", 0));
-    assert!(
-        parser
-            .prose(ProseField::Description)
-            .starts_with("Recursive descent, by machine.")
-    );
+    assert!(parser.prose(ProseField::Description).starts_with("Recursive descent, by machine."));
     assert!(parser.labels.contains_key("hot"));
     assert!(state.edges(parser.id).is_empty());
     let grammar = named(state, "choose-a-grammar");
     assert_eq!(state.status_unblocked(grammar, NOON), Status::Open);
     assert!(!named(state, "report-errors").labels.contains_key("errors"));
-    assert!(
-        named(state, "page-cache").finished(),
-        "the ticked one moved up to its name"
-    );
+    assert!(named(state, "page-cache").finished(), "the ticked one moved up to its name");
     assert!(state.ledger.is_empty());
     let again = markdown::todos_over(state, &changed).expect("it is well formed");
     assert_eq!(again.operations, []);
@@ -185,113 +126,48 @@ fn what_changed_in_the_list_is_planned_and_what_the_team_did_stays() {
 #[test]
 fn what_was_deleted_is_not_changed_by_the_list() {
     let mut bench = Bench::new();
-    bench.append(
-        &markdown::todos("- [ ] A\n")
-            .expect("it is well formed")
-            .operations,
-    );
-    let deleted = Operation::Deleted {
-        todo: TodoId::from_external("a"),
-        reason: String::new(),
-    };
-    bench.append(&[Planned {
-        author: None,
-        occurred: None,
-        operation: deleted,
-    }]);
-    assert!(
-        markdown::todos_over(&bench.state, "- [ ] A\n")
-            .expect("well formed")
-            .report
-            .clean()
-    );
+    bench.append(&markdown::todos("- [ ] A\n").expect("it is well formed").operations);
+    let deleted = Operation::Deleted { todo: TodoId::from_external("a"), reason: String::new() };
+    bench.append(&[Planned { author: None, occurred: None, operation: deleted }]);
+    assert!(markdown::todos_over(&bench.state, "- [ ] A\n").expect("well formed").report.clean());
     let import =
         markdown::todos_over(&bench.state, "- [ ] A (priority: 0)\n").expect("well formed");
-    assert_eq!(
-        import
-            .report
-            .problems
-            .iter()
-            .map(|p| p.kind)
-            .collect::<Vec<_>>(),
-        [K::Deleted]
-    );
+    assert_eq!(import.report.problems.iter().map(|p| p.kind).collect::<Vec<_>>(), [K::Deleted]);
     assert_eq!(import.operations, []);
 }
 
 #[test]
 fn a_list_can_need_todos_of_the_run() {
     let mut bench = Bench::new();
-    bench.append(
-        &markdown::todos("- [ ] A\n")
-            .expect("it is well formed")
-            .operations,
-    );
+    bench.append(&markdown::todos("- [ ] A\n").expect("it is well formed").operations);
     let import = markdown::todos_over(&bench.state, "- [ ] B (needs: a)\n").expect("a is there");
     bench.append(&import.operations);
-    assert!(
-        bench
-            .state
-            .readiness(NOON)
-            .blocked
-            .contains_key(&TodoId::from_external("b"))
-    );
+    assert!(bench.state.readiness(NOON).blocked.contains_key(&TodoId::from_external("b")));
 }
 
 #[test]
 fn every_mistake_is_named_with_its_line() {
-    assert_eq!(
-        wrong("- [ ] A (need: b)\n- [ ] B\n"),
-        [(1, K::UnknownAttribute)]
-    );
+    assert_eq!(wrong("- [ ] A (need: b)\n- [ ] B\n"), [(1, K::UnknownAttribute)]);
     assert_eq!(wrong("\n- [ ] A (needs: c)\n"), [(2, K::UnknownNeed)]);
-    assert_eq!(
-        wrong("- [ ] A (id: x)\n- [ ] B (id: x)\n"),
-        [(2, K::DuplicateId)]
-    );
+    assert_eq!(wrong("- [ ] A (id: x)\n- [ ] B (id: x)\n"), [(2, K::DuplicateId)]);
     assert_eq!(wrong("- [ ] A (needs: a)\n"), [(1, K::SelfEdge)]);
     let circle = "- [ ] A (needs: c)\n- [ ] B (needs: a)\n- [ ] C (needs: b)\n";
     assert_eq!(wrong(circle), [(1, K::Cycle)]);
     assert!(said(markdown::todos(circle)).contains("a -> c -> b -> a need each other"));
-    assert_eq!(
-        wrong("- [ ] A\n    - [ ] B\n  - [ ] C\n"),
-        [(3, K::BadIndentation)]
-    );
+    assert_eq!(wrong("- [ ] A\n    - [ ] B\n  - [ ] C\n"), [(3, K::BadIndentation)]);
     assert_eq!(wrong("- [ ] A\n - [ ] B\n"), [(2, K::BadIndentation)]);
     assert_eq!(wrong("        - [ ] A\n"), [(1, K::BadIndentation)]);
     assert_eq!(wrong("- [ ] A\n- [~] B\n"), [(2, K::BadAttribute)]);
     assert_eq!(wrong("- [ ]\n"), [(1, K::MissingTitle)]);
     assert_eq!(wrong("- [ ] A\n  ```\n  x\n"), [(2, K::OpenFence)]);
-    for bad in [
-        "priority: 5",
-        "priority: x",
-        "estimate: soon",
-        "risk: hihg",
-        "id: a b",
-        "check:",
-    ] {
-        assert_eq!(
-            wrong(&format!("- [ ] A ({bad})\n")),
-            [(1, K::BadAttribute)],
-            "{bad}"
-        );
+    for bad in ["priority: 5", "priority: x", "estimate: soon", "risk: hihg", "id: a b", "check:"] {
+        assert_eq!(wrong(&format!("- [ ] A ({bad})\n")), [(1, K::BadAttribute)], "{bad}");
     }
-    assert_eq!(
-        wrong("- [ ] A (kind: bug) (kind: task)\n"),
-        [(1, K::BadAttribute)]
-    );
-    let all = said(markdown::todos(
-        "- [ ] A (need: b)\n- [ ] B (risk: hihg) (needs: aa)\n",
-    ));
+    assert_eq!(wrong("- [ ] A (kind: bug) (kind: task)\n"), [(1, K::BadAttribute)]);
+    let all = said(markdown::todos("- [ ] A (need: b)\n- [ ] B (risk: hihg) (needs: aa)\n"));
     assert_eq!(all.lines().count(), 3, "{all}");
-    assert!(
-        all.contains("line 1: there is no attribute need; did you mean needs?"),
-        "{all}"
-    );
-    assert!(
-        all.contains("did you mean high?") && all.contains("did you mean a?"),
-        "{all}"
-    );
+    assert!(all.contains("line 1: there is no attribute need; did you mean needs?"), "{all}");
+    assert!(all.contains("did you mean high?") && all.contains("did you mean a?"), "{all}");
 }
 
 #[test]
@@ -300,18 +176,10 @@ fn what_is_no_item_is_prose_or_reported() {
         "Some text.\n\n- a plain point\n\n- [ ] A\n  - a plain point\n- [link](x)\n",
     )
     .expect("well formed");
-    let problems: Vec<_> = import
-        .report
-        .problems
-        .iter()
-        .map(|p| (p.line, p.kind))
-        .collect();
+    let problems: Vec<_> = import.report.problems.iter().map(|p| (p.line, p.kind)).collect();
     assert_eq!(problems, [(3, K::NotAnItem), (7, K::NotAnItem)]);
     let state = fold(&import.operations);
-    assert_eq!(
-        named(&state, "a").prose(ProseField::Description),
-        "- a plain point"
-    );
+    assert_eq!(named(&state, "a").prose(ProseField::Description), "- a plain point");
 }
 
 const DESIGN: &str = r#"Read this first.
@@ -353,12 +221,8 @@ fn a_design_becomes_sections_requirements_and_rules() {
     let import = markdown::design(DESIGN).expect("it is well formed");
     assert_eq!(import.report.added, 10);
     let state = fold(&import.operations);
-    let sections: Vec<_> = state
-        .design
-        .ordered_sections()
-        .iter()
-        .map(|(key, s)| (*key, s.level))
-        .collect();
+    let sections: Vec<_> =
+        state.design.ordered_sections().iter().map(|(key, s)| (*key, s.level)).collect();
     let keys = [
         ("preamble", 1),
         ("query-engine", 1),
@@ -370,10 +234,7 @@ fn a_design_becomes_sections_requirements_and_rules() {
     assert_eq!(sections, keys);
     let body = |key: &str| state.design.sections[key].body.text();
     assert_eq!(body("preamble"), "Read this first.");
-    assert_eq!(
-        body("storage"),
-        "Pages in a cache.\n\n- **Note**: this is text"
-    );
+    assert_eq!(body("storage"), "Pages in a cache.\n\n- **Note**: this is text");
     assert_eq!(body("errors"), "```rust\n// # not a heading\n```");
     assert_eq!(body("parser/errors"), "They carry a span.");
     assert_eq!(state.design.sections["parser"].heading, "Parser");
@@ -384,15 +245,9 @@ fn a_design_becomes_sections_requirements_and_rules() {
         (Severity::Critical, "durability", "storage")
     );
     let two = &state.design.requirements["R2.1"];
-    assert_eq!(
-        (two.criticality, two.kind.as_str()),
-        (Severity::Medium, "functional")
-    );
+    assert_eq!((two.criticality, two.kind.as_str()), (Severity::Medium, "functional"));
     assert_eq!(state.design.rules["no-unwrap"].criticality, Severity::High);
-    assert_eq!(
-        state.design.rules["no-unwrap"].text,
-        "forbid \"unwrap(\" in src/**"
-    );
+    assert_eq!(state.design.rules["no-unwrap"].text, "forbid \"unwrap(\" in src/**");
     assert_eq!(state.design.rules["src-has-tests"].text, "src/** has tests");
     let again = markdown::design_over(&state, DESIGN).expect("it is well formed");
     assert_eq!((again.operations, again.report.unchanged), (vec![], 10));
@@ -401,26 +256,15 @@ fn a_design_becomes_sections_requirements_and_rules() {
 #[test]
 fn a_changed_design_plans_what_changed() {
     let mut bench = Bench::new();
-    bench.append(
-        &markdown::design(DESIGN)
-            .expect("it is well formed")
-            .operations,
-    );
+    bench.append(&markdown::design(DESIGN).expect("it is well formed").operations);
     let changed = DESIGN
         .replace("in a cache", "in two caches")
         .replace("read once", "read twice")
         .replace("(high)", "(low)")
         .replace("## Parser ##", "## Parser");
     let import = markdown::design_over(&bench.state, &changed).expect("it is well formed");
-    let names: Vec<_> = import
-        .operations
-        .iter()
-        .map(|p| p.operation.name())
-        .collect();
-    assert_eq!(
-        names,
-        ["prose_edited", "requirement_added", "design_rule_added"]
-    );
+    let names: Vec<_> = import.operations.iter().map(|p| p.operation.name()).collect();
+    assert_eq!(names, ["prose_edited", "requirement_added", "design_rule_added"]);
     bench.append(&import.operations);
     let body = bench.state.design.sections["storage"].body.text();
     assert!(body.starts_with("Pages in two caches."), "{body}");
@@ -432,20 +276,11 @@ fn a_changed_design_plans_what_changed() {
 fn every_mistake_in_a_design_is_named_with_its_line() {
     let wrong = |text: &str| {
         let problems = markdown::design(text).expect_err("the design is wrong");
-        problems
-            .iter()
-            .map(|problem| (problem.line, problem.kind))
-            .collect::<Vec<_>>()
+        problems.iter().map(|problem| (problem.line, problem.kind)).collect::<Vec<_>>()
     };
-    assert_eq!(
-        wrong("# A\n- **R1** (critcal): x\n"),
-        [(2, K::BadAttribute)]
-    );
+    assert_eq!(wrong("# A\n- **R1** (critcal): x\n"), [(2, K::BadAttribute)]);
     assert!(said(markdown::design("- **R1** (critcal): x\n")).contains("did you mean critical?"));
-    assert_eq!(
-        wrong("- **R1** (security, speed): x\n"),
-        [(1, K::BadAttribute)]
-    );
+    assert_eq!(wrong("- **R1** (security, speed): x\n"), [(1, K::BadAttribute)]);
     assert_eq!(wrong("- **R1** (low, high): x\n"), [(1, K::BadAttribute)]);
     assert_eq!(wrong("- **R1**: x\n- **R1**: y\n"), [(2, K::DuplicateId)]);
     assert_eq!(wrong("- **R1** (low):\n"), [(1, K::MissingTitle)]);
@@ -455,10 +290,7 @@ fn every_mistake_in_a_design_is_named_with_its_line() {
         wrong("```tress-rules\na: x\na: y\nb (urgent): z\n```\n"),
         [(3, K::DuplicateId), (4, K::BadAttribute)]
     );
-    assert_eq!(
-        wrong("```tress-rule\na: x\n```\n"),
-        [(1, K::UnknownAttribute)]
-    );
+    assert_eq!(wrong("```tress-rule\na: x\n```\n"), [(1, K::UnknownAttribute)]);
 }
 
 proptest! {

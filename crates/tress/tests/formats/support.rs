@@ -9,32 +9,28 @@ use tress_model::ids::{Author, ReplicaId, Role, StoreId};
 use tress_model::state::State;
 
 /// 2026-11-22T12:00:00Z.
-pub const NOON: Millis = 1_795_348_800_000;
+pub(crate) const NOON: Millis = 1_795_348_800_000;
 
 /// A replica that appends what is planned and folds it.
-pub struct Bench {
-    pub state: State,
+pub(crate) struct Bench {
+    pub(crate) state: State,
     head: Head,
     replica: ReplicaId,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let head = Head::genesis(StoreId([7; 16]));
-        Self {
-            state: State::default(),
-            head,
-            replica: ReplicaId([1; 16]),
-        }
+        Self { state: State::default(), head, replica: ReplicaId([1; 16]) }
     }
 
     /// Appends, at noon.
-    pub fn append(&mut self, planned: &[Planned]) -> &mut Self {
+    pub(crate) fn append(&mut self, planned: &[Planned]) -> &mut Self {
         self.append_by("ada", Role::Human, planned)
     }
 
     /// Appends what has no author of its own as `agent`.
-    pub fn append_by(&mut self, agent: &str, role: Role, planned: &[Planned]) -> &mut Self {
+    pub(crate) fn append_by(&mut self, agent: &str, role: Role, planned: &[Planned]) -> &mut Self {
         let mut time = self.head.time;
         let records = planned.iter().map(|planned| {
             time = time.tick(NOON);
@@ -43,13 +39,7 @@ impl Bench {
                 None => Author::new(agent, role),
             };
             let operation = planned.operation.clone();
-            Record {
-                time,
-                occurred: planned.occurred,
-                author,
-                learned: Vec::new(),
-                operation,
-            }
+            Record { time, occurred: planned.occurred, author, learned: Vec::new(), operation }
         });
         let segment = Segment {
             replica: self.replica,
@@ -58,9 +48,7 @@ impl Bench {
             previous: self.head.id,
             records: records.collect(),
         };
-        let (events, head) = segment
-            .resolve(&self.head)
-            .expect("the segment continues the chain");
+        let (events, head) = segment.resolve(&self.head).expect("the segment continues the chain");
         for event in events {
             self.state.apply(&event);
         }
@@ -70,14 +58,14 @@ impl Bench {
 }
 
 /// The state that `planned` folds to.
-pub fn fold(planned: &[Planned]) -> State {
+pub(crate) fn fold(planned: &[Planned]) -> State {
     let mut bench = Bench::new();
     bench.append(planned);
     bench.state
 }
 
 /// A file of the corpus, or `None`, with a word on it, where there is no corpus.
-pub fn corpus(name: &str) -> Option<String> {
+pub(crate) fn corpus(name: &str) -> Option<String> {
     let Some(root) = std::env::var_os("TRESS_CORPUS") else {
         println!("skipped: TRESS_CORPUS does not say where the corpus is");
         return None;

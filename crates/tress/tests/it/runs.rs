@@ -207,7 +207,8 @@ async fn a_run_file_holds_the_whole_run() {
 #[tokio::test]
 async fn work_under_a_lost_claim_is_refused_with_the_holder_and_what_is_next() {
     let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
-    let (first, second) = (human(&run).add("first").await.unwrap(), human(&run).add("second").await.unwrap());
+    let (first, second) =
+        (human(&run).add("first").await.unwrap(), human(&run).add("second").await.unwrap());
     let codex = run.agent("codex-1", Role::Implementer);
     codex.claim(first, None).await.unwrap();
     let other = run.agent("codex-2", Role::Implementer);

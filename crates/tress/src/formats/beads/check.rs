@@ -23,11 +23,8 @@ pub(super) fn unique<'a>(issues: Vec<Issue<'a>>, report: &mut Report) -> Vec<Iss
         let Some(held) = kept.get_mut(place) else {
             continue;
         };
-        let gone = if issue.moment() >= held.moment() {
-            std::mem::replace(held, issue)
-        } else {
-            issue
-        };
+        let gone =
+            if issue.moment() >= held.moment() { std::mem::replace(held, issue) } else { issue };
         let message = format!(
             "{} stands on line {} too, which changed later and was taken; merge the two",
             gone.id, held.line.number
@@ -59,21 +56,11 @@ pub(super) fn graph(issues: &[Issue<'_>], state: &State, names: &Names<'_>, repo
             }
         }
     }
-    let lines: BTreeMap<&str, usize> = issues
-        .iter()
-        .map(|issue| (issue.id.as_str(), issue.line.number))
-        .collect();
+    let lines: BTreeMap<&str, usize> =
+        issues.iter().map(|issue| (issue.id.as_str(), issue.line.number)).collect();
     for found in cycles(&order).into_iter().chain(cycles(&nesting)) {
-        let line = found
-            .iter()
-            .filter_map(|id| lines.get(id))
-            .min()
-            .copied()
-            .unwrap_or(0);
-        let message = format!(
-            "{} wait for each other; the last edge is set aside",
-            circle(&found)
-        );
+        let line = found.iter().filter_map(|id| lines.get(id)).min().copied().unwrap_or(0);
+        let message = format!("{} wait for each other; the last edge is set aside", circle(&found));
         report.problem(line, ProblemKind::Cycle, message);
     }
 }

@@ -14,15 +14,8 @@ use super::layout::{ItemLayout, Layout, WHATEVER};
 use crate::formats::write_time;
 
 /// The usual order of the members of an edge.
-pub(super) const EDGE_ORDER: [&str; 7] = [
-    "issue_id",
-    "depends_on_id",
-    "type",
-    "created_at",
-    "created_by",
-    "metadata",
-    "thread_id",
-];
+pub(super) const EDGE_ORDER: [&str; 7] =
+    ["issue_id", "depends_on_id", "type", "created_at", "created_by", "metadata", "thread_id"];
 /// The usual order of the members of a remark.
 pub(super) const NOTE_ORDER: [&str; 5] = ["id", "issue_id", "author", "text", "created_at"];
 /// The metadata of an edge that waits for any one child.
@@ -49,11 +42,7 @@ pub(super) struct Exporter<'a> {
 impl<'a> Exporter<'a> {
     /// An exporter of `state` at `now`.
     pub(super) fn new(state: &'a State, now: Millis) -> Self {
-        Self {
-            state,
-            now,
-            numbers: number_notes(state),
-        }
+        Self { state, now, numbers: number_notes(state) }
     }
 
     /// Every todo in the order in which they came to be, one a line.
@@ -77,12 +66,7 @@ impl<'a> Exporter<'a> {
 
     /// The todos in the order in which they came to be.
     fn ordered(&self) -> Vec<&'a Todo> {
-        let mut todos: Vec<&Todo> = self
-            .state
-            .todos
-            .values()
-            .map(|todo| todo.as_ref())
-            .collect();
+        let mut todos: Vec<&Todo> = self.state.todos.values().map(|todo| todo.as_ref()).collect();
         todos.sort_by_key(|todo| todo.dot);
         todos
     }
@@ -102,26 +86,7 @@ impl<'a> Exporter<'a> {
 
     /// One todo in a layout.
     pub(super) fn write(&self, todo: &Todo, layout: &Layout) -> Written {
-        let rendered = self.fields(todo);
-        let style = layout.style();
-        let names = rendered.keys().chain(layout.raw.keys()).map(String::as_str);
-        let mut names: Vec<&str> = names.collect();
-        names.sort_unstable();
-        names.dedup();
-        let mut same = true;
-        let mut members = Vec::new();
-        for name in layout.arrange(names) {
-            let now = rendered.get(name);
-            let value = chosen(layout, name, now);
-            same &= value.is_none() || value.as_ref() == layout.raw.get(name);
-            members.extend(value.map(|value| (name, value)));
-        }
-        let line = layout.line.clone().filter(|_| same);
-        Written {
-            before: layout.before.clone(),
-            line: line.unwrap_or_else(|| style.object(&members)),
-            end: layout.end.clone().unwrap_or_else(|| "\n".to_owned()),
-        }
+        write(&self.fields(todo), layout)
     }
 
     /// The values of all fields that have one.
@@ -132,9 +97,8 @@ impl<'a> Exporter<'a> {
         };
         let optional = |text: &Option<String>| text.clone().and_then(Out::text);
         let holder = todo.holder(self.now).filter(|_| !todo.finished());
-        let assignee = holder
-            .map(|claim| claim.agent.to_string())
-            .or_else(|| todo.assignee.clone());
+        let assignee =
+            holder.map(|claim| claim.agent.to_string()).or_else(|| todo.assignee.clone());
         put("id", Some(Out::Text(self.state.name(todo.id))));
         put("title", Out::text(todo.title.clone()));
         for field in ProseField::ALL {
@@ -165,12 +129,7 @@ impl<'a> Exporter<'a> {
         put("pinned", keys::truth(todo.pinned));
         put("tress", TressFields::of(todo).write());
         let labels: Vec<_> = todo.labels.keys().cloned().map(Out::Text).collect();
-        put(
-            "labels",
-            Some(labels)
-                .filter(|labels| !labels.is_empty())
-                .map(Out::List),
-        );
+        put("labels", Some(labels).filter(|labels| !labels.is_empty()).map(Out::List));
         self.graph(todo, &mut fields);
         for (name, raw) in &todo.extra {
             fields.insert(name.clone(), Out::Raw(raw.clone()));
@@ -188,18 +147,11 @@ impl<'a> Exporter<'a> {
         if let Some(parent) = parent {
             fields.insert("parent".to_owned(), Out::Text(self.target(parent)));
         }
-        let notes: Vec<_> = todo
-            .notes
-            .iter()
-            .map(|note| self.note(todo, note))
-            .collect();
+        let notes: Vec<_> = todo.notes.iter().map(|note| self.note(todo, note)).collect();
         if !notes.is_empty() {
             fields.insert("comments".to_owned(), Out::List(notes));
         }
-        let needs = edges
-            .iter()
-            .filter(|edge| edge.kind == EdgeKind::Blocks)
-            .count();
+        let needs = edges.iter().filter(|edge| edge.kind == EdgeKind::Blocks).count();
         let needed = self.state.dependents(todo.id).filter(|&source| {
             let mut edges = self.state.edges(source).iter();
             edges.any(|edge| edge.on == todo.id && edge.kind == EdgeKind::Blocks)
@@ -234,10 +186,8 @@ impl<'a> Exporter<'a> {
         if let Some(layout) = edge.layout.as_deref().and_then(ItemLayout::read) {
             return layout.write(typed, &EDGE_ORDER);
         }
-        let mut members: Vec<_> = typed
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
+        let mut members: Vec<_> =
+            typed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         members.push(("created_at".to_owned(), Out::time(edge.since.time.millis)));
         if edge.kind == EdgeKind::WaitsForAny {
             members.push(("metadata".to_owned(), Out::Text(ANY_CHILD.to_owned())));
@@ -252,40 +202,57 @@ impl<'a> Exporter<'a> {
         }
         let number = self.numbers.get(&note.dot).copied().unwrap_or_default();
         let mut members = vec![("id".to_owned(), Out::number(number))];
-        members.extend(
-            typed
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value)),
-        );
+        members.extend(typed.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Out::Object(members)
+    }
+}
+
+/// A todo with these values in a layout.
+fn write(rendered: &BTreeMap<String, Out>, layout: &Layout) -> Written {
+    let style = layout.style();
+    let names = rendered.keys().chain(layout.raw.keys()).map(String::as_str);
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut same = true;
+    let mut members = Vec::new();
+    for name in layout.arrange(names) {
+        let now = rendered.get(name);
+        let value = chosen(layout, name, now);
+        same &= value.is_none() || value.as_ref() == layout.raw.get(name);
+        members.extend(value.map(|value| (name, value)));
+    }
+    let line = layout.line.clone().filter(|_| same);
+    Written {
+        before: layout.before.clone(),
+        line: line.unwrap_or_else(|| style.object(&members)),
+        end: layout.end.clone().unwrap_or_else(|| "\n".to_owned()),
     }
 }
 
 /// What stands for `name` in the line: the text that stood there, while it means what the state
 /// says, or else what the state says.
 fn chosen(layout: &Layout, name: &str, now: Option<&Out>) -> Option<String> {
-    let plain = now.map(Out::plain);
     let was = layout.was.get(name);
-    let settled = was.is_some_and(|was| was.as_deref() == Some(WHATEVER) || *was == plain);
+    let settled =
+        was.is_some_and(|was| was.as_deref() == Some(WHATEVER) || *was == now.map(Out::plain));
     let field = key(name);
     let Some(raw) = layout.raw.get(name) else {
         let left_out = settled || (field.is_some_and(Key::derived) && !layout.counts);
-        return now
-            .filter(|_| !left_out)
-            .map(|now| now.write(layout.style()));
+        return now.filter(|_| !left_out).map(|now| now.write(layout.style()));
     };
     if was.is_some() {
         if settled {
             return Some(raw.clone());
         }
         if field.is_some_and(Key::counts)
-            && let Some(count) = moved(raw, was.and_then(Option::as_deref), plain.as_deref())
+            && let Some(count) = moved(raw, was.and_then(Option::as_deref), now)
         {
             return Some(count);
         }
     } else {
         let meaning = field.map_or(Some(Out::Raw(raw.clone())), |field| field.canonical(raw));
-        if meaning.map(|meaning| meaning.plain()) == plain {
+        if meaning.map(|meaning| meaning.plain()) == now.map(Out::plain) {
             return Some(raw.clone());
         }
     }
@@ -293,10 +260,10 @@ fn chosen(layout: &Layout, name: &str, now: Option<&Out>) -> Option<String> {
 }
 
 /// A count that came as `raw` when Tress counted `was`, now that it counts `now`.
-fn moved(raw: &str, was: Option<&str>, now: Option<&str>) -> Option<String> {
+fn moved(raw: &str, was: Option<&str>, now: Option<&Out>) -> Option<String> {
     let raw = json::number(raw).ok()??;
     let was: i64 = was?.parse().ok()?;
-    let now: i64 = now?.parse().ok()?;
+    let now: i64 = now?.plain().parse().ok()?;
     Some(raw.saturating_add(now - was).max(0).to_string())
 }
 
@@ -308,13 +275,8 @@ pub(super) fn ending(todo: &Todo) -> Option<(Millis, String)> {
     let completion = todo.completed()?;
     let verification = completion.verification.as_ref();
     let integrated = completion.integrated.as_ref().map(|&(_, at)| at);
-    let at = integrated
-        .or_else(|| verification.map(|v| v.at))
-        .unwrap_or(completion.at);
-    Some((
-        at,
-        verification.map(|v| v.reason.clone()).unwrap_or_default(),
-    ))
+    let at = integrated.or_else(|| verification.map(|v| v.at)).unwrap_or(completion.at);
+    Some((at, verification.map(|v| v.reason.clone()).unwrap_or_default()))
 }
 
 /// The members of an edge that the state has.
@@ -344,10 +306,7 @@ pub(super) fn note_members(
 /// Numbers the remarks that were made here, above all numbers that came in.
 fn number_notes(state: &State) -> BTreeMap<Dot, i64> {
     let notes = || state.todos.values().flat_map(|todo| todo.notes.iter());
-    let mut ours: Vec<Dot> = notes()
-        .filter(|n| n.layout.is_none())
-        .map(|n| n.dot)
-        .collect();
+    let mut ours: Vec<Dot> = notes().filter(|n| n.layout.is_none()).map(|n| n.dot).collect();
     if ours.is_empty() {
         return BTreeMap::new();
     }
@@ -356,11 +315,6 @@ fn number_notes(state: &State) -> BTreeMap<Dot, i64> {
     let first = taken.max().unwrap_or(0).max(0);
     ours.sort_unstable();
     ours.into_iter().zip(first.saturating_add(1)..).collect()
-}
-
-/// Whether `line` is what an export would write for `todo`.
-pub(super) fn matches(exporter: &Exporter<'_>, todo: &Todo, layout: &Layout, line: &str) -> bool {
-    exporter.write(todo, layout).line == line
 }
 
 /// The layout in which an export of `todo` gives `line` back: the leanest that does.
@@ -373,10 +327,10 @@ pub(super) fn fit(
     let style = Style::of(line, entries);
     let rendered = exporter.fields(todo);
     let layout = Layout::of(style, entries, &rendered, false);
-    if matches(exporter, todo, &layout, line) {
+    if write(&rendered, &layout).line == line {
         return Some(layout);
     }
     let mut layout = Layout::of(style, entries, &rendered, true);
     layout.line = Some(line.to_owned());
-    matches(exporter, todo, &layout, line).then_some(layout)
+    (write(&rendered, &layout).line == line).then_some(layout)
 }

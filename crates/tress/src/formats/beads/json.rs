@@ -45,11 +45,7 @@ impl<'a> Entries<'a> {
 
     /// The value of `key`; of two, the last.
     pub(super) fn get(&self, key: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(name, _)| name == key)
-            .map(|&(_, raw)| raw)
+        self.0.iter().rev().find(|(name, _)| name == key).map(|&(_, raw)| raw)
     }
 }
 
@@ -89,11 +85,7 @@ impl Escape {
                 let mut units = [0; 2];
                 for c in text.chars() {
                     let html = matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}');
-                    if if self == Self::Html {
-                        html
-                    } else {
-                        !c.is_ascii()
-                    } {
+                    if if self == Self::Html { html } else { !c.is_ascii() } {
                         for unit in c.encode_utf16(&mut units) {
                             escaped.push_str(&format!("\\u{unit:04x}"));
                         }
@@ -121,13 +113,9 @@ impl Style {
     pub(super) fn of(line: &str, entries: &Entries<'_>) -> Self {
         let spaced = entries.0.first().is_some_and(|(key, _)| {
             let head = line.trim_start().strip_prefix('{').unwrap_or_default();
-            head.strip_prefix(&string(key))
-                .is_some_and(|rest| rest.starts_with(": "))
+            head.strip_prefix(&string(key)).is_some_and(|rest| rest.starts_with(": "))
         });
-        Self {
-            spaced,
-            escape: Escape::of(line),
-        }
+        Self { spaced, escape: Escape::of(line) }
     }
 
     const fn comma(self) -> &'static str {
@@ -175,9 +163,7 @@ pub(super) enum Out {
 impl Out {
     /// A text, or nothing where it is empty.
     pub(super) fn text(text: impl Into<String>) -> Option<Self> {
-        Some(text.into())
-            .filter(|text: &String| !text.is_empty())
-            .map(Self::Text)
+        Some(text.into()).filter(|text: &String| !text.is_empty()).map(Self::Text)
     }
 
     /// A moment.
@@ -200,10 +186,8 @@ impl Out {
                 format!("[{}]", items.join(style.comma()))
             }
             Self::Object(members) => {
-                let members: Vec<_> = members
-                    .iter()
-                    .map(|(key, value)| (key, value.write(style)))
-                    .collect();
+                let members: Vec<_> =
+                    members.iter().map(|(key, value)| (key, value.write(style))).collect();
                 style.object(&members)
             }
         }
@@ -232,9 +216,7 @@ pub(super) fn text(raw: &str) -> Read<String> {
 
 /// A moment; empty and `null` are none.
 pub(super) fn time(raw: &str) -> Read<Millis> {
-    text(raw)?
-        .map(|text| read_time(&text).ok_or(WrongKind))
-        .transpose()
+    text(raw)?.map(|text| read_time(&text).ok_or(WrongKind)).transpose()
 }
 
 /// A whole number; `null` is none.
@@ -259,11 +241,7 @@ pub(super) fn texts(raw: &str) -> Result<Vec<String>, WrongKind> {
 /// A list of anything, each item as it was written; `null` is empty.
 pub(super) fn items(raw: &str) -> Result<Vec<&str>, WrongKind> {
     let items: Option<Vec<&RawValue>> = read(raw)?;
-    Ok(items
-        .unwrap_or_default()
-        .into_iter()
-        .map(RawValue::get)
-        .collect())
+    Ok(items.unwrap_or_default().into_iter().map(RawValue::get).collect())
 }
 
 #[cfg(test)]
@@ -275,14 +253,8 @@ mod tests {
         let out = Out::List(vec![Out::Text("a<é\u{1f600}".to_owned())]);
         let style = |spaced, escape| Style { spaced, escape };
         assert_eq!(out.write(style(true, Escape::Plain)), "[\"a<é\u{1f600}\"]");
-        assert_eq!(
-            out.write(style(false, Escape::Html)),
-            "[\"a\\u003cé\u{1f600}\"]"
-        );
-        assert_eq!(
-            out.write(style(false, Escape::Ascii)),
-            "[\"a<\\u00e9\\ud83d\\ude00\"]"
-        );
+        assert_eq!(out.write(style(false, Escape::Html)), "[\"a\\u003cé\u{1f600}\"]");
+        assert_eq!(out.write(style(false, Escape::Ascii)), "[\"a<\\u00e9\\ud83d\\ude00\"]");
     }
 
     #[test]

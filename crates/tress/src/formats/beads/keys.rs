@@ -154,10 +154,7 @@ pub(super) fn key(name: &str) -> Option<Key> {
 impl Key {
     /// Whether it is one of the counts that follow the edges and remarks.
     pub(super) const fn counts(self) -> bool {
-        matches!(
-            self,
-            Self::DependencyCount | Self::DependentCount | Self::CommentCount
-        )
+        matches!(self, Self::DependencyCount | Self::DependentCount | Self::CommentCount)
     }
 
     /// Whether it only says again what edges and remarks say.
@@ -175,9 +172,7 @@ impl Key {
             | Self::DueAt
             | Self::DeferUntil
             | Self::DeletedAt => json::time(raw).ok()?.map(Out::time),
-            Self::Priority => priority(raw)
-                .ok()
-                .map(|(priority, _)| Out::number(priority)),
+            Self::Priority => priority(raw).ok().map(|(priority, _)| Out::number(priority)),
             Self::Estimate => estimate(raw).ok()?.map(Out::number),
             Self::Ephemeral | Self::Pinned => truth(json::flag(raw).ok()?),
             Self::Labels | Self::Dependencies | Self::Comments => None,
@@ -226,9 +221,7 @@ pub(in crate::formats) fn saying(name: &str, raw: &str) -> Result<Saying, json::
             return Ok(Saying::Prose(field, json::text(raw)?.unwrap_or_default()));
         }
         Some(Key::Status) => {
-            return Ok(Saying::Status(
-                json::text(raw)?.unwrap_or_else(|| "open".to_owned()),
-            ));
+            return Ok(Saying::Status(json::text(raw)?.unwrap_or_else(|| "open".to_owned())));
         }
         Some(_) => return Ok(Saying::Other),
     }))
@@ -249,9 +242,7 @@ pub(super) fn priority(raw: &str) -> Result<(u8, bool), json::WrongKind> {
 /// Estimated minutes.
 pub(super) fn estimate(raw: &str) -> Result<Option<u32>, json::WrongKind> {
     let minutes = json::number(raw)?;
-    minutes
-        .map(|minutes| u32::try_from(minutes).map_err(|_| json::WrongKind))
-        .transpose()
+    minutes.map(|minutes| u32::try_from(minutes).map_err(|_| json::WrongKind)).transpose()
 }
 
 /// The fields of a todo that the beads format has no word for, under its one key `tress`.

@@ -54,19 +54,13 @@ pub(super) struct Layout {
     pub(super) end: Option<String>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_plain(escape: &Escape) -> bool {
     *escape == Escape::Plain
 }
 
 fn is_time(name: &str) -> bool {
-    matches!(
-        name,
-        "created_at" | "updated_at" | "closed_at" | "deleted_at"
-    )
+    matches!(name, "created_at" | "updated_at" | "closed_at" | "deleted_at")
 }
 
 impl Layout {
@@ -94,10 +88,7 @@ impl Layout {
 
     /// The style of the line's values.
     pub(super) const fn style(&self) -> Style {
-        Style {
-            spaced: self.spaced,
-            escape: self.escape,
-        }
+        Style { spaced: self.spaced, escape: self.escape }
     }
 
     /// The layout with which an export of `rendered` gives the members of `entries` back. With
@@ -129,25 +120,14 @@ impl Layout {
             };
             if meaning.map(|out| out.plain()) != now.map(Out::plain) {
                 let was = now.map(Out::plain);
-                let was = if timeless && is_time(name) {
-                    Some(WHATEVER.to_owned())
-                } else {
-                    was
-                };
+                let was = if timeless && is_time(name) { Some(WHATEVER.to_owned()) } else { was };
                 layout.was.insert(name.clone(), was);
             }
         }
-        for (name, now) in rendered
-            .iter()
-            .filter(|(name, _)| entries.get(name).is_none())
-        {
+        for (name, now) in rendered.iter().filter(|(name, _)| entries.get(name).is_none()) {
             let settled = matches!(name.as_str(), "created_at" | "updated_at" | "deleted_by")
                 || (timeless && is_time(name));
-            let was = if settled {
-                WHATEVER.to_owned()
-            } else {
-                now.plain()
-            };
+            let was = if settled { WHATEVER.to_owned() } else { now.plain() };
             if key(name).is_none_or(|key| !key.derived()) || counts {
                 layout.was.insert(name.clone(), Some(was));
             }
@@ -175,14 +155,11 @@ impl Layout {
         if self.sorted {
             names.sort_unstable();
         } else {
-            names.sort_by(|a, b| keys::position(a).cmp(&keys::position(b)));
+            names.sort_by_cached_key(|name| keys::position(name));
         }
         if let Some(order) = &self.keys {
-            let places: BTreeMap<&str, usize> = order
-                .iter()
-                .enumerate()
-                .map(|(at, name)| (name.as_str(), at))
-                .collect();
+            let places: BTreeMap<&str, usize> =
+                order.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
             names.sort_by_key(|name| places.get(name).copied().unwrap_or(usize::MAX));
         }
         names
@@ -209,10 +186,7 @@ impl ItemLayout {
         typed: &[(&str, Out)],
         usual: &[&str],
     ) -> Self {
-        let mut layout = Self {
-            beads: VERSION,
-            ..Self::default()
-        };
+        let mut layout = Self { beads: VERSION, ..Self::default() };
         for (name, raw) in &entries.0 {
             let now = typed.iter().find(|(known, _)| known == name);
             if now.is_none_or(|(_, out)| out.write(style) != *raw) {
@@ -265,12 +239,8 @@ impl ItemLayout {
         let names = self.names(&typed, usual).into_iter();
         let members = names.filter_map(|name| {
             let raw = self.raw.get(name).map(|raw| Out::Raw(raw.clone()));
-            let typed = || {
-                typed
-                    .iter()
-                    .find(|(known, _)| *known == name)
-                    .map(|(_, out)| out.clone())
-            };
+            let typed =
+                || typed.iter().find(|(known, _)| *known == name).map(|(_, out)| out.clone());
             Some((name.to_owned(), raw.or_else(typed)?))
         });
         Out::Object(members.collect())

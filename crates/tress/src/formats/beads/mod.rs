@@ -7,6 +7,7 @@
 //! write. Where that is not the line that came in, it notes in the todo's layout how the line was
 //! written; what a layout says holds for as long as the value it speaks of does not change.
 
+mod changes;
 mod check;
 mod export;
 mod json;
@@ -69,10 +70,7 @@ pub fn export(state: &State, now: Millis) -> String {
 /// The fields of `todo` that an export would write, each in the plainest style.
 pub(super) fn plain_fields(state: &State, todo: &Todo, now: Millis) -> BTreeMap<String, String> {
     let fields = Exporter::new(state, now).fields(todo);
-    fields
-        .into_iter()
-        .map(|(name, value)| (name, value.plain()))
-        .collect()
+    fields.into_iter().map(|(name, value)| (name, value.plain())).collect()
 }
 
 /// What an export would write for the value `raw` of the field `name`; `None` for an empty one.
@@ -94,21 +92,14 @@ pub(super) fn objects<'a>(
     report: &mut Report,
 ) -> Vec<(usize, Vec<(String, &'a str)>)> {
     let lines = read::lines(bytes, report).into_iter();
-    let objects = lines.filter_map(|line| {
-        Some((
-            line.number,
-            read::members(line.number, line.text, report)?.0,
-        ))
-    });
+    let objects = lines
+        .filter_map(|line| Some((line.number, read::members(line.number, line.text, report)?.0)));
     objects.collect()
 }
 
 fn read<'a>(bytes: &'a [u8], report: &mut Report) -> Vec<Issue<'a>> {
     let lines = read::lines(bytes, report);
-    let issues: Vec<_> = lines
-        .into_iter()
-        .filter_map(|line| Issue::read(line, report))
-        .collect();
+    let issues: Vec<_> = lines.into_iter().filter_map(|line| Issue::read(line, report)).collect();
     report.read = issues.len();
     check::unique(issues, report)
 }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use tress_model::clock::Millis;
 use tress_model::ids::TodoId;
 use tress_model::limits::EVENT_BYTES_MAX;
-use tress_model::operation::{Operation, ProseField, ProseTarget, TodoEdit};
-use tress_model::state::prose::difference;
+use tress_model::operation::{Operation, TodoEdit};
 use tress_model::{State, Todo};
 
-use super::export::{Exporter, ending, fit};
-use super::keys::TressFields;
+use super::changes::{closed, closed_so, deleted, field_edits, label_change, notes, prose_edits};
+use super::export::{Exporter, fit};
 use super::layout::Layout;
 use super::read::{EdgeLine, Issue, Standing};
 use crate::formats::names::Names;
@@ -20,6 +19,11 @@ use crate::formats::{Import, Planned, ProblemKind, Report};
 
 /// What an event has room for beside a line and its layout.
 const ROOM: usize = 16 << 10;
+
+/// A layout, where an event can hold it beside `used` bytes of other things.
+pub(super) fn fitting(layout: Option<String>, used: usize) -> Option<String> {
+    layout.filter(|layout| layout.len() + used + ROOM < EVENT_BYTES_MAX)
+}
 
 /// What is planned for one issue.
 struct Group {
@@ -72,12 +76,7 @@ impl<'a> Planner<'a> {
             Some(todo) => self.update(todo, issue, report),
         };
         let new = held.is_none();
-        let mut group = Group {
-            todo: id,
-            new,
-            held: report.problems.len() > problems,
-            operations,
-        };
+        let mut group = Group { todo: id, new, held: report.problems.len() > problems, operations };
         for planned in &group.operations {
             self.scratch.apply(planned);
         }
@@ -112,11 +111,7 @@ impl<'a> Planner<'a> {
         if let Standing::Open(Some(word)) = &issue.standing {
             edits.push(TodoEdit::Stage(Some(word.clone())));
         }
-        let prose = issue
-            .prose
-            .iter()
-            .map(|(field, text)| (*field, text.clone()))
-            .collect();
+        let prose = issue.prose.iter().map(|(field, text)| (*field, text.clone())).collect();
         let added = Operation::TodoAdded {
             todo: id,
             external_id: Some(issue.id.clone()),
@@ -126,10 +121,7 @@ impl<'a> Planner<'a> {
             labels: issue.labels.iter().cloned().collect(),
             layout: None,
         };
-        let mut planned = vec![Planned::new(
-            issue.created_at.or_else(|| issue.moment()),
-            added,
-        )];
+        let mut planned = vec![Planned::new(issue.created_at.or_else(|| issue.moment()), added)];
         let mut known = BTreeSet::new();
         for edge in &issue.edges {
             if known.insert((self.names.locate(self.state, &edge.on), edge.kind.clone())) {
@@ -152,7 +144,7 @@ impl<'a> Planner<'a> {
             on,
             external_id: Some(edge.on.clone()).filter(|_| on == TodoId::from_external(&edge.on)),
             kind: edge.kind.clone(),
-            layout: edge.layout.clone(),
+            layout: fitting(edge.layout.clone(), 0),
         };
         Planned::new(edge.at.or_else(|| issue.moment()), operation)
     }
@@ -167,10 +159,7 @@ impl<'a> Planner<'a> {
         let open = matches!(issue.standing, Standing::Open(_));
         if gone || (open && todo.finished()) {
             let reason = "changed in the imported file".to_owned();
-            planned.push(plan(Operation::Reopened {
-                todo: todo.id,
-                reason,
-            }));
+            planned.push(plan(Operation::Reopened { todo: todo.id, reason }));
         }
         let mut edits = field_edits(todo, issue, held.as_deref());
         if let Standing::Open(word) = &issue.standing {
@@ -192,10 +181,7 @@ impl<'a> Planner<'a> {
         }
         if !edits.is_empty() {
             edits.extend(issue.updated_at.map(TodoEdit::UpdatedAt));
-            planned.push(plan(Operation::TodoEdited {
-                todo: todo.id,
-                edits,
-            }));
+            planned.push(plan(Operation::TodoEdited { todo: todo.id, edits }));
         }
         planned.extend(prose_edits(todo, issue).map(plan));
         if self.whole {
@@ -216,9 +202,7 @@ impl<'a> Planner<'a> {
         if todo.finished() {
             return None;
         }
-        let holder = todo
-            .holder(now(self.state))
-            .map(|claim| claim.agent.to_string());
+        let holder = todo.holder(now(self.state)).map(|claim| claim.agent.to_string());
         let pending = todo.pending_completion().or_else(|| todo.verified());
         holder.or_else(|| pending.map(|completion| completion.agent.to_string()))
     }
@@ -231,11 +215,7 @@ impl<'a> Planner<'a> {
             known.insert((edge.on, edge.kind.clone()));
             if !wanted.contains(&(edge.on, edge.kind.clone())) {
                 let (on, kind) = (edge.on, edge.kind.clone());
-                let removed = Operation::DependencyRemoved {
-                    todo: todo.id,
-                    on,
-                    kind,
-                };
+                let removed = Operation::DependencyRemoved { todo: todo.id, on, kind };
                 planned.push(Planned::new(issue.moment(), removed));
             }
         }
@@ -268,9 +248,7 @@ impl<'a> Planner<'a> {
             }
             let layout = fit(&exporter, todo, issue.line.text, &issue.entries);
             let layout = layout.and_then(|layout| placed(layout, issue).store());
-            let fits =
-                |layout: &String| layout.len() + issue.line.text.len() + ROOM < EVENT_BYTES_MAX;
-            let layout = layout.filter(fits);
+            let layout = fitting(layout, issue.line.text.len());
             let closed_off = todo.deletion().is_some() && group.operations.is_empty();
             if layout.is_none() || closed_off {
                 let message = format!("an export may write {} otherwise than this line", issue.id);
@@ -280,14 +258,9 @@ impl<'a> Planner<'a> {
             group.lay_out(todo, issue, layout);
         }
         let files: BTreeSet<TodoId> = self.groups.iter().map(|group| group.todo).collect();
-        let here = self
-            .state
-            .todos
-            .values()
-            .filter(|todo| todo.deletion().is_none());
-        let absent = here
-            .filter(|todo| !files.contains(&todo.id))
-            .map(|todo| self.state.name(todo.id));
+        let here = self.state.todos.values().filter(|todo| todo.deletion().is_none());
+        let absent =
+            here.filter(|todo| !files.contains(&todo.id)).map(|todo| self.state.name(todo.id));
         report.absent = absent.collect();
         for group in &self.groups {
             match (group.new, group.operations.is_empty()) {
@@ -297,11 +270,7 @@ impl<'a> Planner<'a> {
             }
         }
         report.finish();
-        let operations = self
-            .groups
-            .into_iter()
-            .flat_map(|group| group.operations)
-            .collect();
+        let operations = self.groups.into_iter().flat_map(|group| group.operations).collect();
         Import { operations, report }
     }
 }
@@ -309,10 +278,8 @@ impl<'a> Planner<'a> {
 impl Group {
     fn lay_out(&mut self, todo: &Todo, issue: &Issue<'_>, new: Option<String>) {
         if self.new {
-            if let Some(Planned {
-                operation: Operation::TodoAdded { layout, .. },
-                ..
-            }) = self.operations.first_mut()
+            if let Some(Planned { operation: Operation::TodoAdded { layout, .. }, .. }) =
+                self.operations.first_mut()
             {
                 *layout = new;
             }
@@ -331,8 +298,7 @@ impl Group {
         let last = self.operations.last().map(|planned| &planned.operation);
         let behind = matches!(last, Some(Operation::Deleted { .. }));
         let at = self.operations.len() - usize::from(behind);
-        self.operations
-            .insert(at, Planned::new(issue.moment(), again));
+        self.operations.insert(at, Planned::new(issue.moment(), again));
     }
 }
 
@@ -365,168 +331,4 @@ fn placed(mut layout: Layout, issue: &Issue<'_>) -> Layout {
     layout.before.clone_from(&issue.line.before);
     layout.end = Some(issue.line.end.clone()).filter(|end| end != "\n");
     layout
-}
-
-fn closed(todo: TodoId, issue: &Issue<'_>) -> Planned {
-    let reason = issue.close_reason.clone().unwrap_or_default();
-    Planned::new(
-        issue.closed_at.or_else(|| issue.moment()),
-        Operation::Closed { todo, reason },
-    )
-}
-
-fn deleted(todo: TodoId, issue: &Issue<'_>) -> Planned {
-    let reason = issue.delete_reason.clone().unwrap_or_default();
-    let at = issue.deleted_at.or_else(|| issue.moment());
-    Planned::new(at, Operation::Deleted { todo, reason }).by(issue.deleted_by.clone())
-}
-
-/// Whether the todo is closed when and why the file says so.
-fn closed_so(todo: &Todo, issue: &Issue<'_>) -> bool {
-    todo.deletion().is_none()
-        && ending(todo).is_some_and(|(at, reason)| {
-            issue.closed_at.is_none_or(|wanted| wanted == at)
-                && reason == issue.close_reason.as_deref().unwrap_or_default()
-        })
-}
-
-/// The edits that bring the plain fields of `todo` to what the file says.
-fn field_edits(todo: &Todo, issue: &Issue<'_>, holder: Option<&str>) -> Vec<TodoEdit> {
-    use TodoEdit as E;
-    let mut edits = Vec::new();
-    let mut put = |differs: bool, edit: E| edits.extend(differs.then_some(edit));
-    // A holder stands in the file as the assignee.
-    let assignee = issue.assignee.as_deref();
-    let assigned = todo.assignee.as_deref() == assignee || (holder.is_some() && holder == assignee);
-    put(todo.title != issue.title, E::Title(issue.title.clone()));
-    put(todo.kind != issue.kind, E::Kind(issue.kind.clone()));
-    put(todo.priority != issue.priority, E::Priority(issue.priority));
-    put(!assigned, E::Assignee(issue.assignee.clone()));
-    put(todo.owner != issue.owner, E::Owner(issue.owner.clone()));
-    put(
-        todo.estimate_minutes != issue.estimate,
-        E::Estimate(issue.estimate),
-    );
-    put(todo.pinned != issue.pinned, E::Pinned(issue.pinned));
-    put(
-        todo.ephemeral != issue.ephemeral,
-        E::Ephemeral(issue.ephemeral),
-    );
-    put(
-        todo.defer_until != issue.defer_until,
-        E::DeferUntil(issue.defer_until),
-    );
-    put(todo.due_at != issue.due_at, E::DueAt(issue.due_at));
-    put(
-        todo.external_ref != issue.external_ref,
-        E::ExternalRef(issue.external_ref.clone()),
-    );
-    if let Some(at) = issue.created_at {
-        put(todo.created_at != at, E::CreatedAt(at));
-    }
-    if issue.entries.get("created_by").is_some() {
-        put(
-            todo.created_by != issue.created_by,
-            E::CreatedBy(issue.created_by.clone()),
-        );
-    }
-    if let Some(wanted) = &issue.tress {
-        let now = TressFields::of(todo);
-        put(now.check != wanted.check, E::Check(wanted.check.clone()));
-        put(now.files != wanted.files, E::Files(wanted.files.clone()));
-        put(
-            now.section != wanted.section,
-            E::Section(wanted.section.clone()),
-        );
-        let capabilities = &wanted.capabilities;
-        put(
-            now.capabilities != *capabilities,
-            E::Capabilities(capabilities.clone()),
-        );
-        put(
-            now.high_risk != wanted.high_risk,
-            E::HighRisk(wanted.high_risk),
-        );
-    }
-    for (name, raw) in &issue.extra {
-        let edit = E::Extra(name.clone(), Some(raw.clone()));
-        put(todo.extra.get(name) != Some(raw), edit);
-    }
-    for name in todo
-        .extra
-        .keys()
-        .filter(|name| !issue.extra.contains_key(*name))
-    {
-        put(true, E::Extra(name.clone(), None));
-    }
-    edits
-}
-
-fn prose_edits<'a>(
-    todo: &'a Todo,
-    issue: &'a Issue<'_>,
-) -> impl Iterator<Item = Operation> + use<'a> {
-    ProseField::ALL.into_iter().filter_map(|field| {
-        let wanted = issue
-            .prose
-            .get(&field)
-            .map(String::as_str)
-            .unwrap_or_default();
-        let splice = difference(&todo.prose(field), wanted)?;
-        let target = ProseTarget::Todo(todo.id, field);
-        Some(Operation::ProseEdited {
-            target,
-            splices: vec![splice],
-        })
-    })
-}
-
-fn label_change(todo: &Todo, issue: &Issue<'_>) -> Option<Operation> {
-    let new = issue
-        .labels
-        .iter()
-        .filter(|label| !todo.labels.contains_key(*label));
-    let added: Vec<String> = new.cloned().collect();
-    let gone = todo
-        .labels
-        .keys()
-        .filter(|label| !issue.labels.contains(*label));
-    let removed: Vec<String> = gone.cloned().collect();
-    let change = Operation::LabelsChanged {
-        todo: todo.id,
-        added,
-        removed,
-    };
-    let empty = matches!(&change, Operation::LabelsChanged { added, removed, .. }
-        if added.is_empty() && removed.is_empty());
-    (!empty).then_some(change)
-}
-
-/// The remarks of the file that the todo does not have yet.
-fn notes(
-    todo: TodoId,
-    issue: &Issue<'_>,
-    known: &[tress_model::state::todo::Note],
-) -> Vec<Planned> {
-    let mut known: Vec<_> = known.iter().collect();
-    let mut planned = Vec::new();
-    for note in &issue.notes {
-        let same = known.iter().position(|known| {
-            known.text == note.text
-                && note.at.is_none_or(|at| at == known.at)
-                && note
-                    .author
-                    .as_deref()
-                    .is_none_or(|author| *author == *known.agent)
-        });
-        if let Some(at) = same {
-            known.swap_remove(at);
-            continue;
-        }
-        let (text, layout) = (note.text.clone(), note.layout.clone());
-        let layout = layout.filter(|layout| layout.len() + text.len() + ROOM < EVENT_BYTES_MAX);
-        let operation = Operation::NoteAdded { todo, text, layout };
-        planned.push(Planned::new(note.at, operation).by(note.author.clone()));
-    }
-    planned
 }

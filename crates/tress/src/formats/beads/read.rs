@@ -16,16 +16,8 @@ use crate::formats::{Problem, ProblemKind, Report};
 /// The longest line that is taken: what an event can hold, and room for its layout.
 const LINE_MAX: usize = EVENT_BYTES_MAX - (EVENT_BYTES_MAX >> 3);
 /// The status words that the beads format knows.
-const STATUS_WORDS: [&str; 8] = [
-    "open",
-    "in_progress",
-    "blocked",
-    "deferred",
-    "closed",
-    "tombstone",
-    "pinned",
-    "hooked",
-];
+const STATUS_WORDS: [&str; 8] =
+    ["open", "in_progress", "blocked", "deferred", "closed", "tombstone", "pinned", "hooked"];
 /// The edge words that it knows.
 const EDGE_WORDS: [&str; 20] = [
     "blocks",
@@ -160,12 +152,7 @@ pub(super) fn lines<'a>(bytes: &'a [u8], report: &mut Report) -> Vec<Line<'a>> {
         }
         report.lines += 1;
         let end = chunk.get(text.len()..).unwrap_or_default().to_owned();
-        lines.push(Line {
-            number,
-            before: std::mem::take(&mut before),
-            text,
-            end,
-        });
+        lines.push(Line { number, before: std::mem::take(&mut before), text, end });
         joined = true;
     }
     lines
@@ -173,12 +160,9 @@ pub(super) fn lines<'a>(bytes: &'a [u8], report: &mut Report) -> Vec<Line<'a>> {
 
 /// Whether a line is what a merge leaves behind.
 pub(super) fn conflict_marker(text: &str) -> bool {
-    ["<<<<<<<", "|||||||", "=======", ">>>>>>>"]
-        .iter()
-        .any(|mark| {
-            text.strip_prefix(mark)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-        })
+    ["<<<<<<<", "|||||||", "=======", ">>>>>>>"].iter().any(|mark| {
+        text.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    })
 }
 
 /// The members of a line, or `None` where it is reported and left out.
@@ -227,15 +211,9 @@ impl<'a> Issue<'a> {
             return None;
         };
         let mut names = BTreeSet::new();
-        for (name, _) in entries
-            .0
-            .iter()
-            .filter(|(name, _)| !names.insert(name.as_str()))
-        {
+        for (name, _) in entries.0.iter().filter(|(name, _)| !names.insert(name.as_str())) {
             let message = format!("{id} has the key {name} twice; the last holds");
-            report
-                .problems
-                .push(problem(number, ProblemKind::DuplicateKey, message));
+            report.problems.push(problem(number, ProblemKind::DuplicateKey, message));
         }
         let mut issue = Self::empty(line, id);
         for (name, raw) in &entries.0 {
@@ -415,16 +393,9 @@ impl<'a> Issue<'a> {
         }
         let kind = edge_kind(&word, entries.get("metadata"));
         let typed = edge_members(&self.id, &on, &kind);
-        let at = entries
-            .get("created_at")
-            .and_then(|raw| json::time(raw).ok()?);
+        let at = entries.get("created_at").and_then(|raw| json::time(raw).ok()?);
         let layout = ItemLayout::of(style, &entries, &typed, &EDGE_ORDER).store();
-        Some(EdgeLine {
-            on,
-            kind,
-            at,
-            layout,
-        })
+        Some(EdgeLine { on, kind, at, layout })
     }
 
     fn note(&self, raw: &str, style: Style) -> Option<NoteLine> {
@@ -432,9 +403,7 @@ impl<'a> Issue<'a> {
         let text = json::text(entries.get("text")?).ok()??;
         let author = entries.get("author").and_then(|raw| json::text(raw).ok()?);
         let author = author.filter(|author| nameable(author));
-        let at = entries
-            .get("created_at")
-            .and_then(|raw| json::time(raw).ok()?);
+        let at = entries.get("created_at").and_then(|raw| json::time(raw).ok()?);
         let at = at.or_else(|| self.moment());
         let known = (author.as_deref(), at);
         let mut typed = note_members(&self.id, known.0.unwrap_or(""), &text, known.1.unwrap_or(0));
@@ -446,12 +415,7 @@ impl<'a> Issue<'a> {
         });
         let layout = ItemLayout::of(style, &entries, &typed, &NOTE_ORDER);
         let layout = layout.telling(&entries).store();
-        Some(NoteLine {
-            author,
-            at,
-            text,
-            layout,
-        })
+        Some(NoteLine { author, at, text, layout })
     }
 }
 
@@ -468,28 +432,13 @@ pub(crate) fn edge_kind(word: &str, metadata: Option<&str>) -> EdgeKind {
     }
     let gate = |text: &str| {
         let value: serde_json::Value = serde_json::from_str(text).ok()?;
-        value
-            .get("gate")?
-            .as_str()
-            .map(|gate| gate == "any-children")
+        value.get("gate")?.as_str().map(|gate| gate == "any-children")
     };
     let inner = metadata.and_then(|raw| json::text(raw).ok()?);
-    let any = inner
-        .as_deref()
-        .and_then(gate)
-        .or_else(|| metadata.and_then(gate));
-    if any == Some(true) {
-        EdgeKind::WaitsForAny
-    } else {
-        kind
-    }
+    let any = inner.as_deref().and_then(gate).or_else(|| metadata.and_then(gate));
+    if any == Some(true) { EdgeKind::WaitsForAny } else { kind }
 }
 
 fn problem(line: usize, kind: ProblemKind, message: String) -> Problem {
-    Problem {
-        line,
-        column: None,
-        kind,
-        message,
-    }
+    Problem { line, column: None, kind, message }
 }

@@ -69,16 +69,10 @@ pub fn agreement(state: &State, issues: impl AsRef<[u8]>, events: impl AsRef<[u8
     let mut agreement = Agreement::default();
     let mut gaps: BTreeMap<Millis, usize> = BTreeMap::new();
     for (_, members) in objects(issues.as_ref(), &mut quiet) {
-        let get = |name: &str| {
-            members
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, raw)| *raw)
-        };
+        let get = |name: &str| members.iter().find(|(known, _)| known == name).map(|(_, raw)| *raw);
         let id = get("id").and_then(|raw| serde_json::from_str::<String>(raw).ok());
-        let Some((id, about)) = id
-            .and_then(|id| Some((about.get(id.as_str())?, id)))
-            .map(|(a, i)| (i, a))
+        let Some((id, about)) =
+            id.and_then(|id| Some((about.get(id.as_str())?, id))).map(|(a, i)| (i, a))
         else {
             continue;
         };
@@ -88,9 +82,7 @@ pub fn agreement(state: &State, issues: impl AsRef<[u8]>, events: impl AsRef<[u8
         agreement.issues += 1;
         let folded = plain_fields(state, todo, Millis::MAX);
         for name in settled(about) {
-            let file = get(name)
-                .and_then(|raw| plain_value(name, raw))
-                .unwrap_or_default();
+            let file = get(name).and_then(|raw| plain_value(name, raw)).unwrap_or_default();
             let now = folded.get(name).cloned().unwrap_or_default();
             agreement.compare(&id, name, now, file);
         }
@@ -99,10 +91,7 @@ pub fn agreement(state: &State, issues: impl AsRef<[u8]>, events: impl AsRef<[u8
             *gaps.entry(gap * MINUTE).or_default() += 1;
         }
     }
-    agreement.behind = gaps
-        .into_iter()
-        .max_by_key(|&(_, count)| count)
-        .map_or(0, |(gap, _)| gap);
+    agreement.behind = gaps.into_iter().max_by_key(|&(_, count)| count).map_or(0, |(gap, _)| gap);
     agreement.explain();
     agreement
 }
@@ -121,11 +110,7 @@ fn settled<'e>(about: &[&'e Entry]) -> BTreeSet<&'e str> {
         names.extend(entry.before.iter().flatten().map(|(name, _)| name.as_str()));
     }
     let status = ["status", "closed_at", "close_reason"];
-    names.extend(
-        status
-            .into_iter()
-            .filter(|name| about.iter().any(|entry| entry.touches(name))),
-    );
+    names.extend(status.into_iter().filter(|name| about.iter().any(|entry| entry.touches(name))));
     names
 }
 
@@ -138,13 +123,7 @@ impl Agreement {
             return;
         }
         let (issue, field) = (issue.to_owned(), field.to_owned());
-        self.disagreements.push(Disagreement {
-            issue,
-            field,
-            folded,
-            file,
-            why: Why::Unexplained,
-        });
+        self.disagreements.push(Disagreement { issue, field, folded, file, why: Why::Unexplained });
     }
 
     /// Tells the disagreements that are one moment by two clocks from the others.
@@ -161,8 +140,6 @@ impl Agreement {
 
     /// The disagreements that the two clocks do not explain.
     pub fn unexplained(&self) -> impl Iterator<Item = &Disagreement> {
-        self.disagreements
-            .iter()
-            .filter(|found| found.why == Why::Unexplained)
+        self.disagreements.iter().filter(|found| found.why == Why::Unexplained)
     }
 }

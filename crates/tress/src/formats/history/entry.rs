@@ -113,16 +113,10 @@ type Refusal = (ProblemKind, String);
 fn read(line: usize, members: &[(String, &str)]) -> Result<Entry, Refusal> {
     let text = |name: &str| {
         let raw = members.iter().find(|(known, _)| known == name)?.1;
-        serde_json::from_str::<Option<String>>(raw)
-            .ok()?
-            .filter(|text| !text.is_empty())
+        serde_json::from_str::<Option<String>>(raw).ok()?.filter(|text| !text.is_empty())
     };
-    let missing = |name: &str| {
-        (
-            ProblemKind::BadEntry,
-            format!("the entry has no {name}; it was left out"),
-        )
-    };
+    let missing =
+        |name: &str| (ProblemKind::BadEntry, format!("the entry has no {name}; it was left out"));
     let at = text("created_at").and_then(|at| read_time(&at));
     let issue = text("issue_id").ok_or_else(|| missing("issue_id"))?;
     let (old, new) = (text("old_value"), text("new_value"));
@@ -139,10 +133,7 @@ fn read(line: usize, members: &[(String, &str)]) -> Result<Entry, Refusal> {
         what: What::Changed,
         comment,
         after: after.unwrap_or_default(),
-        before: old
-            .as_deref()
-            .and_then(owned)
-            .filter(|before| !before.is_empty()),
+        before: old.as_deref().and_then(owned).filter(|before| !before.is_empty()),
     };
     entry.what = what(&kind, &mut entry, old, new, fields)?;
     Ok(entry)
@@ -156,10 +147,7 @@ fn what(
     fields: bool,
 ) -> Result<What, Refusal> {
     let label = |old: Option<String>| {
-        let said = entry
-            .comment
-            .as_deref()
-            .and_then(|said| said.split_once(": "));
+        let said = entry.comment.as_deref().and_then(|said| said.split_once(": "));
         let label = said.map(|(_, label)| label.to_owned()).or(old);
         let message = "the entry names no label; it was left out".to_owned();
         label.ok_or((ProblemKind::BadEntry, message))
@@ -200,12 +188,7 @@ fn what(
 /// The members of the object that `text` is.
 fn owned(text: &str) -> Option<Vec<(String, String)>> {
     let members = object(text)?;
-    Some(
-        members
-            .into_iter()
-            .map(|(name, raw)| (name, raw.to_owned()))
-            .collect(),
-    )
+    Some(members.into_iter().map(|(name, raw)| (name, raw.to_owned())).collect())
 }
 
 /// Whether a member is a time that entries keep by themselves.

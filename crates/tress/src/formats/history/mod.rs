@@ -42,11 +42,7 @@ pub struct Sources<'a> {
 impl<'a> Sources<'a> {
     /// The two tables without which there is no history.
     pub fn new(issues: &'a [u8], events: &'a [u8]) -> Self {
-        Self {
-            issues,
-            events,
-            ..Self::default()
-        }
+        Self { issues, events, ..Self::default() }
     }
 }
 
@@ -57,11 +53,8 @@ pub fn import(sources: &Sources<'_>) -> Import {
     let entries = entry::entries(sources.events, &mut report);
     report.read = entries.len();
     let origin = Origin::of(sources, &entries, &mut report);
-    let mut replay = Replay {
-        scratch: Scratch::new(&State::default()),
-        planned: Vec::new(),
-        report,
-    };
+    let mut replay =
+        Replay { scratch: Scratch::new(&State::default()), planned: Vec::new(), report };
     for step in steps(origin, &entries) {
         match step {
             Step::Plan(planned) => replay.plan(planned),
@@ -70,10 +63,7 @@ pub fn import(sources: &Sources<'_>) -> Import {
     }
     replay.report.added = replay.scratch.state.todos.len();
     replay.report.finish();
-    Import {
-        operations: replay.planned,
-        report: replay.report,
-    }
+    Import { operations: replay.planned, report: replay.report }
 }
 
 enum Step<'a> {
@@ -110,9 +100,8 @@ fn steps<'a>(origin: Origin, entries: &'a [Entry]) -> Vec<Step<'a>> {
         }
     }
     for entry in entries {
-        let born = births
-            .get(entry.issue.as_str())
-            .is_some_and(|(_, born)| born.line == entry.line);
+        let born =
+            births.get(entry.issue.as_str()).is_some_and(|(_, born)| born.line == entry.line);
         if !born {
             steps.push(((entry.at, 1, entry.order), Step::Entry(entry)));
         }
@@ -148,18 +137,27 @@ impl Replay {
     fn entry(&mut self, entry: &Entry) {
         let todo = TodoId::from_external(&entry.issue);
         if self.scratch.state.todo(todo).is_none() {
-            let message = format!(
-                "there is no issue {} for the entry to be about",
-                entry.issue
-            );
-            self.report
-                .problem(entry.line, ProblemKind::BadEntry, message);
+            let message = format!("there is no issue {} for the entry to be about", entry.issue);
+            self.report.problem(entry.line, ProblemKind::BadEntry, message);
             return;
         }
         if let Some(snapshot) = &entry.before {
             self.silent(todo, entry, snapshot);
         }
         let before = self.planned.len();
+        self.happen(todo, entry);
+        for (name, raw) in &entry.after {
+            self.say(todo, entry, name, raw, true);
+        }
+        if self.planned.len() == before {
+            // It said again what was so: the todo was touched, no more.
+            let edits = vec![TodoEdit::UpdatedAt(entry.at)];
+            self.act(entry, Operation::TodoEdited { todo, edits });
+        }
+    }
+
+    /// What an entry tells of beside new values of fields.
+    fn happen(&mut self, todo: TodoId, entry: &Entry) {
         match &entry.what {
             What::Created | What::Reopened => self.reopen(todo, entry),
             What::Closed(reason) => {
@@ -169,46 +167,17 @@ impl Replay {
             What::Changed => {}
             What::Renamed(from) => {
                 let text = format!("renamed from {from} to {}", entry.issue);
-                self.act(
-                    entry,
-                    Operation::NoteAdded {
-                        todo,
-                        text,
-                        layout: None,
-                    },
-                );
+                self.act(entry, Operation::NoteAdded { todo, text, layout: None });
             }
             What::Remark(text) => {
                 let text = text.clone();
-                self.act(
-                    entry,
-                    Operation::NoteAdded {
-                        todo,
-                        text,
-                        layout: None,
-                    },
-                );
+                self.act(entry, Operation::NoteAdded { todo, text, layout: None });
             }
             What::Labelled(label, added) => {
                 let (some, none) = (vec![label.clone()], Vec::new());
                 let (added, removed) = if *added { (some, none) } else { (none, some) };
-                self.act(
-                    entry,
-                    Operation::LabelsChanged {
-                        todo,
-                        added,
-                        removed,
-                    },
-                );
+                self.act(entry, Operation::LabelsChanged { todo, added, removed });
             }
-        }
-        for (name, raw) in &entry.after {
-            self.say(todo, entry, name, raw, true);
-        }
-        if self.planned.len() == before {
-            // It said again what was so: the todo was touched, no more.
-            let edits = vec![TodoEdit::UpdatedAt(entry.at)];
-            self.act(entry, Operation::TodoEdited { todo, edits });
         }
     }
 
@@ -243,8 +212,7 @@ impl Replay {
             Ok(Saying::Other) => None,
             Err(_) => {
                 let message = format!("{name} cannot be read; it was left as it was");
-                self.report
-                    .problem(entry.line, ProblemKind::BadValue, message);
+                self.report.problem(entry.line, ProblemKind::BadValue, message);
                 None
             }
         };
@@ -269,13 +237,7 @@ impl Replay {
             }
         }
         // What is empty is left out of a snapshot.
-        for name in [
-            "assignee",
-            "description",
-            "notes",
-            "design",
-            "acceptance_criteria",
-        ] {
+        for name in ["assignee", "description", "notes", "design", "acceptance_criteria"] {
             if !snapshot.iter().any(|(known, _)| known == name) {
                 self.say(todo, entry, name, "null", false);
             }
@@ -303,19 +265,13 @@ fn edit_operation(held: &Todo, edit: TodoEdit) -> Option<Operation> {
         E::Extra(name, new) => held.extra.get(name) == new.as_ref(),
         _ => false,
     };
-    (!same).then(|| Operation::TodoEdited {
-        todo: held.id,
-        edits: vec![edit],
-    })
+    (!same).then(|| Operation::TodoEdited { todo: held.id, edits: vec![edit] })
 }
 
 fn prose_operation(held: &Todo, field: ProseField, text: &str) -> Option<Operation> {
     let splice = difference(&held.prose(field), text)?;
     let target = ProseTarget::Todo(held.id, field);
-    Some(Operation::ProseEdited {
-        target,
-        splices: vec![splice],
-    })
+    Some(Operation::ProseEdited { target, splices: vec![splice] })
 }
 
 /// From where the todo stands to where the word says.
@@ -324,11 +280,7 @@ fn status_operations(held: &Todo, word: &str) -> Vec<Operation> {
     let reason = String::new();
     let finished = held.finished();
     if matches!(word, "closed" | "tombstone") {
-        return if finished {
-            Vec::new()
-        } else {
-            vec![Operation::Closed { todo, reason }]
-        };
+        return if finished { Vec::new() } else { vec![Operation::Closed { todo, reason }] };
     }
     let mut operations = Vec::new();
     if finished {
@@ -337,10 +289,7 @@ fn status_operations(held: &Todo, word: &str) -> Vec<Operation> {
     let stage = Some(word.to_owned()).filter(|word| word != "open");
     let now = held.stage.as_ref().filter(|_| !finished);
     if now != stage.as_ref() {
-        operations.push(Operation::TodoEdited {
-            todo,
-            edits: vec![TodoEdit::Stage(stage)],
-        });
+        operations.push(Operation::TodoEdited { todo, edits: vec![TodoEdit::Stage(stage)] });
     }
     operations
 }

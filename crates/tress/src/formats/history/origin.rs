@@ -10,7 +10,7 @@ use tress_model::ids::TodoId;
 
 use super::Sources;
 use super::entry::{Entry, What, moment, same};
-use crate::formats::beads::{import, objects};
+use crate::formats::beads::{import, objects, saying};
 use crate::formats::{Planned, ProblemKind, Report, read_time, write_time};
 
 /// One issue, and what brings it into being.
@@ -39,32 +39,25 @@ impl Origin {
         for entry in entries {
             about.entry(&entry.issue).or_default().push(entry);
         }
-        // The lines of the other files would only confuse in the report of the events.
-        let mut quiet = Report::default();
         let mut issues: Vec<(String, Members)> = Vec::new();
+        let mut lines: Vec<usize> = Vec::new();
         let mut seen = BTreeSet::new();
-        for (_, members) in objects(sources.issues, &mut quiet) {
-            let members: Members = members
-                .into_iter()
-                .map(|(name, raw)| (name, raw.to_owned()))
-                .collect();
+        for (line, members) in table("issues", sources.issues, report) {
+            let members: Members =
+                members.into_iter().map(|(name, raw)| (name, raw.to_owned())).collect();
             let id = get(&members, "id").and_then(|raw| serde_json::from_str::<String>(raw).ok());
             if let Some(id) = id.filter(|id| seen.insert(id.clone())) {
                 issues.push((id, members));
+                lines.push(line);
             }
         }
-        for entry in entries
-            .iter()
-            .filter(|entry| seen.insert(entry.issue.clone()))
-        {
-            let message = format!(
-                "{} is not among the issues; only its entries are known",
-                entry.issue
-            );
+        for entry in entries.iter().filter(|entry| seen.insert(entry.issue.clone())) {
+            let message =
+                format!("{} is not among the issues; only its entries are known", entry.issue);
             report.problem(entry.line, ProblemKind::MissingTitle, message);
             issues.push((entry.issue.clone(), Vec::new()));
         }
-        let tables = Tables::of(sources, &mut quiet);
+        let tables = Tables::of(sources, report);
         let mut text = String::new();
         for (id, members) in &issues {
             let about = about.get(id.as_str()).map_or(&[][..], Vec::as_slice);
@@ -73,6 +66,12 @@ impl Origin {
             text.push('\n');
         }
         let plan = import(&text);
+        for problem in plan.report.problems {
+            // An issue that only entries are about was named above.
+            if let Some(&line) = lines.get(problem.line.saturating_sub(1)) {
+                report.problem(line, problem.kind, format!("issues: {}", problem.message));
+            }
+        }
         let mut groups: BTreeMap<TodoId, Vec<Planned>> = BTreeMap::new();
         for planned in plan.operations {
             if let Some(todo) = planned.operation.todo() {
@@ -80,25 +79,32 @@ impl Origin {
             }
         }
         let todos = issues.into_iter().map(|(id, _)| Beginning {
-            planned: groups
-                .remove(&TodoId::from_external(&id))
-                .unwrap_or_default(),
+            planned: groups.remove(&TodoId::from_external(&id)).unwrap_or_default(),
             eventless: !about.contains_key(id.as_str()),
             id,
         });
         report.edges = plan.report.edges;
         report.notes = plan.report.notes;
-        Self {
-            todos: todos.collect(),
-        }
+        Self { todos: todos.collect() }
     }
 }
 
+/// The rows of a table; what is wrong with it is reported under its name.
+fn table<'a>(
+    name: &str,
+    bytes: &'a [u8],
+    report: &mut Report,
+) -> Vec<(usize, Vec<(String, &'a str)>)> {
+    let mut own = Report::default();
+    let rows = objects(bytes, &mut own);
+    for problem in own.problems {
+        report.problem(problem.line, problem.kind, format!("{name}: {}", problem.message));
+    }
+    rows
+}
+
 fn get<'m>(members: &'m Members, name: &str) -> Option<&'m str> {
-    members
-        .iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, raw)| raw.as_str())
+    members.iter().find(|(known, _)| known == name).map(|(_, raw)| raw.as_str())
 }
 
 fn put(members: &mut Members, name: &str, raw: &str) {
@@ -127,20 +133,16 @@ fn beginning(id: &str, file: &Members, about: &[&Entry], tables: &Tables) -> Mem
         names.extend(entry.before.iter().flatten().map(|(name, _)| name.as_str()));
     }
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-    for name in names
-        .iter()
-        .filter(|name| *name != "id" && *name != "updated_at")
-    {
+    for name in names.iter().filter(|name| *name != "id" && *name != "updated_at") {
         let first = about.iter().position(|entry| entry.touches(name));
         let until = first.map_or(about.len(), |first| first + 1);
-        let found = about
-            .iter()
-            .take(until)
-            .filter_map(|entry| entry.before.as_ref());
+        let found = about.iter().take(until).filter_map(|entry| entry.before.as_ref());
         let mut found = found.filter_map(|before| get(before, name));
         match (first, found.next()) {
             (_, Some(raw)) if !moment(name) || first.is_some() => put(&mut members, name, raw),
-            (Some(_), None) => put(&mut members, name, empty(name)),
+            (Some(_), None) if saying(name, empty(name)).is_ok() => {
+                put(&mut members, name, empty(name));
+            }
             _ => {}
         }
     }
@@ -148,15 +150,8 @@ fn beginning(id: &str, file: &Members, about: &[&Entry], tables: &Tables) -> Mem
         // By the clock of the entries, so that theirs are later.
         let created = get(&members, "created_at").and_then(|raw| serde_json::from_str(raw).ok());
         let created = created.and_then(|text: String| read_time(&text));
-        let at = created
-            .filter(|_| entry.what != What::Created)
-            .unwrap_or(entry.at)
-            .min(entry.at);
-        put(
-            &mut members,
-            "updated_at",
-            &format!("\"{}\"", write_time(at)),
-        );
+        let at = created.filter(|_| entry.what != What::Created).unwrap_or(entry.at).min(entry.at);
+        put(&mut members, "updated_at", &format!("\"{}\"", write_time(at)));
     }
     tables.add(id, about, &mut members);
     members
@@ -182,32 +177,22 @@ impl Tables {
     fn of(sources: &Sources<'_>, report: &mut Report) -> Self {
         let mut tables = Self::default();
         let text = |raw: Option<&str>| serde_json::from_str::<String>(raw?).ok();
-        let mut each = |bytes: &[u8], take: &mut dyn FnMut(String, Members)| {
-            for (_, members) in objects(bytes, report) {
-                let members: Members = members
-                    .into_iter()
-                    .map(|(name, raw)| (name, raw.to_owned()))
-                    .collect();
+        let mut each = |name: &str, bytes: &[u8], take: &mut dyn FnMut(String, Members)| {
+            for (_, members) in table(name, bytes, report) {
+                let members: Members =
+                    members.into_iter().map(|(name, raw)| (name, raw.to_owned())).collect();
                 if let Some(issue) = text(get(&members, "issue_id")) {
                     take(issue, members);
                 }
             }
         };
-        each(sources.dependencies, &mut |issue, members| {
-            tables
-                .edges
-                .entry(issue)
-                .or_default()
-                .push(object(&members));
+        each("dependencies", sources.dependencies, &mut |issue, members| {
+            tables.edges.entry(issue).or_default().push(object(&members));
         });
-        each(sources.comments, &mut |issue, members| {
-            tables
-                .notes
-                .entry(issue)
-                .or_default()
-                .push(object(&members));
+        each("comments", sources.comments, &mut |issue, members| {
+            tables.notes.entry(issue).or_default().push(object(&members));
         });
-        each(sources.labels, &mut |issue, members| {
+        each("labels", sources.labels, &mut |issue, members| {
             let label = text(get(&members, "label"));
             tables.labels.entry(issue).or_default().extend(label);
         });
@@ -239,11 +224,7 @@ impl Tables {
         }
         if !labels.is_empty() {
             let labels: Vec<String> = labels.into_iter().collect();
-            put(
-                members,
-                "labels",
-                &serde_json::Value::from(labels).to_string(),
-            );
+            put(members, "labels", &serde_json::Value::from(labels).to_string());
         }
     }
 }

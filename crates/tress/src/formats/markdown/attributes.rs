@@ -38,10 +38,7 @@ fn groups(mut text: &str, quotes: bool) -> Option<Vec<Attribute<'_>>> {
         if name.is_empty() || !name.chars().all(word) || value.starts_with("//") {
             return None;
         }
-        found.push(Attribute {
-            name,
-            value: value.trim(),
-        });
+        found.push(Attribute { name, value: value.trim() });
         text = text.get(end + 1..)?.trim_start();
     }
     Some(found)
@@ -123,10 +120,7 @@ mod tests {
 
     fn found(line: &str) -> (&str, Vec<(&str, &str)>) {
         let (title, attributes) = split(line);
-        (
-            title,
-            attributes.into_iter().map(|a| (a.name, a.value)).collect(),
-        )
+        (title, attributes.into_iter().map(|a| (a.name, a.value)).collect())
     }
 
     #[test]
@@ -135,18 +129,9 @@ mod tests {
             found("Parse (id: p) (needs: a, b)"),
             ("Parse", vec![("id", "p"), ("needs", "a, b")])
         );
-        assert_eq!(
-            found("Parse (fast) files (id: p)"),
-            ("Parse (fast) files", vec![("id", "p")])
-        );
-        assert_eq!(
-            found("Parse (see: x) later"),
-            ("Parse (see: x) later", vec![])
-        );
-        assert_eq!(
-            found("See (https://x.y/z)"),
-            ("See (https://x.y/z)", vec![])
-        );
+        assert_eq!(found("Parse (fast) files (id: p)"), ("Parse (fast) files", vec![("id", "p")]));
+        assert_eq!(found("Parse (see: x) later"), ("Parse (see: x) later", vec![]));
+        assert_eq!(found("See (https://x.y/z)"), ("See (https://x.y/z)", vec![]));
         assert_eq!(found("f(id: x)"), ("f(id: x)", vec![]));
         assert_eq!(found("(id: x)"), ("", vec![("id", "x")]));
     }
@@ -162,14 +147,8 @@ mod tests {
             [("check", "echo \")\""), ("id", "a")]
         );
         assert_eq!(found("A (check: grep '(' x)").1, [("check", "grep '(' x")]);
-        assert_eq!(
-            found("A (check: don't) (id: a)").1,
-            [("check", "don't"), ("id", "a")]
-        );
-        assert_eq!(
-            found("A (check: grep ( x)"),
-            ("A (check: grep ( x)", vec![])
-        );
+        assert_eq!(found("A (check: don't) (id: a)").1, [("check", "don't"), ("id", "a")]);
+        assert_eq!(found("A (check: grep ( x)"), ("A (check: grep ( x)", vec![]));
     }
 
     #[test]
@@ -178,10 +157,7 @@ mod tests {
             ["30m", "2h", "1h 30m", "45", "1d"].map(minutes),
             [30, 120, 90, 45, 480].map(Some)
         );
-        assert_eq!(
-            ["", "soon", "h", "0m", "99999999999m"].map(minutes),
-            [None; 5]
-        );
+        assert_eq!(["", "soon", "h", "0m", "99999999999m"].map(minutes), [None; 5]);
         assert_eq!(parts("src/{a,b}.rs, c , ,"), ["src/{a,b}.rs", "c"]);
     }
 }

@@ -59,11 +59,7 @@ pub(super) fn import(state: &State, text: &str) -> Result<Import, Vec<Problem>> 
     }
     let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
     let read = reader.sections.len() + reader.requirements.len() + reader.rules.len();
-    let mut report = Report {
-        lines,
-        read,
-        ..Report::default()
-    };
+    let mut report = Report { lines, read, ..Report::default() };
     let mut operations = Vec::new();
     let mut plan = |known: bool, operation: Option<Operation>| {
         match (known, &operation) {
@@ -100,11 +96,7 @@ pub(super) fn import(state: &State, text: &str) -> Result<Import, Vec<Problem>> 
             held.is_some_and(|held| held.text == rule.text && held.criticality == rule.criticality);
         let (key, text) = (rule.key.clone(), rule.text.clone());
         let criticality = rule.criticality;
-        let added = || Operation::DesignRuleAdded {
-            rule: key,
-            text,
-            criticality,
-        };
+        let added = || Operation::DesignRuleAdded { rule: key, text, criticality };
         plan(held.is_some(), (!same).then(added));
     }
     report.absent = absent(state, &reader);
@@ -121,10 +113,7 @@ fn section_change(state: &State, section: &Section, position: usize) -> Option<O
         // Only what differs is written, so that concurrent edits of the text merge.
         let splice = difference(&held.body.text(), &body)?;
         let target = ProseTarget::Section(section.key.clone());
-        return Some(Operation::ProseEdited {
-            target,
-            splices: vec![splice],
-        });
+        return Some(Operation::ProseEdited { target, splices: vec![splice] });
     }
     Some(Operation::SectionAdded {
         section: section.key.clone(),
@@ -143,18 +132,10 @@ fn absent(state: &State, reader: &Reader) -> Vec<String> {
         (!known.contains(key.as_str())).then(|| format!("{what} {key}"))
     };
     let design = &state.design;
-    let sections = design
-        .sections
-        .keys()
-        .filter_map(|key| gone("section", key, &sections));
-    let requirements = design
-        .requirements
-        .keys()
-        .filter_map(|key| gone("requirement", key, &requirements));
-    let rules = design
-        .rules
-        .keys()
-        .filter_map(|key| gone("rule", key, &rules));
+    let sections = design.sections.keys().filter_map(|key| gone("section", key, &sections));
+    let requirements =
+        design.requirements.keys().filter_map(|key| gone("requirement", key, &requirements));
+    let rules = design.rules.keys().filter_map(|key| gone("rule", key, &rules));
     sections.chain(requirements).chain(rules).collect()
 }
 
@@ -212,12 +193,7 @@ impl Reader {
     }
 
     fn problem(&mut self, line: usize, kind: ProblemKind, message: impl Into<String>) {
-        self.problems.push(Problem {
-            line,
-            column: None,
-            kind,
-            message: message.into(),
-        });
+        self.problems.push(Problem { line, column: None, kind, message: message.into() });
     }
 
     /// A block that is not called `tress-rules`, but nearly.
@@ -270,12 +246,7 @@ impl Reader {
         };
         self.path.push((level, key.clone()));
         let heading = text.to_owned();
-        self.sections.push(Section {
-            key,
-            heading,
-            level,
-            body: Vec::new(),
-        });
+        self.sections.push(Section { key, heading, level, body: Vec::new() });
     }
 
     /// The key of the section at hand; what stands before all headings is the preamble.
@@ -283,10 +254,7 @@ impl Reader {
         if self.sections.is_empty() {
             self.section(1, "Preamble");
         }
-        self.sections
-            .last()
-            .map(|section| section.key.clone())
-            .unwrap_or_default()
+        self.sections.last().map(|section| section.key.clone()).unwrap_or_default()
     }
 
     fn body(&mut self, line: &str) {
@@ -325,11 +293,7 @@ impl Reader {
         }
         let mut criticality = None;
         let mut kind = None;
-        for term in about
-            .split(',')
-            .map(str::trim)
-            .filter(|term| !term.is_empty())
-        {
+        for term in about.split(',').map(str::trim).filter(|term| !term.is_empty()) {
             let twice = match severity(term) {
                 Ok(Some(found)) => criticality.replace(found).is_some(),
                 Ok(None) => kind.replace(term.to_owned()).is_some(),
@@ -360,14 +324,8 @@ impl Reader {
             return;
         }
         let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let length = line
-            .chars()
-            .take_while(|&c| word(c))
-            .map(char::len_utf8)
-            .sum();
-        let named = line
-            .split_at_checked(length)
-            .filter(|(key, _)| !key.is_empty());
+        let length = line.chars().take_while(|&c| word(c)).map(char::len_utf8).sum();
+        let named = line.split_at_checked(length).filter(|(key, _)| !key.is_empty());
         let named = named.and_then(|(key, rest)| Some((key, terms(rest)?)));
         let (key, about, text) = match named {
             Some((key, (about, text))) => (key.to_owned(), about, text.trim()),
@@ -392,11 +350,7 @@ impl Reader {
             self.problem(number, ProblemKind::DuplicateId, message);
             return;
         }
-        self.rules.push(Rule {
-            key,
-            text: text.to_owned(),
-            criticality,
-        });
+        self.rules.push(Rule { key, text: text.to_owned(), criticality });
     }
 }
 

@@ -69,12 +69,7 @@ pub(super) struct Placed {
 
 /// Reads a list; what is wrong with it goes to `problems`.
 pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Vec<Placed> {
-    let mut reader = Reader {
-        items: Vec::new(),
-        levels: Vec::new(),
-        group: None,
-        problems,
-    };
+    let mut reader = Reader { items: Vec::new(), levels: Vec::new(), group: None, problems };
     let mut fenced: Option<(&str, usize, Option<usize>)> = None;
     for (at, line) in text.lines().enumerate() {
         let line = line.trim_end();
@@ -116,12 +111,7 @@ struct Reader<'p> {
 
 impl Reader<'_> {
     fn problem(&mut self, line: usize, kind: ProblemKind, message: impl Into<String>) {
-        self.problems.push(Problem {
-            line,
-            column: None,
-            kind,
-            message: message.into(),
-        });
+        self.problems.push(Problem { line, column: None, kind, message: message.into() });
     }
 
     fn line(&mut self, number: usize, line: &str) {
@@ -171,10 +161,7 @@ impl Reader<'_> {
 
     /// A line below an item: more attributes, or its description.
     fn below(&mut self, number: usize, owner: usize, line: &str) {
-        let bare = self
-            .items
-            .get(owner)
-            .is_some_and(|item| item.prose.is_empty());
+        let bare = self.items.get(owner).is_some_and(|item| item.prose.is_empty());
         let (title, attributes) = split(line);
         if bare && title.is_empty() && !attributes.is_empty() {
             self.attributes(number, owner, &attributes);
@@ -220,12 +207,7 @@ impl Reader<'_> {
             labels: self.group.iter().cloned().collect(),
             ..Item::default()
         };
-        self.items.push(Placed {
-            line: number,
-            item,
-            parent,
-            ..Placed::default()
-        });
+        self.items.push(Placed { line: number, item, parent, ..Placed::default() });
         self.attributes(number, at, &attributes);
     }
 
@@ -237,20 +219,11 @@ impl Reader<'_> {
             let (name, value) = (attribute.name, attribute.value);
             let outcome = if !NAMES.contains(&name) {
                 let meant = did_you_mean(name, NAMES);
-                Err((
-                    ProblemKind::UnknownAttribute,
-                    format!("there is no attribute {name}{meant}"),
-                ))
+                Err((ProblemKind::UnknownAttribute, format!("there is no attribute {name}{meant}")))
             } else if !placed.named.insert(name.to_owned()) {
-                Err((
-                    ProblemKind::BadAttribute,
-                    format!("{name} stands here twice; write it once"),
-                ))
+                Err((ProblemKind::BadAttribute, format!("{name} stands here twice; write it once")))
             } else if value.is_empty() {
-                Err((
-                    ProblemKind::BadAttribute,
-                    format!("{name} has no value; write ({name}: …)"),
-                ))
+                Err((ProblemKind::BadAttribute, format!("{name} has no value; write ({name}: …)")))
             } else {
                 placed.set(name, value).map_err(|wanted| {
                     let message = format!("{value:?} is no {name}; write {wanted}");
@@ -284,10 +257,7 @@ impl Placed {
             "kind" => item.kind = Some(value.to_owned()),
             "priority" => {
                 let digits = value.trim_start_matches(['p', 'P']);
-                let priority = digits
-                    .parse()
-                    .ok()
-                    .filter(|&given: &u8| given <= PRIORITY_MAX);
+                let priority = digits.parse().ok().filter(|&given: &u8| given <= PRIORITY_MAX);
                 let wanted = || "0 (most urgent) to 4".to_owned();
                 item.priority = Some(priority.ok_or_else(wanted)?);
             }
@@ -298,10 +268,7 @@ impl Placed {
             _ => {
                 let words = ["low", "medium", "high"];
                 let wanted = || format!("low, medium or high{}", did_you_mean(value, words));
-                let known = words
-                    .into_iter()
-                    .find(|word| *word == value)
-                    .ok_or_else(wanted)?;
+                let known = words.into_iter().find(|word| *word == value).ok_or_else(wanted)?;
                 item.high_risk = Some(known == "high");
             }
         }
@@ -356,10 +323,8 @@ fn indent(line: &str) -> usize {
 fn dedent(lines: &[String]) -> String {
     let full = lines.iter().filter(|line| !line.is_empty());
     let shared = full.map(|line| indent(line)).min().unwrap_or(0);
-    let lines: Vec<&str> = lines
-        .iter()
-        .map(|line| line.get(shared..).unwrap_or_default())
-        .collect();
+    let lines: Vec<&str> =
+        lines.iter().map(|line| line.get(shared..).unwrap_or_default()).collect();
     lines.join("\n").trim_matches('\n').to_owned()
 }
 
@@ -371,12 +336,7 @@ fn name(items: &mut [Placed], problems: &mut Vec<Problem>) {
         if let Some(first) = taken.insert(given.clone(), placed.line) {
             let message = format!("{given} is the id of line {first} too; choose another");
             let (line, kind) = (placed.line, ProblemKind::DuplicateId);
-            problems.push(Problem {
-                line,
-                column: None,
-                kind,
-                message,
-            });
+            problems.push(Problem { line, column: None, kind, message });
         }
     }
     for at in 0..items.len() {

@@ -83,10 +83,7 @@ fn heading(line: &str) -> Option<(u8, &str)> {
 fn fence(line: &str) -> Option<(&str, &str)> {
     let line = line.trim();
     let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
-    let length = line
-        .bytes()
-        .take_while(|&byte| char::from(byte) == mark)
-        .count();
+    let length = line.bytes().take_while(|&byte| char::from(byte) == mark).count();
     let (opening, info) = line.split_at_checked(length)?;
     (length >= 3 && !(mark == '`' && info.contains('`'))).then_some((opening, info.trim()))
 }

@@ -32,11 +32,7 @@ impl Memory {
     }
 
     fn store(item: &Item) -> Option<String> {
-        serde_json::to_string(&Self {
-            todo_list: VERSION,
-            item: item.clone(),
-        })
-        .ok()
+        serde_json::to_string(&Self { todo_list: VERSION, item: item.clone() }).ok()
     }
 }
 
@@ -46,28 +42,16 @@ pub(super) fn import(state: &State, text: &str) -> Result<Import, Vec<Problem>> 
     let names = Names::of(state);
     check(&items, state, &names, &mut problems);
     problems.sort_by_key(|problem| problem.line);
-    if problems
-        .iter()
-        .any(|problem| problem.kind != ProblemKind::NotAnItem)
-    {
+    if problems.iter().any(|problem| problem.kind != ProblemKind::NotAnItem) {
         return Err(problems);
     }
     let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
-    let mut report = Report {
-        lines,
-        read: items.len(),
-        problems,
-        ..Report::default()
-    };
+    let mut report = Report { lines, read: items.len(), problems, ..Report::default() };
     let mut operations = Vec::new();
     for placed in &items {
         let id = names.locate(state, &placed.id);
         report.edges += placed.item.needs.len() + usize::from(placed.item.parent.is_some());
-        let planner = Planner {
-            state,
-            names: &names,
-            id,
-        };
+        let planner = Planner { state, names: &names, id };
         let Some(todo) = state.todo(id) else {
             report.added += 1;
             operations.extend(planner.add(placed));
@@ -79,10 +63,8 @@ pub(super) fn import(state: &State, text: &str) -> Result<Import, Vec<Problem>> 
             continue;
         }
         if todo.deletion().is_some() {
-            let message = format!(
-                "{} was deleted; reopen it before the list can change it",
-                placed.id
-            );
+            let message =
+                format!("{} was deleted; reopen it before the list can change it", placed.id);
             report.problem(placed.line, ProblemKind::Deleted, message);
             continue;
         }
@@ -94,40 +76,23 @@ pub(super) fn import(state: &State, text: &str) -> Result<Import, Vec<Problem>> 
         }
         operations.extend(planned);
     }
-    let listed: BTreeSet<TodoId> = items
-        .iter()
-        .map(|placed| names.locate(state, &placed.id))
-        .collect();
-    let here = state
-        .todos
-        .values()
-        .filter(|todo| todo.deletion().is_none());
+    let listed: BTreeSet<TodoId> =
+        items.iter().map(|placed| names.locate(state, &placed.id)).collect();
+    let here = state.todos.values().filter(|todo| todo.deletion().is_none());
     let absent = here.filter(|todo| !listed.contains(&todo.id));
     report.absent = absent.map(|todo| state.name(todo.id)).collect();
     report.finish();
-    let operations = operations
-        .into_iter()
-        .map(|operation| Planned::new(None, operation));
-    Ok(Import {
-        operations: operations.collect(),
-        report,
-    })
+    let operations = operations.into_iter().map(|operation| Planned::new(None, operation));
+    Ok(Import { operations: operations.collect(), report })
 }
 
 /// What is wrong between items.
 fn check(items: &[Placed], state: &State, names: &Names<'_>, problems: &mut Vec<Problem>) {
     let mut report = |line, kind, message| {
-        problems.push(Problem {
-            line,
-            column: None,
-            kind,
-            message,
-        });
+        problems.push(Problem { line, column: None, kind, message });
     };
-    let lines: BTreeMap<&str, usize> = items
-        .iter()
-        .map(|placed| (placed.id.as_str(), placed.line))
-        .collect();
+    let lines: BTreeMap<&str, usize> =
+        items.iter().map(|placed| (placed.id.as_str(), placed.line)).collect();
     let mut edges = Vec::new();
     for placed in items {
         for need in &placed.item.needs {
@@ -138,21 +103,14 @@ fn check(items: &[Placed], state: &State, names: &Names<'_>, problems: &mut Vec<
                 edges.push((placed.id.as_str(), need.as_str()));
             } else if state.todo(names.locate(state, need)).is_none() {
                 let meant = did_you_mean(need, lines.keys().copied());
-                let message = format!(
-                    "{} needs {need}, which is not in the list{meant}",
-                    placed.id
-                );
+                let message =
+                    format!("{} needs {need}, which is not in the list{meant}", placed.id);
                 report(placed.line, ProblemKind::UnknownNeed, message);
             }
         }
     }
     for found in cycles(&edges) {
-        let line = found
-            .iter()
-            .filter_map(|id| lines.get(id))
-            .min()
-            .copied()
-            .unwrap_or(0);
+        let line = found.iter().filter_map(|id| lines.get(id)).min().copied().unwrap_or(0);
         let message = format!("{} need each other; take one need out", circle(&found));
         report(line, ProblemKind::Cycle, message);
     }
@@ -189,20 +147,11 @@ impl Planner<'_> {
     fn edge(&self, (name, kind): (String, EdgeKind)) -> Operation {
         let on = self.names.locate(self.state, &name);
         let external_id = Some(name).filter(|name| on == TodoId::from_external(name));
-        Operation::DependencyAdded {
-            todo: self.id,
-            on,
-            external_id,
-            kind,
-            layout: None,
-        }
+        Operation::DependencyAdded { todo: self.id, on, external_id, kind, layout: None }
     }
 
     fn closed(&self) -> Operation {
-        Operation::Closed {
-            todo: self.id,
-            reason: "ticked off in the list".to_owned(),
-        }
+        Operation::Closed { todo: self.id, reason: "ticked off in the list".to_owned() }
     }
 
     /// What changed in the list since `old`, as far as the state is not so already.
@@ -211,22 +160,14 @@ impl Planner<'_> {
         let was_done = old.is_some_and(|old| old.done);
         if was_done && !new.done && todo.finished() {
             let reason = "no longer ticked off in the list".to_owned();
-            operations.push(Operation::Reopened {
-                todo: self.id,
-                reason,
-            });
+            operations.push(Operation::Reopened { todo: self.id, reason });
         }
         operations.extend(self.fields(todo, old, new));
-        if old.map_or(!new.description.is_empty(), |old| {
-            old.description != new.description
-        }) && let Some(splice) =
-            difference(&todo.prose(ProseField::Description), &new.description)
+        if old.map_or(!new.description.is_empty(), |old| old.description != new.description)
+            && let Some(splice) = difference(&todo.prose(ProseField::Description), &new.description)
         {
             let target = ProseTarget::Todo(self.id, ProseField::Description);
-            operations.push(Operation::ProseEdited {
-                target,
-                splices: vec![splice],
-            });
+            operations.push(Operation::ProseEdited { target, splices: vec![splice] });
         }
         let none = BTreeSet::new();
         let labels = old.map_or(&none, |old| &old.labels);
@@ -235,11 +176,7 @@ impl Planner<'_> {
         let mut removed = labels.difference(&new.labels).cloned().collect::<Vec<_>>();
         removed.retain(|label| todo.labels.contains_key(label));
         if !(added.is_empty() && removed.is_empty()) {
-            operations.push(Operation::LabelsChanged {
-                todo: self.id,
-                added,
-                removed,
-            });
+            operations.push(Operation::LabelsChanged { todo: self.id, added, removed });
         }
         self.edge_changes(old, new, &mut operations);
         if new.done && !was_done && !todo.finished() {
@@ -268,19 +205,12 @@ impl Planner<'_> {
         }
         let title = renamed.then(|| TodoEdit::Title(new.title.clone()));
         let edits: Vec<_> = title.into_iter().chain(edits).collect();
-        (!edits.is_empty()).then_some(Operation::TodoEdited {
-            todo: self.id,
-            edits,
-        })
+        (!edits.is_empty()).then_some(Operation::TodoEdited { todo: self.id, edits })
     }
 
     fn edge_changes(&self, old: Option<&Item>, new: &Item, operations: &mut Vec<Operation>) {
-        let known: BTreeSet<_> = self
-            .state
-            .edges(self.id)
-            .iter()
-            .map(|e| (e.on, &e.kind))
-            .collect();
+        let known: BTreeSet<_> =
+            self.state.edges(self.id).iter().map(|e| (e.on, &e.kind)).collect();
         let before = old.map(edges).unwrap_or_default();
         let now = edges(new);
         for (name, kind) in before.iter().filter(|edge| !now.contains(edge)) {
@@ -300,17 +230,8 @@ impl Planner<'_> {
 
 /// The edges of an item: what it needs, and what it is part of.
 fn edges(item: &Item) -> Vec<(String, EdgeKind)> {
-    let needs = item
-        .needs
-        .iter()
-        .map(|need| (need.clone(), EdgeKind::Blocks));
-    needs
-        .chain(
-            item.parent
-                .iter()
-                .map(|parent| (parent.clone(), EdgeKind::ParentChild)),
-        )
-        .collect()
+    let needs = item.needs.iter().map(|need| (need.clone(), EdgeKind::Blocks));
+    needs.chain(item.parent.iter().map(|parent| (parent.clone(), EdgeKind::ParentChild))).collect()
 }
 
 /// The edits of plain fields that changed in the list, as far as the todo is not so already. What
@@ -323,49 +244,17 @@ fn edits(todo: Option<&Todo>, old: Option<&Item>, new: &Item) -> Vec<TodoEdit> {
     let mut put = |changed: bool, so: bool, edit: E| edits.extend((changed && !so).then_some(edit));
     let is = |same: &dyn Fn(&Todo) -> bool| todo.is_some_and(same);
     let kind = new.kind.clone().unwrap_or_else(|| "task".to_owned());
-    put(
-        old.kind != new.kind,
-        is(&|t| t.kind == kind),
-        E::Kind(kind.clone()),
-    );
+    put(old.kind != new.kind, is(&|t| t.kind == kind), E::Kind(kind.clone()));
     let priority = new.priority.unwrap_or(2);
-    put(
-        old.priority != new.priority,
-        is(&|t| t.priority == priority),
-        E::Priority(priority),
-    );
+    put(old.priority != new.priority, is(&|t| t.priority == priority), E::Priority(priority));
     let same = is(&|t| t.estimate_minutes == new.estimate);
-    put(
-        old.estimate != new.estimate,
-        same,
-        E::Estimate(new.estimate),
-    );
-    put(
-        old.check != new.check,
-        is(&|t| t.check == new.check),
-        E::Check(new.check.clone()),
-    );
-    put(
-        old.files != new.files,
-        is(&|t| t.files == new.files),
-        E::Files(new.files.clone()),
-    );
+    put(old.estimate != new.estimate, same, E::Estimate(new.estimate));
+    put(old.check != new.check, is(&|t| t.check == new.check), E::Check(new.check.clone()));
+    put(old.files != new.files, is(&|t| t.files == new.files), E::Files(new.files.clone()));
     let same = is(&|t| t.section == new.section);
-    put(
-        old.section != new.section,
-        same,
-        E::Section(new.section.clone()),
-    );
-    put(
-        old.can != new.can,
-        is(&|t| t.capabilities == new.can),
-        E::Capabilities(new.can.clone()),
-    );
+    put(old.section != new.section, same, E::Section(new.section.clone()));
+    put(old.can != new.can, is(&|t| t.capabilities == new.can), E::Capabilities(new.can.clone()));
     let risk = new.high_risk.unwrap_or(false);
-    put(
-        old.high_risk != new.high_risk,
-        is(&|t| t.high_risk == risk),
-        E::HighRisk(risk),
-    );
+    put(old.high_risk != new.high_risk, is(&|t| t.high_risk == risk), E::HighRisk(risk));
     edits
 }

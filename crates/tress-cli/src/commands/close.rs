@@ -1,0 +1,120 @@
+//! `close`, `reopen`, `delete`: the end of a todo that was not completed, and its return.
+
+use clap::Args;
+use tress::{Operation, Status};
+
+use super::claim::not_yours;
+use super::finish::freed;
+use crate::context::{Context, Writer, alive, name_title};
+use crate::failure::Failure;
+use crate::words::short;
+
+/// Close a todo without a verified completion: not needed, a duplicate, done elsewhere
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tress close t-7f3a --reason \"a duplicate of t-91xa\"")]
+pub(crate) struct Close {
+    /// The todo
+    id: String,
+    /// Why
+    #[arg(long, short = 'm', visible_alias = "message", value_name = "TEXT")]
+    #[arg(default_value = "", hide_default_value = true)]
+    reason: String,
+}
+
+/// Open a closed, completed or deleted todo again
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tress reopen t-7f3a --reason \"it came back\"")]
+pub(crate) struct Reopen {
+    /// The todo
+    id: String,
+    /// Why
+    #[arg(long, short = 'm', visible_alias = "message", value_name = "TEXT")]
+    #[arg(default_value = "", hide_default_value = true)]
+    reason: String,
+}
+
+/// Delete a todo; `reopen` brings it back
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tress delete t-7f3a --reason \"added twice\"")]
+pub(crate) struct Delete {
+    /// The todo
+    id: String,
+    /// Why
+    #[arg(long, short = 'm', visible_alias = "message", value_name = "TEXT")]
+    #[arg(default_value = "", hide_default_value = true)]
+    reason: String,
+    /// Even if somebody holds it
+    #[arg(long)]
+    force: bool,
+}
+
+fn status(writer: &Writer, id: tress::TodoId) -> Option<Status> {
+    let todo = writer.state.todo(id)?;
+    Some(writer.state.status_unblocked(todo, writer.now))
+}
+
+/// Does `close`.
+pub(crate) async fn close(context: &Context, args: Close) -> Result<(), Failure> {
+    let writer = context.writer().await?;
+    let held = writer.find_alive(&args.id)?;
+    let todo = held.id;
+    let run = writer.agent.run();
+    let holder = held.holder(writer.now).filter(|holder| &*holder.agent != writer.agent.name());
+    let holder = holder.map(|holder| format!("; {} held it", short(&holder.agent, 60)));
+    if let Some(status) = status(&writer, todo).filter(|status| status.finished()) {
+        return context.changed(run, todo, &[], |state| {
+            format!("{} is {} already", name_title(state, todo), status.name())
+        });
+    }
+    let events = writer.agent.append([Operation::Closed { todo, reason: args.reason }]).await?;
+    context.changed(run, todo, &events, |state| {
+        let free = freed(state, todo);
+        let free = if free.is_empty() {
+            String::new()
+        } else {
+            format!("; now ready: {}", free.join(", "))
+        };
+        format!("closed {}{}{free}", name_title(state, todo), holder.unwrap_or_default())
+    })
+}
+
+/// Does `reopen`.
+pub(crate) async fn reopen(context: &Context, args: Reopen) -> Result<(), Failure> {
+    let writer = context.writer().await?;
+    let todo = writer.find(&args.id)?;
+    let run = writer.agent.run();
+    if let Some(status) = status(&writer, todo).filter(|status| !status.finished()) {
+        return context.changed(run, todo, &[], |state| {
+            format!("{} is {} already", name_title(state, todo), status.name())
+        });
+    }
+    let events = writer.agent.append([Operation::Reopened { todo, reason: args.reason }]).await?;
+    context.changed(run, todo, &events, |state| format!("reopened {}", name_title(state, todo)))
+}
+
+/// Does `delete`.
+pub(crate) async fn delete(context: &Context, args: Delete) -> Result<(), Failure> {
+    let writer = context.writer().await?;
+    let todo = writer.find(&args.id)?;
+    let run = writer.agent.run();
+    if status(&writer, todo) == Some(Status::Deleted) {
+        return context.changed(run, todo, &[], |state| {
+            format!("{} is deleted already", name_title(state, todo))
+        });
+    }
+    let (name, force) = (writer.agent.name().to_owned(), args.force);
+    let events = writer.agent.append_if(move |state| {
+        let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
+        alive(state, held)?;
+        let now = tress::now();
+        if !force && held.holder(now).is_some_and(|holder| *holder.agent != *name) {
+            return Err(not_yours(state, held, &name, now).hint("--force deletes it all the same"));
+        }
+        Ok(vec![Operation::Deleted { todo, reason: args.reason }])
+    });
+    let events = events.await?;
+    context.changed(run, todo, &events, |state| {
+        let name = state.name(todo);
+        format!("deleted {}; `tress reopen {name}` brings it back", name_title(state, todo))
+    })
+}

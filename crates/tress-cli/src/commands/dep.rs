@@ -1,0 +1,162 @@
+//! `dep`: what depends on what.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use clap::Subcommand;
+use tress::operation::EdgeKind;
+use tress::{Operation, State, TodoId};
+
+use super::fields::edge_kind;
+use crate::context::{Context, Writer, name_title};
+use crate::failure::Failure;
+use crate::words::short;
+
+/// Change what a todo depends on.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dep {
+    /// ID depends on ON: with the kind `blocks`, ON must be finished first
+    #[command(after_help = "\
+An edge that would close a cycle is kept and suspended: it holds nothing back until the cycle is
+gone, and then comes back by itself.
+
+Examples:
+  tress dep add t-7f3a t-91xa              t-7f3a needs t-91xa
+  tress dep add t-7f3a t-epic --kind parent-child")]
+    Add {
+        /// The todo that depends
+        id: String,
+        /// The todo it depends on
+        on: String,
+        /// blocks, conditional-blocks, waits-for, waits-for-any, parent-child, relates-to,
+        /// discovered-from, duplicates, supersedes
+        #[arg(long, default_value = "blocks", value_parser = edge_kind, value_name = "KIND")]
+        kind: EdgeKind,
+    },
+    /// ID no longer depends on ON
+    #[command(after_help = "Example:\n  tress dep rm t-7f3a t-91xa")]
+    Rm {
+        /// The todo that depends
+        id: String,
+        /// The todo it depends on
+        on: String,
+        /// Only an edge of this kind (default: every kind)
+        #[arg(long, value_parser = edge_kind, value_name = "KIND")]
+        kind: Option<EdgeKind>,
+    },
+}
+
+/// Does `dep`.
+pub(crate) async fn run(context: &Context, args: &Dep) -> Result<(), Failure> {
+    let writer = context.writer().await?;
+    match args {
+        Dep::Add { id, on, kind } => add(context, &writer, id, on, kind).await,
+        Dep::Rm { id, on, kind } => remove(context, &writer, id, on, kind.as_ref()).await,
+    }
+}
+
+async fn add(
+    context: &Context,
+    writer: &Writer,
+    id: &str,
+    on: &str,
+    kind: &EdgeKind,
+) -> Result<(), Failure> {
+    let todo = writer.find_alive(id)?.id;
+    let target = writer.find_alive(on)?;
+    let (on, external_id) = (target.id, target.external_id.clone());
+    if todo == on {
+        return Err(Failure::invalid(format!(
+            "{} cannot depend on itself",
+            name_title(&writer.state, todo)
+        )));
+    }
+    let run = writer.agent.run();
+    let there = |state: &State| {
+        let mut edges = state.edges(todo).iter();
+        edges.find(|edge| edge.on == on && edge.kind == *kind).map(|edge| edge.suspended)
+    };
+    if there(&writer.state).is_some() {
+        return context.changed(run, todo, &[], |state| {
+            let (todo, on) = (name_title(state, todo), name_title(state, on));
+            format!("{todo} depends on {on} already")
+        });
+    }
+    let kind_ = kind.clone();
+    let added = Operation::DependencyAdded { todo, on, external_id, kind: kind_, layout: None };
+    let events = writer.agent.append([added]).await?;
+    context.changed(run, todo, &events, |state| {
+        let (source, target) = (name_title(state, todo), name_title(state, on));
+        if there(state) == Some(true) {
+            let cycle = path(state, on, todo, kind).join(" -> ");
+            return format!(
+                "suspended: {source} -> {target} would close a cycle ({cycle} -> {}); it comes \
+                 into force when the cycle is gone",
+                short(&state.name(on), 60)
+            );
+        }
+        format!("{source} depends on {target} ({})", kind.name())
+    })
+}
+
+/// The names on the way from `from` to `to` along edges of the kind's family.
+fn path(state: &State, from: TodoId, to: TodoId, kind: &EdgeKind) -> Vec<String> {
+    let follows = |other: &EdgeKind| match kind {
+        EdgeKind::ParentChild => *other == EdgeKind::ParentChild,
+        _ => other.blocks(),
+    };
+    let mut before: BTreeMap<TodoId, Option<TodoId>> = BTreeMap::from([(from, None)]);
+    let mut queue = VecDeque::from([from]);
+    while let Some(at) = queue.pop_front() {
+        for edge in state.edges(at).iter().filter(|edge| !edge.suspended && follows(&edge.kind)) {
+            if let std::collections::btree_map::Entry::Vacant(entry) = before.entry(edge.on) {
+                entry.insert(Some(at));
+                queue.push_back(edge.on);
+            }
+        }
+    }
+    let mut names = Vec::new();
+    let mut at = Some(to);
+    while let Some(here) = at {
+        names.push(short(&state.name(here), 60));
+        at = before.get(&here).copied().flatten();
+    }
+    names.reverse();
+    names
+}
+
+async fn remove(
+    context: &Context,
+    writer: &Writer,
+    id: &str,
+    on: &str,
+    kind: Option<&EdgeKind>,
+) -> Result<(), Failure> {
+    let todo = writer.find_alive(id)?.id;
+    // The target of a dangling edge is not there, but the edge knows its name.
+    let dangling = || {
+        let mut edges = writer.state.edges(todo).iter();
+        edges.find(|edge| edge.external_id.as_deref() == Some(on)).map(|edge| edge.on)
+    };
+    let target = match writer.find(on) {
+        Ok(target) => target,
+        Err(failure) => dangling().ok_or(failure)?,
+    };
+    let edges = writer.state.edges(todo).iter();
+    let edges =
+        edges.filter(|edge| edge.on == target && kind.is_none_or(|kind| *kind == edge.kind));
+    let removed = edges.map(|edge| Operation::DependencyRemoved {
+        todo,
+        on: target,
+        kind: edge.kind.clone(),
+    });
+    let removed: Vec<_> = removed.collect();
+    if removed.is_empty() {
+        let (todo, on) = (name_title(&writer.state, todo), short(on, 60));
+        return Err(Failure::not_found(format!("{todo} does not depend on {on}")));
+    }
+    let events = writer.agent.append(removed).await?;
+    context.changed(writer.agent.run(), todo, &events, |state| {
+        let on = short(&state.name(target), 60);
+        format!("{} no longer depends on {on}", name_title(state, todo))
+    })
+}

@@ -1,0 +1,170 @@
+//! `done` and `verify`: a claim of completion, and the answer to it.
+
+use clap::Args;
+use tress::operation::Verdict;
+use tress::{Dot, Operation, State, Todo, TodoId};
+
+use super::claim::{not_yours, own_claim};
+use crate::context::{Context, name_title};
+use crate::failure::Failure;
+use crate::words::short;
+
+/// Say that a todo is done; a verifier has to agree
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It counts as completed once somebody else has verified it (`tress verify`).
+
+Example:
+  tress done t-7f3a --commit 1a2b3c4 -m \"parser.rs, all productions\" --tests \"cargo test parse\"")]
+pub(crate) struct Done {
+    /// The todo
+    id: String,
+    /// The commit that holds the work
+    #[arg(long, value_name = "COMMIT")]
+    commit: Option<String>,
+    /// What was implemented
+    #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    message: String,
+    /// What was tested
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    tests: String,
+}
+
+/// Answer a claim of completion, as somebody who did not do the work
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It runs nothing by itself: it records the verdict of whoever looked.
+
+Examples:
+  tress verify t-7f3a --reason \"all tests pass\"
+  tress verify t-7f3a --fail --reason \"floats are missing\" --gap \"parse 1e9\" --percent 70")]
+pub(crate) struct Verify {
+    /// The todo
+    id: String,
+    /// It does not hold: the todo goes back
+    #[arg(long, requires = "reason")]
+    fail: bool,
+    /// Why
+    #[arg(long, short = 'm', visible_alias = "message", value_name = "TEXT")]
+    reason: Option<String>,
+    /// With --fail: how much of it is there, 0 to 100
+    #[arg(long, value_name = "0-100", requires = "fail")]
+    percent: Option<u8>,
+    /// With --fail: what is missing; may be given several times
+    #[arg(long = "gap", value_name = "TEXT", requires = "fail")]
+    gaps: Vec<String>,
+}
+
+/// The token under which `agent` may say that `todo` is done.
+fn token(state: &State, todo: &Todo, agent: &str) -> Result<Option<Dot>, Failure> {
+    let now = tress::now();
+    let held = todo.holder(now).is_some_and(|holder| &*holder.agent != agent);
+    if todo.finished() || held {
+        return Err(not_yours(state, todo, agent, now));
+    }
+    if let Some(done) = todo.pending_completion().filter(|done| &*done.agent != agent) {
+        let (name, who) = (name_title(state, todo.id), short(&done.agent, 60));
+        return Err(Failure::conflict(format!("{who} says already that {name} is done"))
+            .hint(format!("`tress verify {}` answers that", state.name(todo.id))));
+    }
+    Ok(own_claim(todo, agent).map(|claim| claim.token))
+}
+
+/// Does `done`.
+pub(crate) async fn done(context: &Context, args: Done) -> Result<(), Failure> {
+    let writer = context.writer().await?;
+    let todo = writer.find_alive(&args.id)?.id;
+    let name = writer.agent.name().to_owned();
+    let events = writer.agent.append_if(move |state| {
+        let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
+        let token = token(state, held, &name)?;
+        Ok::<_, Failure>(vec![Operation::CompletionClaimed {
+            todo,
+            token,
+            commit: args.commit,
+            to_integrate: false,
+            implementation: args.message,
+            tests: args.tests,
+            integration: String::new(),
+        }])
+    });
+    let events = events.await?;
+    context.changed(writer.agent.run(), todo, &events, |state| {
+        let (title, name) = (name_title(state, todo), state.name(todo));
+        format!(
+            "done, says {}: {title}; somebody else has to agree: tress verify {name}",
+            writer.agent.name()
+        )
+    })
+}
+
+/// The claim of completion that `agent` may answer.
+fn answerable(state: &State, todo: &Todo, agent: &str) -> Result<Dot, Failure> {
+    let name = name_title(state, todo.id);
+    let Some(done) = todo.pending_completion() else {
+        return Err(nothing_to_verify(state, todo));
+    };
+    if &*done.agent == agent {
+        let message = format!("{name}: whoever did the work cannot verify it");
+        return Err(Failure::conflict(message)
+            .hint("let another agent look: `tress --agent NAME --role verifier verify …`"));
+    }
+    Ok(done.dot)
+}
+
+fn nothing_to_verify(state: &State, todo: &Todo) -> Failure {
+    let (title, name) = (name_title(state, todo.id), state.name(todo.id));
+    if todo.finished() {
+        return Failure::conflict(format!("{title} is finished already"))
+            .hint(format!("`tress why {name}` tells how"));
+    }
+    Failure::conflict(format!("nobody says that {title} is done"))
+        .hint(format!("whoever did the work says so first: tress done {name}"))
+}
+
+/// Does `verify`.
+pub(crate) async fn verify(context: &Context, args: Verify) -> Result<(), Failure> {
+    let writer = context.writer().await?;
+    let todo = writer.find_alive(&args.id)?.id;
+    let role = context.global.role;
+    if !role.may_verify() {
+        return Err(Failure::conflict(format!("a {role} cannot verify"))
+            .hint("verifiers, coordinators and humans can: --role verifier"));
+    }
+    let pass = !args.fail;
+    let (name, gaps) = (writer.agent.name().to_owned(), args.gaps);
+    let percent = if pass { 100 } else { args.percent.unwrap_or(0) };
+    let events = writer.agent.append_if(move |state| {
+        let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
+        Ok::<_, Failure>(vec![Operation::Verified {
+            todo,
+            completion: answerable(state, held, &name)?,
+            verdict: if pass { Verdict::Pass } else { Verdict::Fail },
+            reason: args.reason.unwrap_or_default(),
+            percent,
+            gaps,
+        }])
+    });
+    let events = events.await?;
+    context.changed(writer.agent.run(), todo, &events, |state| say_verified(state, todo, pass))
+}
+
+fn say_verified(state: &State, todo: TodoId, pass: bool) -> String {
+    let name = name_title(state, todo);
+    if !pass {
+        return format!("sent {name} back; it can be claimed again");
+    }
+    let status = state.todo(todo).map(|todo| state.status_unblocked(todo, tress::now()));
+    let status = status.map_or("verified", tress::Status::name);
+    let free: Vec<String> = freed(state, todo);
+    let free =
+        if free.is_empty() { String::new() } else { format!("; now ready: {}", free.join(", ")) };
+    format!("verified {name}: {status}{free}")
+}
+
+/// The todos that wait for `todo` and are ready now.
+pub(super) fn freed(state: &State, todo: TodoId) -> Vec<String> {
+    let ready = state.readiness(tress::now()).ready;
+    let freed = state.dependents(todo).filter(|source| ready.contains(source));
+    freed.take(5).map(|source| name_title(state, source)).collect()
+}

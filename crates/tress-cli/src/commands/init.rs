@@ -1,0 +1,115 @@
+//! `init` and `runs`: stores and the runs in them.
+
+use clap::Args;
+use serde::Serialize;
+use tress::Store;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Cell, Tone};
+use crate::time::{ago, rfc3339};
+use crate::words::count;
+
+/// Make a store here, with a run
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The store is the directory `.tress`. It can be kept in git; what must not travel is ignored.
+
+Examples:
+  tress init
+  tress init --dir ../elsewhere
+  tress init --run experiment             another run in the same store")]
+pub(crate) struct Init {}
+
+/// List the runs of the store
+#[derive(Debug, Args)]
+pub(crate) struct Runs {}
+
+#[derive(Serialize)]
+struct Initialised {
+    dir: String,
+    run: String,
+    /// Whether there was no store before.
+    created: bool,
+    /// Whether there was no such run before.
+    run_created: bool,
+}
+
+/// Does `init`.
+pub(crate) async fn init(context: &Context, _: &Init) -> Result<(), Failure> {
+    context.no_at()?;
+    let dir = context.new_dir()?;
+    let created = !dir.join("store").is_file();
+    let store = Store::create(&dir)?;
+    let run = &context.global.run;
+    let run_created = !store.runs()?.contains(run);
+    store.create_run(run).await?;
+    let done =
+        Initialised { dir: dir.display().to_string(), run: run.clone(), created, run_created };
+    context.out.answer(&done, || {
+        let place = dir.display();
+        match (created, run_created) {
+            (true, _) => format!(
+                "made a store in {place} with the run {run}\nnext: tress add \"what is to be done\""
+            ),
+            (false, true) => format!("made the run {run}; there was a store in {place} already"),
+            (false, false) => format!("there is a store in {place} already, with the run {run}"),
+        }
+    })
+}
+
+#[derive(Serialize)]
+struct RunRow {
+    run: String,
+    title: String,
+    phase: tress::state::Phase,
+    events: u64,
+    todos: usize,
+    open: usize,
+    agents: usize,
+    last_event_at: Option<String>,
+    #[serde(skip)]
+    last: Option<tress::Millis>,
+}
+
+/// Does `runs`.
+pub(crate) async fn runs(context: &Context) -> Result<(), Failure> {
+    let store = context.store()?;
+    let mut rows = Vec::new();
+    for name in store.runs()? {
+        let opening = store.run(&name);
+        let run = context.out.waiting("reading the runs", opening).await?;
+        let state = run.state();
+        let alive = || state.todos.values().filter(|todo| todo.deletion().is_none());
+        let last = state.last.map(|last| last.time.millis);
+        rows.push(RunRow {
+            run: name,
+            title: state.team.title.clone(),
+            phase: state.team.phase,
+            events: state.events(),
+            todos: alive().count(),
+            open: alive().filter(|todo| !todo.finished()).count(),
+            agents: state.team.agents.len(),
+            last_event_at: last.map(rfc3339),
+            last,
+        });
+    }
+    context.out.answer(&rows, || {
+        let now = tress::now();
+        let cells = rows.iter().map(|row| {
+            let last = row.last.map_or("-".to_owned(), |at| ago(at, now));
+            vec![
+                row.run.as_str().into(),
+                row.open.to_string().into(),
+                row.todos.to_string().into(),
+                row.events.to_string().into(),
+                row.agents.to_string().into(),
+                Cell::toned(last, Tone::Dim),
+                row.title.as_str().into(),
+            ]
+        });
+        let header = ["RUN", "OPEN", "TODOS", "EVENTS", "AGENTS", "LAST", "TITLE"];
+        let table = context.out.table(&header, &[6], cells);
+        format!("{table}\n\n{}", count(rows.len(), "run"))
+    })
+}

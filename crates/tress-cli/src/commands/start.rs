@@ -1,0 +1,439 @@
+//! `start`, `resume`: a team of agents does the todo list.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::sync::watch;
+use tress::formats::{Import, Planned, Problem, markdown};
+use tress::{DIR, Draft, Role, Run, State, Store};
+use tress_run::{CommandDriver, Options, Orchestrator, Outcome, RunError, Summary, Tree};
+
+use super::live::Live;
+use crate::context::Context;
+use crate::failure::{Code, Failure};
+use crate::time::{length, parse_duration};
+use crate::words::count;
+
+/// Let a team of agents do a todo list, in parallel, each in a git worktree of its own
+///
+/// Every todo is claimed through the log, done by the agent command in a fresh worktree, verified
+/// by another agent in a clean one (a real change, the files that the todo names, its check), and
+/// only then merged into the run's branch. Ctrl-C stops cleanly; `tress resume` goes on.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tress start --todo TODO.md --command 'codex exec \"$(cat {prompt})\"'
+  tress start --design DESIGN.md --todo TODO.md --command ./agent.sh --scale 4
+  tress start --todo TODO.md --plan           who would do what; changes nothing
+
+The agent command runs in its worktree by `sh -c`; an exit code of 0 says that the work is done. It
+may name {id} {title} {agent} {worktree} {prompt} {task}: {prompt} is a file with the whole task in
+Markdown, {task} the same in JSON. The environment has TRESS_TODO, TRESS_PROMPT, TRESS_TASK,
+TRESS_AGENT, TRESS_FILES, TRESS_CHECK, TRESS_ATTEMPT and more, so `tress progress` and `tress block`
+work inside it as that agent.")]
+pub(crate) struct Start {
+    /// The design, in Markdown
+    #[arg(long, value_name = "FILE")]
+    design: Option<PathBuf>,
+    /// The todo list, in Markdown; without it, what the run has already
+    #[arg(long, value_name = "FILE")]
+    todo: Option<PathBuf>,
+    /// The command line of an agent
+    #[arg(long, value_name = "COMMAND", env = "TRESS_COMMAND")]
+    command: Option<String>,
+    /// How many implementers (default: by the number of todos)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    scale: Option<u32>,
+    /// The command that must succeed for todos that name none
+    #[arg(long, value_name = "COMMAND")]
+    check: Option<String>,
+    /// The branch that work is integrated into (default: tress/RUN)
+    #[arg(long, value_name = "BRANCH")]
+    branch: Option<String>,
+    /// How long an agent may work on a todo
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    timeout: Duration,
+    /// How long a check may take
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    check_timeout: Duration,
+    /// How often a todo is tried before somebody has to look at it
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    attempts: usize,
+    /// Only say who would do what
+    #[arg(long)]
+    plan: bool,
+}
+
+/// Go on with a run that was stopped or killed, where its log says
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  tress resume --scale 2")]
+pub(crate) struct Resume {
+    /// How many implementers from now on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    scale: Option<u32>,
+    /// Another command line for the agents
+    #[arg(long, value_name = "COMMAND")]
+    command: Option<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map(Duration::from_millis)
+}
+
+/// Does `start`.
+pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure> {
+    context.no_at()?;
+    let texts = Texts::read(args)?;
+    if args.plan {
+        return plan(context, args, &texts).await;
+    }
+    let Some(command) = args.command.clone() else {
+        return Err(Failure::usage("it is not said how to start an agent")
+            .hint("say --command 'my-agent {prompt}', or set TRESS_COMMAND; --plan needs none"));
+    };
+    let tree = Tree::discover(&context.project()?).await?;
+    let changes = tree.changes(DIR).await?;
+    if !changes.is_empty() {
+        return Err(tress_run::GitError::Dirty(changes).into());
+    }
+    // What cannot be read is refused before anything is written.
+    texts.operations(&State::default())?;
+    let dir = context.store_dir().unwrap_or_else(|| tree.dir().join(DIR));
+    let run = Store::create(dir)?.create_run(&context.global.run).await?;
+    take_in(context, &run, &texts).await?;
+    if run.state().todos.values().all(|todo| todo.finished()) {
+        return Err(Failure::invalid("there is nothing to do")
+            .hint("name a todo list with --todo FILE, or `tress add` something"));
+    }
+    let branch = args.branch.clone().unwrap_or_else(|| format!("tress/{}", run.name()));
+    let mut options = Options::new(command, branch);
+    options.title = texts.title(&run);
+    options.scale = args.scale;
+    options.check.clone_from(&args.check);
+    options.agent_timeout = args.timeout;
+    options.check_timeout = args.check_timeout;
+    options.attempts = args.attempts.max(1);
+    let summary = work(context, run.clone(), tree, options).await?;
+    tell(context, &run, &summary, &next(&summary))
+}
+
+/// Does `resume`.
+pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failure> {
+    context.no_at()?;
+    let run = context.open().await?;
+    let options = Options::from_state(&run.state());
+    let mut options = options.ok_or_else(|| RunError::NotStarted(run.name().to_owned()))?;
+    if let Some(command) = &args.command {
+        options.command.clone_from(command);
+    }
+    options.scale = args.scale.or(options.scale);
+    let project = run.store_dir().parent().unwrap_or(Path::new(".")).to_owned();
+    let tree = Tree::discover(&project).await?;
+    let summary = work(context, run.clone(), tree, options).await?;
+    tell(context, &run, &summary, &next(&summary))
+}
+
+/// Lets the team work, shows how it goes, and stops it on Ctrl-C.
+pub(crate) async fn work(
+    context: &Context,
+    run: Run,
+    tree: Tree,
+    options: Options,
+) -> Result<Summary, Failure> {
+    let mut events = run.subscribe(run.state().version.clone()).await?;
+    let driver = Arc::new(CommandDriver { command: options.command.clone() });
+    let (stop, stopped) = watch::channel(false);
+    let mut live = Live::new(&context.out, &run.state());
+    let team = Orchestrator::prepare(run.clone(), tree, options, driver, stopped).await?;
+    let mut team = std::pin::pin!(team.run());
+    let mut asked = false;
+    let summary = loop {
+        tokio::select! {
+            summary = &mut team => break summary,
+            event = events.next() => live.event(&run.state(), &*event?),
+            () = interrupted() => {
+                if asked {
+                    live.end();
+                    return Err(Failure::new(Code::Conflict, "stopped at once")
+                        .hint("`tress resume` settles what was left open and goes on"));
+                }
+                asked = true;
+                stop.send_replace(true);
+                live.line("stopping: agents are ended and their claims given back (Ctrl-C again: at once)");
+            }
+        }
+    };
+    while let Ok(Ok(event)) = tokio::time::timeout(Duration::ZERO, events.next()).await {
+        live.event(&run.state(), &event);
+    }
+    live.end();
+    Ok(summary?)
+}
+
+async fn interrupted() {
+    let ctrl_c = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    () = ctrl_c => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(_) => ctrl_c.await,
+        }
+    }
+    #[cfg(not(unix))]
+    ctrl_c.await;
+}
+
+#[derive(Serialize)]
+struct SummaryView<'a> {
+    outcome: &'static str,
+    completed: usize,
+    left: usize,
+    refused: usize,
+    failed: usize,
+    branch: &'a str,
+    run: &'a str,
+}
+
+/// Says what came of it; a run that is stuck is a conflict for scripts.
+pub(crate) fn tell(
+    context: &Context,
+    run: &Run,
+    summary: &Summary,
+    next: &str,
+) -> Result<(), Failure> {
+    let outcome = match summary.outcome {
+        Outcome::Done => "done",
+        Outcome::Stuck => "stuck",
+        Outcome::Stopped => "stopped",
+    };
+    let view = SummaryView {
+        outcome,
+        completed: summary.completed,
+        left: summary.left,
+        refused: summary.refused,
+        failed: summary.failed,
+        branch: &summary.branch,
+        run: run.name(),
+    };
+    if context.out.json() {
+        context.out.data(&view)?;
+    } else {
+        context.out.text(&format!("{}\n{next}", sentences(run, summary)))?;
+    }
+    match summary.outcome {
+        Outcome::Done | Outcome::Stopped => Ok(()),
+        Outcome::Stuck => Err(Failure::silent(Code::Conflict)),
+    }
+}
+
+/// Where the work is, and what shows more.
+fn next(summary: &Summary) -> String {
+    format!(
+        "the work is on the branch {}: `git merge {0}`\n\
+         more: `tress status`, `tress log`, `tress why ID`, `tress replay --check`",
+        summary.branch
+    )
+}
+
+fn sentences(run: &Run, summary: &Summary) -> String {
+    let state = run.state();
+    let team = &state.team;
+    let took = team.started_at.zip(team.ended_at).map(|(from, to)| to.saturating_sub(from));
+    let mut lines = vec![format!(
+        "{}: {} completed, {} left; {} refused by the verifier, {} in {}",
+        match summary.outcome {
+            Outcome::Done => "done",
+            Outcome::Stuck => "stuck",
+            Outcome::Stopped => "stopped",
+        },
+        count(summary.completed, "todo"),
+        summary.left,
+        count(summary.refused, "claim"),
+        count(summary.failed, "failed attempt"),
+        took.map(length).unwrap_or_default(),
+    )];
+    match summary.outcome {
+        Outcome::Done => {}
+        Outcome::Stopped => lines.push("`tress resume` goes on".to_owned()),
+        Outcome::Stuck => {
+            for (_, alert) in team.open_alerts() {
+                lines.push(format!("  {}", alert.message));
+            }
+            lines.push("`tress blocked` says why; mend it, then `tress resume`".to_owned());
+        }
+    }
+    lines.join("\n")
+}
+
+/// The files that were named, read.
+pub(crate) struct Texts {
+    pub(crate) design: Option<(String, String)>,
+    pub(crate) todo: Option<(String, String)>,
+}
+
+impl Texts {
+    fn read(args: &Start) -> Result<Self, Failure> {
+        let read = |path: &Option<PathBuf>| match path {
+            None => Ok(None),
+            Some(path) => match std::fs::read_to_string(path) {
+                Ok(text) => Ok(Some((path.display().to_string(), text))),
+                Err(error) => Err(Failure::file("read", path, &error)),
+            },
+        };
+        Ok(Self { design: read(&args.design)?, todo: read(&args.todo)? })
+    }
+
+    fn title(&self, run: &Run) -> String {
+        let text = self.todo.as_ref().or(self.design.as_ref()).map(|(_, text)| text.as_str());
+        let heading = text.and_then(|text| text.lines().find_map(|line| line.strip_prefix("# ")));
+        heading.map_or_else(|| run.name().to_owned(), |heading| heading.trim().to_owned())
+    }
+
+    /// What brings `state` to what the files say.
+    fn operations(&self, state: &State) -> Result<Vec<Planned>, Failure> {
+        let mut planned = Vec::new();
+        if let Some((name, text)) = &self.design {
+            planned.extend(accepted(name, markdown::design_over(state, text))?);
+        }
+        if let Some((name, text)) = &self.todo {
+            planned.extend(accepted(name, markdown::todos_over(state, text))?);
+        }
+        Ok(planned)
+    }
+}
+
+/// A plan to work by must be right: any problem that loses something is an error.
+fn accepted(name: &str, import: Result<Import, Vec<Problem>>) -> Result<Vec<Planned>, Failure> {
+    let (planned, problems) = match import {
+        Ok(import) => (import.operations, import.report.problems),
+        Err(problems) => (Vec::new(), problems),
+    };
+    let refused = planned.is_empty();
+    let fatal: Vec<String> = problems
+        .iter()
+        .filter(|problem| refused || problem.kind.left_out())
+        .map(|problem| format!("{name}:{}: {}", problem.line, problem.message))
+        .collect();
+    if let Some(first) = fatal.first() {
+        let more = fatal.len() - 1;
+        let message = if more == 0 { first.clone() } else { format!("{first} (and {more} more)") };
+        return Err(
+            Failure::invalid(message).hint("mend the file and start again; nothing was changed")
+        );
+    }
+    Ok(planned)
+}
+
+/// Brings the run to what the files say.
+pub(crate) async fn take_in(context: &Context, run: &Run, texts: &Texts) -> Result<(), Failure> {
+    let planned = texts.operations(&run.state())?;
+    if planned.is_empty() {
+        return Ok(());
+    }
+    let agent = run.agent(&context.agent_name()?, context.global.role);
+    let drafts = planned.into_iter().map(|planned| Draft {
+        author: match planned.author {
+            Some(author) => tress::Author::new(author, Role::Human),
+            None => agent.author().clone(),
+        },
+        occurred: planned.occurred,
+        operation: planned.operation,
+    });
+    run.append(drafts.collect()).await?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct PlanView {
+    summary: String,
+    implementers: u32,
+    coordinators: u32,
+    assignments: Vec<AssignmentView>,
+    unchecked: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct AssignmentView {
+    agent: String,
+    id: String,
+    external_id: Option<String>,
+    title: String,
+}
+
+/// Does `start --plan`: in memory, so that nothing is changed.
+async fn plan(context: &Context, args: &Start, texts: &Texts) -> Result<(), Failure> {
+    let known = match context.store_dir() {
+        Some(dir) => match Store::open(dir)?.run(&context.global.run).await {
+            Ok(run) => Some(run.export().await?),
+            Err(_) => None,
+        },
+        None => None,
+    };
+    let mut log = tress::Log::new();
+    if let Some(bytes) = known {
+        let (_, items) = tress::decode_run_file(Path::new("the run"), &bytes)?;
+        log.admit_all(items.into_iter().filter_map(tress::Item::into_segment), None);
+    }
+    let planned = texts.operations(log.state())?;
+    if !planned.is_empty() {
+        let author = tress::Author::new("plan", Role::Coordinator);
+        let drafts = planned.into_iter().map(|planned| Draft {
+            author: author.clone(),
+            occurred: planned.occurred,
+            operation: planned.operation,
+        });
+        let (replica, store) = (tress::ReplicaId([0; 16]), tress::StoreId([0; 16]));
+        let prepared = log.prepare(replica, store, drafts.collect(), tress::now());
+        log.commit(prepared.map_err(tress::Error::from)?);
+    }
+    let state = log.state();
+    let plan = tress_run::plan(state, tress::now(), args.scale);
+    let left = state.todos.values().filter(|todo| !todo.finished());
+    let unchecked = left.filter(|todo| todo.check.is_none() && args.check.is_none());
+    let view = PlanView {
+        summary: plan.summary,
+        implementers: plan.implementers,
+        coordinators: plan.coordinators,
+        unchecked: unchecked.map(|todo| state.name(todo.id)).collect(),
+        assignments: plan
+            .assignments
+            .into_iter()
+            .map(|(agent, todo)| AssignmentView {
+                agent,
+                id: state.short_id(todo),
+                external_id: state.todo(todo).and_then(|todo| todo.external_id.clone()),
+                title: state.todo(todo).map(|todo| todo.title.clone()).unwrap_or_default(),
+            })
+            .collect(),
+    };
+    context.out.answer(&view, || {
+        let mut text = format!(
+            "{}\n{} and {} beside the verifier; to begin with:\n",
+            view.summary,
+            count(view.implementers, "implementer"),
+            count(view.coordinators, "coordinator"),
+        );
+        for one in &view.assignments {
+            let id = one.external_id.as_deref().unwrap_or(&one.id);
+            text.push_str(&format!("  {:15} {id}  {}\n", one.agent, one.title));
+        }
+        if !view.unchecked.is_empty() {
+            let names = view.unchecked.join(", ");
+            text.push_str(&format!("no check is named for {names}: say --check COMMAND\n"));
+        }
+        text
+    })
+}

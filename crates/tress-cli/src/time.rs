@@ -1,0 +1,162 @@
+//! Moments and durations, as people write and read them.
+
+use jiff::tz::TimeZone;
+use jiff::{Span, SpanRelativeTo, Timestamp, Zoned};
+use tress::{Dot, Millis, VersionVector, When};
+
+const SECOND: Millis = 1000;
+const MINUTE: Millis = 60 * SECOND;
+const HOUR: Millis = 60 * MINUTE;
+const DAY: Millis = 24 * HOUR;
+
+fn zoned(at: Millis) -> Zoned {
+    let millis = i64::try_from(at).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX).to_zoned(TimeZone::system())
+}
+
+/// RFC 3339, UTC.
+pub(crate) fn rfc3339(at: Millis) -> String {
+    zoned(at).timestamp().to_string()
+}
+
+/// A stretch of time in its two largest units: `1h 30m`.
+pub(crate) fn length(millis: Millis) -> String {
+    let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s")];
+    let mut rest = millis;
+    let mut parts = Vec::new();
+    for (unit, name) in units {
+        if rest >= unit {
+            parts.push(format!("{}{name}", rest / unit));
+            rest %= unit;
+        }
+    }
+    parts.truncate(2);
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
+/// A moment as people speak of it at `now`: `5m ago`, `in 2h`, or the day when it is far.
+pub(crate) fn ago(at: Millis, now: Millis) -> String {
+    let apart = at.abs_diff(now);
+    if apart < 5 * SECOND {
+        return "just now".to_owned();
+    }
+    if apart >= 30 * DAY {
+        return zoned(at).strftime("%Y-%m-%d").to_string();
+    }
+    let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s")];
+    let largest = units.into_iter().find(|&(unit, _)| apart >= unit).unwrap_or((SECOND, "s"));
+    let text = format!("{}{}", apart / largest.0, largest.1);
+    if at > now { format!("in {text}") } else { format!("{text} ago") }
+}
+
+/// A moment on the clock: `11:04` today, with the day on other days.
+pub(crate) fn clock(at: Millis, now: Millis) -> String {
+    let (at, now) = (zoned(at), zoned(now));
+    let format = if at.date() == now.date() {
+        "%H:%M"
+    } else if at.year() == now.year() {
+        "%b %-d %H:%M"
+    } else {
+        "%Y-%m-%d %H:%M"
+    };
+    at.strftime(format).to_string()
+}
+
+/// A moment on the clock, to the second.
+pub(crate) fn clock_seconds(at: Millis) -> String {
+    zoned(at).strftime("%H:%M:%S").to_string()
+}
+
+fn millis(time: Timestamp) -> Option<Millis> {
+    Millis::try_from(time.as_millisecond()).ok()
+}
+
+fn absolute(text: &str) -> Option<Millis> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return millis(time);
+    }
+    let local: jiff::civil::DateTime = text.parse().ok()?;
+    millis(local.to_zoned(TimeZone::system()).ok()?.timestamp())
+}
+
+fn shifted(text: &str, now: Millis) -> Option<(Millis, bool)> {
+    let span: Span = text.parse().ok()?;
+    let time = zoned(now).checked_add(span).ok()?;
+    Some((millis(time.timestamp())?, span.is_negative()))
+}
+
+/// A moment: RFC 3339, a local date or time, or how far away it is (`3d`, `in 3d`, `2h ago`).
+pub(crate) fn parse_time(text: &str, now: Millis) -> Option<Millis> {
+    let text = text.trim();
+    if text == "now" {
+        return Some(now);
+    }
+    let away = text.strip_prefix("in ").unwrap_or(text);
+    absolute(text).or_else(|| shifted(away, now).map(|(time, _)| time))
+}
+
+/// A moment of a run: a dot, a version, a time, `2h ago`; anything else is a name.
+pub(crate) fn parse_when(text: &str, now: Millis) -> When {
+    let text = text.trim();
+    if let Ok(dot) = text.parse::<Dot>() {
+        return When::Event(dot);
+    }
+    if let Ok(version) = text.parse::<VersionVector>() {
+        return When::Version(version);
+    }
+    let past = || shifted(text, now).filter(|&(_, past)| past).map(|(time, _)| time);
+    let named = if text == "now" { Some(now) } else { None };
+    match named.or_else(|| absolute(text)).or_else(past) {
+        Some(time) => When::Time(time),
+        None => When::Name(text.to_owned()),
+    }
+}
+
+/// A duration: `30m`, `1h 30m`, `2 days`.
+pub(crate) fn parse_duration(text: &str) -> Result<Millis, String> {
+    let wrong = || format!("{text:?} is no duration; write it like 30m, 2h or 1d");
+    let span: Span = text.trim().parse().map_err(|_| wrong())?;
+    let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    Millis::try_from(length.as_millis()).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = 1_800_000_000_000;
+
+    #[test]
+    fn durations_are_read_and_written() {
+        assert_eq!(parse_duration("30m"), Ok(30 * MINUTE));
+        assert_eq!(parse_duration("1h 30m"), Ok(90 * MINUTE));
+        assert_eq!(parse_duration("1d"), Ok(DAY));
+        assert!(parse_duration("-5m").is_err());
+        assert!(parse_duration("soon").is_err());
+        assert_eq!(length(90 * MINUTE), "1h 30m");
+        assert_eq!(length(0), "0s");
+    }
+
+    #[test]
+    fn moments_are_told_apart() {
+        assert_eq!(parse_when("2h ago", NOW), When::Time(NOW - 2 * HOUR));
+        assert_eq!(parse_when("now", NOW), When::Time(NOW));
+        assert_eq!(parse_when("1970-01-01T00:00:01Z", NOW), When::Time(1000));
+        assert_eq!(parse_when("0", NOW), When::Version(VersionVector::new()));
+        assert_eq!(parse_when("before-refactor", NOW), When::Name("before-refactor".to_owned()));
+        assert_eq!(parse_when("abcd12", NOW), When::Name("abcd12".to_owned()));
+        let dot = format!("{}:3", "ab".repeat(16));
+        assert!(matches!(parse_when(&dot, NOW), When::Event(_)));
+        let version = format!("{dot}+{}:1", "cd".repeat(16));
+        assert!(matches!(parse_when(&version, NOW), When::Version(_)));
+    }
+
+    #[test]
+    fn moments_are_told_as_people_speak() {
+        assert_eq!(ago(NOW - 5 * MINUTE, NOW), "5m ago");
+        assert_eq!(ago(NOW + 2 * HOUR + MINUTE, NOW), "in 2h");
+        assert_eq!(ago(NOW - SECOND, NOW), "just now");
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(parse_time("in 3d", NOW), Some(NOW + 3 * DAY));
+    }
+}

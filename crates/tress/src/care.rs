@@ -1,0 +1,48 @@
+//! Care: looking at a store without changing what it says.
+
+use tress_documents::Document;
+use tress_model::operation::Strand;
+use tress_store::{DocumentsError, Files, SledDocuments};
+
+use crate::error::Error;
+use crate::store::Store;
+
+impl Store {
+    /// Opens the saved documents of every run. `false` where there are none yet.
+    ///
+    /// # Errors
+    /// [`DocumentsError::Busy`] when another process has them open; else what is damaged.
+    pub fn check_documents(&self) -> Result<bool, Error> {
+        let dir = self.dir().join("documents");
+        if !self.files().is_real() || !dir.join("db").exists() {
+            return Ok(false);
+        }
+        let lock = self.dir().join("local").join("documents.lock");
+        let database = SledDocuments::open(&dir, &lock)?;
+        let store = self.files().place()?;
+        for run in self.runs()? {
+            for strand in Strand::ALL {
+                if let Some(saved) = database.load(&run, strand)? {
+                    Document::load(strand, store, &saved.bytes)?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether file locks hold here: a lock that is held must be refused to others.
+    ///
+    /// # Errors
+    /// When files cannot be locked.
+    pub fn check_locks(&self) -> Result<bool, Error> {
+        let local = self.dir().join("local");
+        let path = local.join("doctor.lock");
+        let error = |source| DocumentsError::Io { path: path.clone(), source };
+        let files: &dyn Files = &**self.files().files();
+        files.create_dir(&local).map_err(error)?;
+        let Some(held) = files.lock(&path, false).map_err(error)? else { return Ok(true) };
+        let refused = files.lock(&path, false).map_err(error)?.is_none();
+        drop(held);
+        Ok(refused)
+    }
+}
