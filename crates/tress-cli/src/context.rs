@@ -228,13 +228,28 @@ impl Context {
         }
     }
 
-    /// Prints what became of a change: a sentence, or the todo and the event.
+    /// Prints what became of a change: a sentence, and what the merge decided against it; or the
+    /// todo and the event.
     pub(crate) fn changed(
         &self,
         run: &Run,
         id: TodoId,
         events: &[Arc<Event>],
         say: impl FnOnce(&State) -> String,
+    ) -> Result<(), Failure> {
+        self.changed_as(run, id, events, |state, notices| {
+            let notices = notices.iter().map(|notice| format!("\nnote: {notice}"));
+            say(state) + &notices.collect::<String>()
+        })
+    }
+
+    /// The same, where the sentence tells the notices, too.
+    pub(crate) fn changed_as(
+        &self,
+        run: &Run,
+        id: TodoId,
+        events: &[Arc<Event>],
+        say: impl FnOnce(&State, &[String]) -> String,
     ) -> Result<(), Failure> {
         let (state, now) = (run.state(), tress::now());
         let notices = notices(&state, events);
@@ -244,11 +259,7 @@ impl Context {
             let event = events.first().map(|event| event.id.to_string());
             return self.out.data(&Changed { row, event, notices });
         }
-        let mut text = say(&state);
-        for notice in notices {
-            text.push_str(&format!("\nnote: {notice}"));
-        }
-        self.out.text(&text)
+        self.out.text(&say(&state, &notices))
     }
 }
 

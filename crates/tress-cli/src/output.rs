@@ -14,6 +14,8 @@ use crate::words::clean;
 const SCHEMA_VERSION: u32 = 1;
 /// Narrower than this, tables are cut no further.
 const WIDTH_MIN: u16 = 40;
+/// In less than this, columns of little weight are left out.
+const ROOMY: u16 = 100;
 /// How long people wait before they are told what is going on.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -118,6 +120,11 @@ impl Output {
         self.colour
     }
 
+    /// Whether there is little room, so that columns of little weight are left out.
+    pub(crate) fn narrow(&self) -> bool {
+        self.width.is_some_and(|width| width < ROOMY)
+    }
+
     /// Whether stderr may be coloured.
     pub(crate) fn colours_errors(&self) -> bool {
         io::stderr().is_terminal() && !no_colour()
@@ -190,6 +197,8 @@ impl Output {
         let mut table = Table::new();
         table.load_style(NOTHING);
         table.set_truncation_indicator("…");
+        // Cells are cut where the room ends, not at the word before: nothing contains this.
+        table.set_delimiter('\u{1f}');
         let styled = self.colour;
         if styled {
             table.enforce_styling()

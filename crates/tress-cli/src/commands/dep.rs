@@ -75,16 +75,7 @@ async fn add(
         let mut edges = state.edges(todo).iter();
         edges.find(|edge| edge.on == on && edge.kind == *kind).map(|edge| edge.suspended)
     };
-    if there(&writer.state).is_some() {
-        return context.changed(run, todo, &[], |state| {
-            let (todo, on) = (name_title(state, todo), name_title(state, on));
-            format!("{todo} depends on {on} already")
-        });
-    }
-    let kind_ = kind.clone();
-    let added = Operation::DependencyAdded { todo, on, external_id, kind: kind_, layout: None };
-    let events = writer.agent.append([added]).await?;
-    context.changed(run, todo, &events, |state| {
+    let say = |state: &State, verb: &str| {
         let (source, target) = (name_title(state, todo), name_title(state, on));
         if there(state) == Some(true) {
             let cycle = path(state, on, todo, kind).join(" -> ");
@@ -94,8 +85,15 @@ async fn add(
                 short(&state.name(on), 60)
             );
         }
-        format!("{source} depends on {target} ({})", kind.name())
-    })
+        format!("{source} {verb} {target} ({})", kind.name())
+    };
+    if there(&writer.state).is_some() {
+        return context.changed(run, todo, &[], |state| say(state, "depends already on"));
+    }
+    let added =
+        Operation::DependencyAdded { todo, on, external_id, kind: kind.clone(), layout: None };
+    let events = writer.agent.append([added]).await?;
+    context.changed_as(run, todo, &events, |state, _| say(state, "depends on"))
 }
 
 /// The names on the way from `from` to `to` along edges of the kind's family.

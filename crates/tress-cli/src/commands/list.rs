@@ -164,22 +164,26 @@ fn show(
     if rows.is_empty() && all == 0 {
         return context.out.text(nothing);
     }
+    // Where there is little room, the last column gives it to the titles.
+    let columns = if context.out.narrow() { 5 } else { 6 };
     let cells = rows.iter().map(|row| {
         let status = match row.status {
             Status::InProgress if row.percent > 0 => format!("in_progress {}%", row.percent),
             status => status.name().to_owned(),
         };
-        vec![
+        let cells = [
             row.name().into(),
             priority(row),
             Cell::toned(status, tone(row.status)),
             row.agent.as_deref().unwrap_or("-").into(),
             (&row.title).into(),
             Cell::toned(ago(row.changed, now), Tone::Dim),
-        ]
+        ];
+        cells.into_iter().take(columns).collect()
     });
     let header = ["ID", "P", "STATUS", "AGENT", "TITLE", "CHANGED"];
-    let table = context.out.table(&header, &[4], cells);
+    let header: Vec<&str> = header.into_iter().take(columns).collect();
+    let table = context.out.table(&header, &[3, 4], cells);
     let total = if rows.len() < all {
         format!("{} of {}", rows.len(), count(all, "todo"))
     } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use tress::{CheckpointCheck, Event, Item, Log, Millis, State, When};
+use tress::{CheckpointCheck, Event, Item, Log, Millis, State, StoreError, When};
 
 use super::log::{EventView, events, sentence};
 use crate::context::Context;
@@ -76,6 +76,9 @@ impl From<&CheckpointCheck> for Check {
     }
 }
 
+/// What to do about a file that is not whole.
+const AGAIN: &str = "export the run again from a store that is whole";
+
 /// What there is to tell.
 struct Told {
     run: String,
@@ -122,7 +125,13 @@ async fn from_store(context: &Context, check: bool) -> Result<Told, Failure> {
 
 fn from_file(context: &Context, file: &Path, check: bool) -> Result<Told, Failure> {
     let bytes = std::fs::read(file).map_err(|error| Failure::file("read", file, &error))?;
-    let (run, items) = tress::decode_run_file(file, &bytes)?;
+    let (run, items) = tress::decode_run_file(file, &bytes).map_err(|error| match error {
+        StoreError::Damaged(damage) if damage.offset == 0 => {
+            Failure::invalid(format!("{}: {}", damage.path.display(), damage.reason))
+                .hint("`tress export run FILE` makes run files")
+        }
+        other => Failure::from(other).hint(AGAIN),
+    })?;
     let segments = items.into_iter().filter_map(|item| match item {
         Item::Segment(segment) => Some(segment),
         Item::Seal(_) => None,
@@ -131,8 +140,7 @@ fn from_file(context: &Context, file: &Path, check: bool) -> Result<Told, Failur
     let admission = log.admit_all(segments, None);
     let place = file.display();
     if let Some((_, reason)) = admission.rejected.first() {
-        return Err(Failure::damaged(format!("{place}: {reason}"))
-            .hint("export the run again from a store that is whole"));
+        return Err(Failure::damaged(format!("{place}: {reason}")).hint(AGAIN));
     }
     if admission.waiting > 0 {
         let waiting = count(admission.waiting, "stretch");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use tress::{Dot, Event, LedgerEntry, Rule, TodoId};
+use tress::{Dot, Event, LedgerEntry, Rule, Status, TodoId};
 
 use super::log::{EventView, about, events};
 use crate::context::{Context, Moment, name_title};
@@ -119,7 +119,8 @@ fn text(
     let mut lines = vec![out.paint(Tone::Strong, &name_title(state, id))];
     lines.push(standing(state, &moment.readiness, todo, now));
     let reasons = reasons(state, &moment.readiness, id, now);
-    if !todo.finished() && todo.holder(now).is_some() && !reasons.is_empty() {
+    let blocked = state.status(todo, &moment.readiness, now) == Status::Blocked;
+    if !blocked && !todo.finished() && !reasons.is_empty() {
         let reasons: Vec<String> = reasons.into_iter().map(|why| why.text).collect();
         lines.push(format!("although blocked: {}", reasons.join("; ")));
     }

@@ -16,28 +16,27 @@ fn first_difference(a: &str, b: &str) -> String {
     format!("{} and {} lines", a.lines().count(), b.lines().count())
 }
 
-fn assert_lossless(name: &str) -> Option<State> {
-    let text = corpus(name)?;
+fn assert_lossless(name: &str, operations: usize) {
+    let Some(text) = corpus(name) else { return };
     let import = beads::import(&text);
     let state = fold(&import.operations);
     let out = beads::export(&state, NOON);
     assert!(out == text, "{name}: {}", first_difference(&text, &out));
-    let ledger: Vec<_> = state.ledger.iter().map(|entry| entry.rule).collect();
-    println!("{name}: {} operations, ledger {ledger:?}", import.operations.len());
+    assert!(state.ledger.is_empty());
+    assert_eq!(import.operations.len(), operations);
     let again = beads::import_over(&state, &text);
     assert_eq!(again.operations, [], "{name}: a second import plans nothing");
     assert_eq!(again.report.unchanged, again.report.read);
-    Some(state)
 }
 
 #[test]
 fn beads_704_comes_out_as_it_went_in() {
-    assert_lossless("beads/beads-704.jsonl");
+    assert_lossless("beads/beads-704.jsonl", 1852);
 }
 
 #[test]
 fn beads_rust_513_comes_out_as_it_went_in() {
-    assert_lossless("beads/beads_rust-513.jsonl");
+    assert_lossless("beads/beads_rust-513.jsonl", 1846);
 }
 
 #[test]
@@ -89,6 +88,5 @@ fn what_is_ready_and_blocked_is_what_was_computed_independently() {
         let blocked = names(&state, readiness.blocked.keys());
         assert_eq!(ready, list("ready"), "{file}: ready");
         assert_eq!(blocked, list("blocked"), "{file}: blocked");
-        println!("{file}: {} ready, {} blocked", ready.len(), blocked.len());
     }
 }
