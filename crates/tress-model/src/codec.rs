@@ -293,3 +293,119 @@ pub fn root(state: &State) -> EventId {
     debug_assert!(written.is_ok(), "the state encodes: {written:?}");
     EventId(*hasher.finalize().as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::VersionVector;
+    use crate::ids::{Role, TodoId};
+    use crate::operation::Strand;
+
+    const REPLICA: ReplicaId = ReplicaId([1; 16]);
+    const STORE: StoreId = StoreId([2; 16]);
+
+    fn note(text: String) -> Operation {
+        Operation::NoteAdded { todo: TodoId::from_external("x"), text, layout: None }
+    }
+
+    fn record(millis: Millis, counter: u32, author: u8, text: String) -> Record {
+        Record {
+            time: HybridTime { millis, counter },
+            occurred: (author == 0).then_some(millis / 2),
+            author: Author::new(format!("agent-{author}"), Role::Implementer),
+            learned: vec![(ReplicaId([author; 16]), millis)],
+            operation: note(text),
+        }
+    }
+
+    fn segment(records: Vec<Record>) -> Segment {
+        Segment { replica: REPLICA, store: STORE, first: 1, previous: EventId::GENESIS, records }
+    }
+
+    fn read(body: &[u8]) -> Result<Segment, CodecError> {
+        decode_segment(REPLICA, STORE, 1, EventId::GENESIS, body)
+    }
+
+    proptest! {
+        #[test]
+        fn a_segment_survives(records in prop::collection::vec((0_u64..1 << 50, any::<u32>(), 0_u8..4, ".{0,40}"), 1..20)) {
+            let mut records = records;
+            records.sort_by_key(|record| record.0);
+            let records = records.into_iter().map(|(m, c, a, t)| record(m, c, a, t));
+            let segment = segment(records.collect());
+            let body = encode_segment(&segment).expect("it encodes");
+            prop_assert_eq!(read(&body), Ok(segment));
+        }
+
+        #[test]
+        fn bytes_that_are_no_body_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read(&bytes);
+            let _ = decode_seal(&bytes);
+            let _ = decode_snapshot(&bytes);
+        }
+
+        #[test]
+        fn a_seal_survives(number in any::<u64>(), change in prop::collection::vec(any::<u8>(), 0..300)) {
+            let version = VersionVector::from_iter([(REPLICA, number)]);
+            let seal = Seal { store: STORE, strand: Strand::Todo, number, version, change };
+            prop_assert_eq!(decode_seal(&encode_seal(&seal).expect("it encodes")), Ok(seal));
+        }
+    }
+
+    #[test]
+    fn a_snapshot_survives_with_its_root() {
+        let text = "prose".to_owned();
+        let added = Operation::TodoAdded {
+            todo: TodoId::from_external("x"),
+            external_id: Some("x".to_owned()),
+            title: "title".to_owned(),
+            edits: Vec::new(),
+            prose: vec![(crate::operation::ProseField::Notes, text)],
+            labels: vec!["label".to_owned()],
+            layout: None,
+        };
+        let mut first = record(5, 0, 1, String::new());
+        first.learned = Vec::new();
+        first.operation = added;
+        let (events, head) = segment(vec![first]).resolve(&Head::genesis(STORE)).expect("a chain");
+        let mut state = State::default();
+        events.iter().for_each(|event| state.apply(event));
+        let snapshot = Snapshot { heads: vec![(REPLICA, head)], state: Arc::new(state) };
+        let back = decode_snapshot(&encode_snapshot(&snapshot).expect("it encodes"));
+        let back = back.expect("it decodes");
+        assert_eq!(back, snapshot);
+        assert_eq!(root(&back.state), root(&snapshot.state));
+    }
+
+    #[test]
+    fn bytes_behind_the_end_are_refused() {
+        let mut body = encode_segment(&segment(vec![record(1, 0, 1, String::new())])).expect("ok");
+        body.push(0);
+        assert_eq!(read(&body), Err(CodecError::Trailing { what: "segment", count: 1 }));
+    }
+
+    #[test]
+    fn an_event_at_the_limit_is_taken_and_one_over_it_is_not() {
+        let overhead = {
+            let mut hasher = EventHasher::new(STORE);
+            let record = record(1, 0, 1, "x".repeat(limits::EVENT_BYTES_MAX / 2));
+            hasher.id(EventId::GENESIS, Dot::new(REPLICA, 1), &record).expect("it fits");
+            hasher.scratch.len() - limits::EVENT_BYTES_MAX / 2
+        };
+        let fits = limits::EVENT_BYTES_MAX - overhead;
+        for (len, taken) in [(fits, true), (fits + 1, false)] {
+            let record = record(1, 0, 1, "x".repeat(len));
+            let id = EventHasher::new(STORE).id(EventId::GENESIS, Dot::new(REPLICA, 1), &record);
+            assert_eq!(id.is_ok(), taken, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_length_that_promises_too_much_allocates_nothing() {
+        // Twelve bytes that claim to be a list of 2^60 authors.
+        let bytes = [0, 253, 0, 0, 0, 0, 0, 0, 0, 16, 1, 2];
+        assert!(matches!(read(&bytes), Err(CodecError::Malformed { .. })));
+    }
+}

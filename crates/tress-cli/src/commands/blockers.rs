@@ -36,7 +36,7 @@ pub(crate) struct Unblock {
     id: String,
     /// How it was resolved
     #[arg(long, short = 'm', visible_alias = "message", value_name = "TEXT")]
-    #[arg(default_value = "resolved")]
+    #[arg(default_value = "", hide_default_value = true)]
     resolution: String,
 }
 

@@ -128,7 +128,7 @@ pub(crate) async fn verify(context: &Context, args: Verify) -> Result<(), Failur
     let todo = writer.find_alive(&args.id)?.id;
     let role = context.global.role;
     if !role.may_verify() {
-        return Err(Failure::conflict(format!("a {role} cannot verify"))
+        return Err(Failure::conflict(format!("the role {role} cannot verify"))
             .hint("verifiers, coordinators and humans can: --role verifier"));
     }
     let pass = !args.fail;

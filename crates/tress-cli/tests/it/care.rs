@@ -1,0 +1,115 @@
+//! Care: fsck, doctor, stats, conflicts.
+
+use crate::{Bench, text};
+
+#[test]
+fn a_store_that_is_whole_passes() {
+    let bench = Bench::new();
+    bench.add("it");
+    let checked = bench.json(&["fsck"]);
+    assert_eq!(
+        (text(&checked, "runs/0/events"), text(&checked, "damage")),
+        ("1".into(), "[]".into())
+    );
+    assert!(bench.ok(&["fsck"]).ends_with("no damage\n"));
+    let findings = bench.json(&["doctor"]);
+    let findings = findings.as_array().expect("an array");
+    assert!(findings.iter().all(|finding| text(finding, "grade") != "fail"), "{findings:?}");
+    assert!(findings.iter().any(|finding| text(finding, "name") == "locks"));
+}
+
+#[test]
+fn damage_is_found_with_its_place() {
+    let bench = Bench::new();
+    for title in ["one", "two", "three", "four"] {
+        bench.add(title);
+    }
+    let journals = bench.path().join(".tress/runs/main/journals");
+    let replica = std::fs::read_dir(journals).expect("journals").next().expect("one").expect("it");
+    let path = replica.path().join("000001.log");
+    let mut bytes = std::fs::read(&path).expect("it can be read");
+    let middle = bytes.len() / 2;
+    *bytes.get_mut(middle).expect("it is there") ^= 0x40;
+    std::fs::write(&path, bytes).expect("it can be written");
+    let checked = bench.run(&["fsck"]);
+    assert_eq!(checked.code, 6, "{checked:?}");
+    assert!(checked.stdout.contains("000001.log at byte "), "{checked:?}");
+    let error = bench.run(&["fsck", "--json"]).error();
+    assert_eq!(text(&error, "code"), "damaged");
+    assert!(text(&error, "details/damage/0/file").ends_with("000001.log"));
+    assert!(text(&error, "details/damage/0/offset").parse::<u64>().is_ok_and(|offset| offset > 0));
+    let listed = bench.run(&["list"]);
+    assert_eq!(listed.code, 0, "what is undamaged stays readable: {listed:?}");
+    assert!(listed.stderr.contains("warning: ") && listed.stderr.contains("000001.log"));
+    assert_eq!(bench.run(&["doctor"]).code, 6);
+    bench.ok(&["add", "life goes on"]);
+}
+
+#[test]
+fn doctor_works_without_a_store() {
+    let bench = Bench::bare();
+    let said = bench.ok(&["doctor"]);
+    assert!(said.contains("warn store") && said.contains("tress init"), "{said}");
+}
+
+#[test]
+fn stats_are_figures_that_scripts_can_compare() {
+    let bench = Bench::new();
+    bench.add("it");
+    let stats = bench.json(&["stats"]);
+    assert_eq!(text(&stats, "root").len(), 64);
+    assert_eq!((text(&stats, "events"), text(&stats, "todos/open")), ("1".into(), "1".into()));
+    assert!(text(&stats, "version").ends_with(":1"));
+    assert!(text(&stats, "bytes/journals").parse::<u64>().is_ok_and(|bytes| bytes > 0));
+    assert!(bench.ok(&["stats"]).contains("on disk"));
+}
+
+#[test]
+fn what_was_lost_is_listed_until_it_is_acknowledged() {
+    let bench = Bench::new();
+    let (a, b) = (bench.add("a"), bench.add("b"));
+    bench.ok(&["dep", "add", &a, &b]);
+    bench.ok_as("bo", &["dep", "add", &b, &a]);
+    assert_eq!(bench.json(&["conflicts", "--mine"]).as_array().map(Vec::len), Some(0));
+    let mine = bench.json_as("bo", &["conflicts", "--mine", "--acknowledge"]);
+    assert_eq!((text(&mine, "0/agent"), text(&mine, "0/rule")), ("bo".into(), "no-cycles".into()));
+    assert_eq!(bench.json_as("bo", &["conflicts", "--mine"]).as_array().map(Vec::len), Some(0));
+    assert_eq!(text(&bench.json(&["conflicts"]), "0/acknowledged"), "true");
+}
+
+#[test]
+fn reading_writes_nothing() {
+    let bench = Bench::new();
+    let listing = || {
+        let mut files = Vec::new();
+        let mut dirs = vec![bench.path().join(".tress")];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).expect("a directory") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    dirs.push(path);
+                } else {
+                    files.push((path.clone(), std::fs::metadata(&path).expect("it").len()));
+                }
+            }
+        }
+        files.sort();
+        files
+    };
+    bench.add("it");
+    let before = listing();
+    for args in [
+        ["list"].as_slice(),
+        &["ready"],
+        &["blocked"],
+        &["log"],
+        &["stats"],
+        &["fsck"],
+        &["conflicts"],
+    ] {
+        bench.ok(args);
+    }
+    bench.ok(&["list", "--at", "1h ago"]);
+    bench.ok(&["replay", "--check"]);
+    assert_eq!(listing(), before);
+}

@@ -1,0 +1,167 @@
+//! What scripts rely on: envelopes, exit codes, silence, no escape codes.
+
+use std::process::Stdio;
+
+use crate::{Bench, text};
+
+#[test]
+fn errors_are_an_envelope_on_stdout_with_json() {
+    let bench = Bench::new();
+    let unknown = bench.run(&["--json", "show", "t-0000"]);
+    assert_eq!(unknown.code, 3);
+    let error = unknown.error();
+    assert_eq!(text(&error, "code"), "not_found");
+    assert_eq!(text(&error, "retryable"), "false");
+    assert!(text(&error, "message").contains("t-0000"));
+    assert!(error.get("hint").is_some());
+    let usage = bench.run(&["list", "--limt", "3", "--json"]);
+    assert_eq!(usage.code, 2);
+    assert_eq!(text(&usage.error(), "code"), "usage");
+    assert!(text(&usage.error(), "hint").contains("--limit"));
+    let missing = bench.run(&["show", "--json"]);
+    assert_eq!((missing.code, text(&missing.error(), "code")), (2, "usage".into()));
+    assert!(text(&missing.error(), "message").contains("<ID>"), "{missing:?}");
+}
+
+#[test]
+fn help_is_no_error_and_tress_alone_is_help() {
+    let bench = Bench::bare();
+    for args in [[].as_slice(), &["--help"], &["claim", "--help"], &["--version"]] {
+        let help = bench.run(args);
+        assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{args:?}");
+        assert!(help.stdout.contains("tress"), "{args:?}");
+    }
+    assert!(bench.ok(&["dep", "add", "--help"]).contains("Examples:"));
+    assert_eq!(bench.run(&["nonsense"]).code, 2);
+}
+
+#[test]
+fn without_a_store_every_command_says_how_to_make_one() {
+    let bench = Bench::bare();
+    for args in
+        [["list"].as_slice(), &["add", "x"], &["log"], &["fsck"], &["stats"], &["export", "json"]]
+    {
+        bench.run(args).fails(3, "hint: `tress init`");
+    }
+    assert!(!bench.path().join(".tress").exists(), "nothing was written");
+    assert_eq!(text(&bench.run(&["list", "--json"]).error(), "code"), "no_store");
+    bench.run(&["list", "--dir", "nowhere"]).fails(3, "no store");
+}
+
+#[test]
+fn ids_that_name_nothing_or_too_much_are_refused_helpfully() {
+    let bench = Bench::new();
+    for external in ["bd-12345", "bd-67890"] {
+        bench.ok(&["add", "it", "--external-id", external]);
+    }
+    bench.run(&["show", "bd-12354"]).fails(3, "did you mean bd-12345");
+    bench.run(&["show", "zzzzzz"]).fails(3, "there is no todo");
+    let ambiguous = bench.run(&["show", "bd-"]);
+    ambiguous.fails(4, "bd-12345");
+    assert!(ambiguous.stderr.contains("bd-67890"), "{ambiguous:?}");
+    bench.ok(&["show", "bd-1"]);
+    bench.run(&["add", "again", "--external-id", "bd-12345"]).fails(5, "has this id already");
+}
+
+#[test]
+fn input_that_is_not_valid_is_refused() {
+    let bench = Bench::new();
+    let id = bench.add("it");
+    bench.run(&["add", ""]).fails(4, "the title is empty");
+    bench.run(&["add", "two\nlines"]).fails(4, "several lines");
+    bench.run(&["add", "x", "-p", "7"]).fails(4, "out of range");
+    bench.run(&["add", "x", "-p", "high"]).fails(2, "a priority is a number");
+    bench.run(&["add", "x", "--label", ""]).fails(4, "a label is empty");
+    bench.run(&["add", "x", "--due", "someday"]).fails(4, "is no time");
+    bench.run(&["add", "x", "--needs", "t-nope"]).fails(3, "there is no todo");
+    bench.run(&["edit", &id, "--title", " "]).fails(4, "the title is empty");
+    bench.run(&["--agent", " ", "add", "x"]).fails(4, "name is empty");
+    bench.run(&["--role", "king", "list"]).fails(2, "king");
+    bench.run(&["--run", "no/run", "list"]).fails(4, "cannot name a run");
+    bench.run(&["--run", "other", "list"]).fails(3, "there is no run called other");
+    bench.run(&["add", "x", "--at", "now"]).fails(2, "--at is for commands that read");
+    assert_eq!(bench.json(&["list", "--all"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_store_of_a_newer_format_is_refused() {
+    let bench = Bench::new();
+    let store = String::from_utf8(bench.read(".tress/store")).expect("it is text");
+    bench.write(".tress/store", store.replace("\"major\":1", "\"major\":2"));
+    bench.run(&["list"]).fails(6, "has format 2.0");
+    assert_eq!(text(&bench.run(&["list", "--json"]).error(), "code"), "newer_format");
+    bench.write(".tress/store", "not json");
+    bench.run(&["list"]).fails(6, "damaged");
+}
+
+#[test]
+fn nothing_is_coloured_where_nobody_sees_it() {
+    let bench = Bench::new();
+    bench.ok(&["add", "evil \u{1b}[31m title", "-d", "and \u{1b}[2J text"]);
+    let id = text(&bench.json(&["list"]), "0/id");
+    for colour in [Some("1"), None] {
+        for args in [
+            ["list"].as_slice(),
+            &["show", &id],
+            &["why", &id],
+            &["log"],
+            &["doctor"],
+            &["nonsense"],
+        ] {
+            let mut command = bench.command("ada", args);
+            match colour {
+                Some(value) => command.env("NO_COLOR", value),
+                None => command.env_remove("NO_COLOR").env("TERM", "xterm-256color"),
+            };
+            let output = command.output().expect("the binary runs");
+            let said = [output.stdout, output.stderr].concat();
+            assert!(!said.contains(&0x1b), "{args:?} {}", String::from_utf8_lossy(&said));
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let bench = Bench::new();
+    let line = |n: usize| format!("{{\"id\":\"bd-{n}\",\"title\":\"{}\"}}\n", "x".repeat(200));
+    bench.write("many.jsonl", (0..1000).map(line).collect::<String>());
+    bench.ok(&["import", "beads", "many.jsonl"]);
+    for args in [["list"].as_slice(), &["list", "--json"], &["log"], &["export", "beads"]] {
+        let mut command = bench.command("ada", args);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(
+            (output.status.code(), output.stderr.as_slice()),
+            (Some(0), b"".as_slice()),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn tables_keep_to_the_width_of_the_terminal() {
+    let bench = Bench::new();
+    bench.ok(&["add", &"a very long title ".repeat(20)]);
+    let first = text(&bench.json(&["list"]), "0/id");
+    bench.ok(&["add", &"another long title ".repeat(20), "--needs", &first]);
+    for width in ["80", "120"] {
+        for command in [["list"].as_slice(), &["blocked"], &["ready"], &["log"], &["checkpoints"]] {
+            let output = bench.command("ada", command).env("COLUMNS", width).output();
+            let text = String::from_utf8(output.expect("the binary runs").stdout).expect("UTF-8");
+            let longest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+            assert!(longest <= width.parse().expect("a number"), "{command:?} at {width}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn completions_are_there_for_each_shell() {
+    let bench = Bench::bare();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = bench.ok(&["completions", shell]);
+        assert!(script.contains("checkpoint"), "{shell}");
+    }
+    bench.run(&["completions", "tcsh"]).fails(2, "tcsh");
+}

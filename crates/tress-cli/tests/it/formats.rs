@@ -1,0 +1,121 @@
+//! Import and export.
+
+use crate::{Bench, text, texts};
+
+const BEADS: &str = "\
+{\"id\":\"bd-1\",\"title\":\"Parser\",\"status\":\"open\",\"priority\":1,\"issue_type\":\"task\",\
+\"created_at\":\"2026-01-01T00:00:00Z\",\"updated_at\":\"2026-01-01T00:00:00Z\"}
+{\"id\":\"bd-2\",\"title\":\"Tree\",\"status\":\"open\",\"priority\":2,\"issue_type\":\"task\",\
+\"created_at\":\"2026-01-02T00:00:00Z\",\"updated_at\":\"2026-01-02T00:00:00Z\",\
+\"dependencies\":[{\"issue_id\":\"bd-2\",\"depends_on_id\":\"bd-1\",\"type\":\"blocks\",\
+\"created_at\":\"2026-01-02T00:00:00Z\",\"created_by\":\"ada\"}]}
+";
+
+#[test]
+fn beads_come_in_and_go_out_as_they_were() {
+    let bench = Bench::new();
+    bench.write("issues.jsonl", BEADS);
+    let report = bench.json(&["import", "beads", "issues.jsonl"]);
+    assert_eq!((text(&report, "added"), text(&report, "left_out")), ("2".into(), "0".into()));
+    assert_eq!(texts(&bench.json(&["ready"]), "external_id"), ["bd-1"]);
+    assert_eq!(texts(&bench.json(&["blocked"]), "external_id"), ["bd-2"]);
+    assert_eq!(bench.ok(&["export", "beads"]), BEADS);
+    bench.ok(&["export", "beads", "out.jsonl"]);
+    assert_eq!(bench.read("out.jsonl"), BEADS.as_bytes());
+    let again = bench.json(&["import", "beads", "issues.jsonl"]);
+    assert_eq!((text(&again, "unchanged"), text(&again, "events")), ("2".into(), "0".into()));
+}
+
+#[test]
+fn a_line_that_is_not_json_is_reported_and_the_rest_comes_in() {
+    let bench = Bench::new();
+    bench.write("dirty.jsonl", format!("<<<<<<< ours\n{BEADS}not json\n"));
+    let report = bench.run(&["import", "beads", "dirty.jsonl"]);
+    assert_eq!(report.code, 0, "{report:?}");
+    assert!(report.stderr.contains("dirty.jsonl:1: ") && report.stderr.contains("dirty.jsonl:4:"));
+    assert!(report.stdout.contains("2 new") && report.stdout.contains("2 lines left out"));
+    let report = bench.json(&["import", "beads", "dirty.jsonl"]);
+    assert_eq!(text(&report, "problems/0/kept"), "false");
+    assert_eq!(text(&report, "problems/1/line"), "4");
+    bench.write("bad.jsonl", "not json\n");
+    let bad = bench.run(&["import", "beads", "bad.jsonl"]);
+    assert_eq!(bad.code, 4, "{bad:?}");
+    assert!(bad.stderr.contains("bad.jsonl:1:"), "{bad:?}");
+    let bad = bench.run(&["import", "beads", "bad.jsonl", "--json"]);
+    assert_eq!((bad.code, text(&bad.error(), "code")), (4, "invalid_input".into()));
+    bench.run(&["import", "beads", "missing.jsonl"]).fails(3, "missing.jsonl");
+}
+
+#[test]
+fn a_markdown_list_and_a_design_come_in() {
+    let bench = Bench::new();
+    bench.write("TODO.md", "- [ ] Write the parser\n- [x] Write the lexer\n");
+    let report = bench.json(&["import", "markdown", "TODO.md"]);
+    assert_eq!(text(&report, "added"), "2");
+    assert_eq!(texts(&bench.json(&["ready"]), "title"), ["Write the parser"]);
+    bench.write(
+        "DESIGN.md",
+        "# Store\n\nKeeps events.\n\n- **R1** (critical, durability): nothing is lost\n",
+    );
+    bench.ok(&["import", "markdown", "DESIGN.md", "--as", "design"]);
+    let state = bench.json(&["export", "json"]);
+    assert_eq!(text(&state, "design/sections/0/heading"), "Store");
+    bench.write("BAD.md", "- [ ] Parse (need: lexer)\n");
+    let bad = bench.run(&["import", "markdown", "BAD.md"]);
+    assert_eq!(bad.code, 4, "{bad:?}");
+    assert!(
+        bad.stderr.contains("BAD.md:1") && bad.stderr.contains("did you mean needs?"),
+        "{bad:?}"
+    );
+}
+
+#[test]
+fn tasks_of_task_master_come_in() {
+    let bench = Bench::new();
+    bench.write(
+        "tasks.json",
+        r#"{"master":{"tasks":[
+            {"id":1,"title":"Parser","status":"done","priority":"high","dependencies":[]},
+            {"id":2,"title":"Tree","status":"pending","dependencies":[1],
+             "subtasks":[{"id":1,"title":"Nodes","status":"pending","dependencies":[]}]}]}}"#,
+    );
+    let report = bench.json(&["import", "taskmaster", "tasks.json"]);
+    assert_eq!((text(&report, "added"), text(&report, "problems")), ("3".into(), "[]".into()));
+    assert_eq!(texts(&bench.json(&["list", "--all"]), "external_id"), ["2", "2.1", "1"]);
+    assert_eq!(
+        text(&bench.json(&["show", "2"]), "children/0"),
+        text(&bench.json(&["show", "2.1"]), "id")
+    );
+    bench.write("tasks.json", "[]");
+    assert_eq!(bench.run(&["import", "taskmaster", "tasks.json"]).code, 4);
+}
+
+#[test]
+fn a_history_needs_a_run_without_todos() {
+    let bench = Bench::new();
+    bench.write("issues.jsonl", BEADS);
+    bench.write("events.jsonl", "");
+    bench.add("in the way");
+    let refused = bench.run(&["import", "beads", "issues.jsonl", "--events", "events.jsonl"]);
+    refused.fails(5, "needs one without");
+}
+
+#[test]
+fn the_state_goes_out_as_json_and_as_automerge() {
+    let bench = Bench::new();
+    let id = bench.add("it");
+    let state = bench.json(&["export", "json"]);
+    assert_eq!((text(&state, "todos/0/id"), text(&state, "events")), (id.clone(), "1".into()));
+    let plain: serde_json::Value =
+        serde_json::from_str(&bench.ok(&["export", "json", "-"])).expect("it is JSON");
+    assert_eq!(text(&plain, "todos/0/title"), "it");
+    let written = bench.json(&["export", "automerge", "out"]);
+    assert_eq!(written.pointer("/files").and_then(|files| files.as_array()).map(Vec::len), Some(3));
+    for strand in ["design", "todo", "implementation"] {
+        let bytes = bench.read(&format!("out/{strand}.automerge"));
+        assert!(bytes.starts_with(&[0x85, 0x6f, 0x4a, 0x83]), "Automerge's magic bytes");
+    }
+    assert!(bench.ok(&["doctor"]).contains("they open"));
+    assert_eq!(bench.run(&["export", "run", "--json"]).code, 2, "a run file is binary");
+    bench.run(&["export", "automerge", "out", "--at", "now"]).fails(2, "--at");
+}

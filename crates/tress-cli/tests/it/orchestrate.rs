@@ -1,0 +1,182 @@
+//! `start`, `resume`, `status`, and what they refuse.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// How long a test waits for another process before it gives up.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn tress(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tress"));
+    command
+        .current_dir(dir)
+        .args(args)
+        .env("NO_COLOR", "1")
+        .env("TRESS_AGENT", "ada")
+        .env_remove("TRESS_RUN")
+        .env_remove("TRESS_DIR")
+        .env_remove("TRESS_COMMAND")
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    tress(dir, args).output().expect("it works")
+}
+
+fn data(dir: &Path, args: &[&str]) -> Value {
+    let output = run(dir, args);
+    let text = String::from_utf8(output.stdout).expect("it works");
+    let value: Value = serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{args:?}: {text} {}", String::from_utf8_lossy(&output.stderr)));
+    value["data"].clone()
+}
+
+fn failure(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let output = run(dir, args);
+    (output.status.code(), String::from_utf8(output.stderr).expect("it works"))
+}
+
+fn git(dir: &Path, args: &[&str]) {
+    let names = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"];
+    let output =
+        Command::new("git").current_dir(dir).args(names).args(args).output().expect("it works");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A repository with a todo list of three: `a`; `b`; `c` after `b`.
+fn project() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("it works");
+    let list = "# Sample\n\n\
+        - [ ] Make a (id: a) (files: a) (check: grep -q a a)\n\
+        - [ ] Make b (id: b) (files: b) (check: grep -q b b)\n\
+        - [ ] Make c (id: c) (needs: b) (files: c) (check: grep -q c c)\n";
+    std::fs::write(dir.path().join("TODO.md"), list).expect("it works");
+    std::fs::write(dir.path().join(".gitignore"), "/.tress\n/gate\n").expect("it works");
+    git(dir.path(), &["init", "--quiet"]);
+    git(dir.path(), &["add", "--all"]);
+    git(dir.path(), &["commit", "--quiet", "-m", "first"]);
+    dir
+}
+
+const GOOD: &str = "echo $TRESS_TODO > $TRESS_TODO";
+
+#[test]
+fn a_list_is_done_from_the_command_line() {
+    let dir = project();
+    let done = data(
+        dir.path(),
+        &["start", "--todo", "TODO.md", "--command", GOOD, "--scale", "2", "--json"],
+    );
+    assert_eq!((&done["outcome"], &done["completed"]), (&"done".into(), &3.into()));
+    let status = data(dir.path(), &["status", "--json"]);
+    assert_eq!((&status["phase"], &status["percent"]), (&"finished".into(), &100.into()));
+    assert_eq!(status["counts"]["completed"], 3);
+    let replayed = run(dir.path(), &["replay", "--check"]);
+    assert!(replayed.status.success());
+    let why = String::from_utf8(run(dir.path(), &["why", "b"]).stdout).expect("it works");
+    assert!(why.contains("implementer-") && why.contains("verifier"), "{why}");
+    git(dir.path(), &["merge", "--quiet", "tress/main"]);
+    assert_eq!(std::fs::read_to_string(dir.path().join("c")).expect("it works"), "c\n");
+}
+
+#[test]
+fn plain_lines_tell_how_it_goes() {
+    let dir = project();
+    let output = run(dir.path(), &["start", "--todo", "TODO.md", "--command", GOOD]);
+    let text = String::from_utf8(output.stdout).expect("it works");
+    assert!(output.status.success(), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(text.contains("done: 3 todos completed, 0 left"), "{text}");
+    assert!(text.contains("git merge tress/main"), "{text}");
+}
+
+#[test]
+fn the_plan_changes_nothing() {
+    let dir = project();
+    let plan = data(dir.path(), &["start", "--todo", "TODO.md", "--plan", "--json"]);
+    assert_eq!((&plan["implementers"], &plan["coordinators"]), (&1.into(), &0.into()));
+    assert_eq!(plan["assignments"][0]["external_id"], "a");
+    assert!(!dir.path().join(".tress").exists());
+    let scaled = ["start", "--todo", "TODO.md", "--plan", "--json", "--scale", "2"];
+    assert_eq!(data(dir.path(), &scaled)["assignments"].as_array().expect("it works").len(), 2);
+}
+
+#[test]
+fn what_cannot_be_started_is_refused_and_changes_nothing() {
+    let dir = project();
+    let start = |list: &str| failure(dir.path(), &["start", "--todo", list, "--command", "true"]);
+    let (code, said) = start("missing.md");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("missing.md"), "{said}");
+    std::fs::write(dir.path().join("bad.md"), "- [ ] One (id: a)\n- [ ] Two (needs: nowhere)\n")
+        .expect("it works");
+    let (code, said) = start("bad.md");
+    assert_eq!(code, Some(5), "an uncommitted file makes the tree dirty: {said}");
+    assert!(said.contains("bad.md"), "{said}");
+    git(dir.path(), &["add", "bad.md"]);
+    git(dir.path(), &["commit", "--quiet", "-m", "bad"]);
+    let (code, said) = start("bad.md");
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("bad.md:2") && said.contains("nowhere"), "{said}");
+    assert!(!dir.path().join(".tress").exists(), "nothing was written");
+    let (code, said) = failure(dir.path(), &["start", "--todo", "TODO.md"]);
+    assert_eq!(code, Some(2), "{said}");
+    let elsewhere = tempfile::tempdir().expect("it works");
+    std::fs::copy(dir.path().join("TODO.md"), elsewhere.path().join("TODO.md")).expect("it works");
+    let args = ["start", "--todo", "TODO.md", "--command", "true"];
+    let (code, said) = failure(elsewhere.path(), &args);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("git init"), "{said}");
+    let (code, said) = failure(dir.path(), &["resume"]);
+    assert_eq!(code, Some(3), "{said}");
+}
+
+#[test]
+fn after_kill_9_of_everything_resume_goes_on_and_does_nothing_twice() {
+    let dir = project();
+    let gate = dir.path().join("gate");
+    let agent = format!(
+        "[ $TRESS_TODO = a ] || while [ ! -f {} ]; do sleep 0.05; done; {GOOD}",
+        gate.display()
+    );
+    let mut started =
+        tress(dir.path(), &["start", "--todo", "TODO.md", "--command", &agent, "--scale", "2"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it works");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        assert!(std::time::Instant::now() < deadline, "the first todo is not done in time");
+        let list = data(dir.path(), &["list", "--all", "--json"]);
+        let status = |id: &str| {
+            let all = list.as_array().cloned().unwrap_or_default();
+            let found = all.into_iter().find(|todo| todo["external_id"] == id);
+            found.map(|todo| todo["status"].to_string()).unwrap_or_default()
+        };
+        if status("a").contains("completed") && status("b").contains("in_progress") {
+            break;
+        }
+    }
+    started.kill().expect("it works");
+    started.wait().expect("it works");
+    std::fs::write(&gate, "").expect("it works");
+    let done = data(dir.path(), &["resume", "--json"]);
+    assert_eq!((&done["outcome"], &done["completed"]), (&"done".into(), &3.into()));
+    let log = data(dir.path(), &["log", "--limit", "10000", "--json"]);
+    let integrated = log.to_string().matches("\"integrated\"").count();
+    assert_eq!(integrated, 3, "no work is done twice, and none is lost");
+    let pids = std::fs::read_dir(dir.path().join(".tress/local/tasks/main")).expect("it works");
+    let left = pids.filter(|entry| {
+        entry
+            .as_ref()
+            .expect("it works")
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "pid")
+    });
+    assert_eq!(left.count(), 0, "no agent is left behind");
+}

@@ -1,0 +1,207 @@
+//! Todos come, change, and go.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::{Bench, text, texts};
+
+#[test]
+fn init_makes_a_store_once() {
+    let bench = Bench::bare();
+    let first = bench.json(&["init"]);
+    assert_eq!((text(&first, "created"), text(&first, "run")), ("true".into(), "main".into()));
+    let second = bench.run(&["init"]);
+    assert_eq!(second.code, 0);
+    assert!(second.stdout.contains("already"), "{second:?}");
+    bench.ok(&["init", "--run", "other"]);
+    assert_eq!(texts(&bench.json(&["runs"]), "run"), ["main", "other"]);
+    bench.ok(&["--run", "other", "add", "elsewhere"]);
+    assert_eq!(bench.json(&["list"]).as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn a_todo_is_added_with_all_its_fields_and_shown() {
+    let bench = Bench::new();
+    let first = bench.add("write the lexer");
+    let added = bench.json(&[
+        "add",
+        "write the parser",
+        "-d",
+        "all of it",
+        "-p",
+        "P1",
+        "--kind",
+        "feature",
+        "--label",
+        "lang,core",
+        "--needs",
+        &first,
+        "--files",
+        "src/parse/*",
+        "--check",
+        "cargo test",
+        "--assignee",
+        "bo",
+        "--estimate",
+        "90",
+        "--high-risk",
+        "--due",
+        "in 3d",
+        "--acceptance",
+        "it parses",
+    ]);
+    let id = text(&added, "id");
+    assert!(id.starts_with("t-"), "{id}");
+    assert_eq!(text(&added, "status"), "blocked");
+    assert_eq!(text(&added, "event").len(), 64);
+    let shown = bench.json(&["show", &id]);
+    assert_eq!(text(&shown, "description"), "all of it");
+    assert_eq!(text(&shown, "acceptance_criteria"), "it parses");
+    assert_eq!(text(&shown, "priority"), "1");
+    assert_eq!(text(&shown, "agent"), "bo");
+    assert_eq!(text(&shown, "labels"), r#"["core","lang"]"#);
+    assert_eq!(text(&shown, "files"), r#"["src/parse/*"]"#);
+    assert_eq!(text(&shown, "high_risk"), "true");
+    assert_eq!(text(&shown, "dependencies/0/id"), first);
+    assert!(text(&shown, "created_at").ends_with('Z'));
+    let sentence = bench.ok(&["show", &id]);
+    assert!(sentence.contains("blocked: needs"), "{sentence}");
+    let added = bench.ok(&["add", "a third"]);
+    assert!(added.starts_with("added t-") && added.ends_with("\"a third\"\n"), "{added}");
+}
+
+#[test]
+fn edit_changes_what_is_named_and_nothing_else() {
+    let bench = Bench::new();
+    let parent = bench.add("the whole");
+    let id = text(
+        &bench.json(&["add", "old", "--label", "a", "-d", "one two three", "--check", "x"]),
+        "id",
+    );
+    bench.ok(&[
+        "edit",
+        &id,
+        "--title",
+        "new",
+        "-d",
+        "one 2 three",
+        "--label",
+        "b",
+        "--unlabel",
+        "a",
+        "--check",
+        "",
+        "--parent",
+        &parent,
+        "-p",
+        "0",
+    ]);
+    let shown = bench.json(&["show", &id]);
+    assert_eq!(text(&shown, "title"), "new");
+    assert_eq!(text(&shown, "description"), "one 2 three");
+    assert_eq!(text(&shown, "labels"), r#"["b"]"#);
+    assert_eq!(text(&shown, "check"), "null");
+    assert_eq!(text(&shown, "dependencies/0/kind"), "parent-child");
+    assert_eq!(text(&bench.json(&["show", &parent]), "children/0"), id);
+    bench.ok(&["edit", &id, "--parent", ""]);
+    assert_eq!(text(&bench.json(&["show", &id]), "dependencies"), "[]");
+    bench.run(&["edit", &id]).fails(2, "nothing to change");
+}
+
+#[test]
+fn lists_are_arrays_and_filter() {
+    let bench = Bench::new();
+    let low = text(&bench.json(&["add", "low", "-p", "3", "--label", "x"]), "id");
+    let high = text(&bench.json(&["add", "high", "-p", "0"]), "id");
+    let gone = bench.add("gone");
+    bench.ok(&["close", &gone, "--reason", "not needed"]);
+    assert_eq!(texts(&bench.json(&["list"]), "id"), [high.clone(), low.clone()]);
+    assert_eq!(texts(&bench.json(&["list", "--limit", "1"]), "title"), ["high"]);
+    assert_eq!(texts(&bench.json(&["list", "--label", "x"]), "title"), ["low"]);
+    assert_eq!(
+        texts(&bench.json(&["list", "--all"]), "id"),
+        [high.clone(), low.clone(), gone.clone()]
+    );
+    assert_eq!(texts(&bench.json(&["list", "--status", "closed"]), "id"), [gone]);
+    bench.ok_as("bo", &["claim", &low]);
+    let held = bench.json(&["list", "--agent", "bo"]);
+    assert_eq!((text(&held, "0/id"), text(&held, "0/agent")), (low, "bo".into()));
+    assert_eq!(text(&held, "0/status"), "in_progress");
+    assert_eq!(texts(&bench.json(&["ready"]), "id"), [high]);
+}
+
+#[test]
+fn what_is_blocked_says_why() {
+    let bench = Bench::new();
+    let first = bench.add("first");
+    let second = text(&bench.json(&["add", "second", "--needs", &first]), "id");
+    let blocked = bench.json(&["blocked"]);
+    assert_eq!(texts(&blocked, "title"), ["second"]);
+    assert_eq!(text(&blocked, "0/reasons/0/because"), "depends_on");
+    assert_eq!(text(&blocked, "0/reasons/0/id"), first);
+    assert!(text(&blocked, "0/reasons/0/text").contains("\"first\" (open)"));
+    assert!(bench.ok(&["blocked"]).contains("needs"), "in words, too");
+    let closed = bench.ok(&["close", &first]);
+    assert!(closed.contains("now ready") && closed.contains(&second), "{closed}");
+    bench.ok(&["block", &second, "--kind", "requirement", "--reason", "which one?"]);
+    let blocked = bench.json(&["blocked"]);
+    assert_eq!(text(&blocked, "0/reasons/0/text"), "requirement blocker: which one?");
+    assert!(bench.ok(&["unblock", &second]).starts_with("unblocked"));
+    bench.run(&["unblock", &second]).fails(5, "nobody reported a blocker");
+}
+
+#[test]
+fn dependencies_come_and_go_and_a_cycle_is_suspended() {
+    let bench = Bench::new();
+    let (a, b) = (bench.add("a"), bench.add("b"));
+    assert!(bench.ok(&["dep", "add", &a, &b]).contains("depends on"));
+    let cycle = bench.ok(&["dep", "add", &b, &a]);
+    assert!(cycle.starts_with("suspended: ") && cycle.contains("cycle"), "{cycle}");
+    assert_eq!(text(&bench.json(&["show", &b]), "dependencies/0/suspended"), "true");
+    let conflicts = bench.json(&["conflicts"]);
+    assert_eq!(text(&conflicts, "0/rule"), "no-cycles");
+    bench.ok(&["dep", "rm", &a, &b]);
+    assert_eq!(text(&bench.json(&["show", &b]), "dependencies/0/suspended"), "false");
+    bench.run(&["dep", "rm", &a, &b]).fails(3, "does not depend on");
+    bench.run(&["dep", "add", &a, &a]).fails(4, "cannot depend on itself");
+    bench.run(&["dep", "add", &a, &b, "--kind", "bloks"]).fails(2, "bloks");
+}
+
+#[test]
+fn closing_reopening_and_deleting_are_told() {
+    let bench = Bench::new();
+    let id = bench.add("it");
+    assert!(bench.ok(&["close", &id, "-m", "done elsewhere"]).starts_with("closed "));
+    assert!(bench.ok(&["close", &id]).contains("closed already"));
+    assert_eq!(text(&bench.json(&["close", &id]), "event"), "null");
+    assert!(bench.ok(&["reopen", &id]).starts_with("reopened "));
+    assert!(bench.ok(&["delete", &id]).starts_with("deleted "));
+    assert_eq!(bench.json(&["list", "--all"]).as_array().map(Vec::len), Some(0));
+    bench.run(&["note", &id, "hello"]).fails(5, "was deleted by ada");
+    bench.ok(&["reopen", &id]);
+    assert_eq!(texts(&bench.json(&["list"]), "id"), [id]);
+}
+
+#[test]
+fn remarks_come_from_the_command_line_and_from_stdin() {
+    let bench = Bench::new();
+    let id = bench.add("it");
+    bench.ok(&["note", &id, "first"]);
+    let mut child = bench
+        .command("bo", &["note", &id, "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(b"second\nline\n").expect("it can be written");
+    drop(stdin);
+    assert!(child.wait().expect("it ends").success());
+    let shown = bench.json(&["show", &id]);
+    assert_eq!(
+        texts(shown.pointer("/remarks").expect("remarks"), "text"),
+        ["first", "second\nline"]
+    );
+    assert_eq!(text(&shown, "remarks/1/agent"), "bo");
+    bench.run(&["note", &id, " "]).fails(4, "the remark is empty");
+}

@@ -1,0 +1,160 @@
+//! What can be said of an operation without looking inside: strand, todo, name.
+
+use super::{Operation, ProseTarget, Strand};
+use crate::ids::TodoId;
+
+impl Operation {
+    /// The document it speaks of.
+    pub const fn strand(&self) -> Strand {
+        use Operation as O;
+        match self {
+            O::TodoAdded { .. }
+            | O::TodoEdited { .. }
+            | O::LabelsChanged { .. }
+            | O::NoteAdded { .. }
+            | O::DependencyAdded { .. }
+            | O::DependencyRemoved { .. }
+            | O::Closed { .. }
+            | O::Reopened { .. }
+            | O::Deleted { .. }
+            | O::Claimed { .. }
+            | O::Renewed { .. }
+            | O::Released { .. }
+            | O::TaskStarted { .. }
+            | O::ProgressReported { .. }
+            | O::BlockerRaised { .. }
+            | O::BlockerResolved { .. }
+            | O::BlockerEscalated { .. }
+            | O::CompletionClaimed { .. }
+            | O::Verified { .. }
+            | O::LossAcknowledged { .. }
+            | O::AttemptFailed { .. }
+            | O::Assigned { .. }
+            | O::ScopeReserved { .. } => Strand::Todo,
+            O::ProseEdited { target, .. } => match target {
+                ProseTarget::Todo(..) => Strand::Todo,
+                ProseTarget::Section(_) => Strand::Design,
+            },
+            O::SectionAdded { .. }
+            | O::SectionRemoved { .. }
+            | O::RequirementAdded { .. }
+            | O::RequirementRemoved { .. }
+            | O::DesignRuleAdded { .. }
+            | O::DesignRuleRemoved { .. }
+            | O::DecisionRecorded { .. }
+            | O::AssessmentGiven { .. }
+            | O::DeviationFound { .. }
+            | O::DeviationDecided { .. } => Strand::Design,
+            _ => Strand::Implementation,
+        }
+    }
+
+    /// The todo it is about, if it is about one.
+    pub const fn todo(&self) -> Option<TodoId> {
+        use Operation as O;
+        match self {
+            O::TodoAdded { todo, .. }
+            | O::TodoEdited { todo, .. }
+            | O::LabelsChanged { todo, .. }
+            | O::NoteAdded { todo, .. }
+            | O::DependencyAdded { todo, .. }
+            | O::DependencyRemoved { todo, .. }
+            | O::Closed { todo, .. }
+            | O::Reopened { todo, .. }
+            | O::Deleted { todo, .. }
+            | O::Claimed { todo, .. }
+            | O::Renewed { todo, .. }
+            | O::Released { todo, .. }
+            | O::TaskStarted { todo, .. }
+            | O::ProgressReported { todo, .. }
+            | O::BlockerRaised { todo, .. }
+            | O::BlockerResolved { todo, .. }
+            | O::BlockerEscalated { todo, .. }
+            | O::CompletionClaimed { todo, .. }
+            | O::Verified { todo, .. }
+            | O::AttemptFailed { todo, .. }
+            | O::Assigned { todo, .. }
+            | O::ScopeReserved { todo, .. }
+            | O::CheckRecorded { todo, .. }
+            | O::ArtifactRecorded { todo, .. }
+            | O::Integrated { todo, .. }
+            | O::IntegrationFailed { todo, .. }
+            | O::RolledBack { todo, .. } => Some(*todo),
+            O::ProseEdited { target: ProseTarget::Todo(todo, _), .. } => Some(*todo),
+            O::AssessmentGiven { todo, .. }
+            | O::DeviationFound { todo, .. }
+            | O::AlertRaised { todo, .. }
+            | O::BudgetSpent { todo, .. } => *todo,
+            _ => None,
+        }
+    }
+
+    /// The operation's name: `todo_added`, `claimed` …
+    pub const fn name(&self) -> &'static str {
+        use Operation as O;
+        match self {
+            O::TodoAdded { .. } => "todo_added",
+            O::TodoEdited { .. } => "todo_edited",
+            O::ProseEdited { .. } => "prose_edited",
+            O::LabelsChanged { .. } => "labels_changed",
+            O::NoteAdded { .. } => "note_added",
+            O::DependencyAdded { .. } => "dependency_added",
+            O::DependencyRemoved { .. } => "dependency_removed",
+            O::Closed { .. } => "closed",
+            O::Reopened { .. } => "reopened",
+            O::Deleted { .. } => "deleted",
+            O::Claimed { .. } => "claimed",
+            O::Renewed { .. } => "renewed",
+            O::Released { .. } => "released",
+            O::TaskStarted { .. } => "task_started",
+            O::ProgressReported { .. } => "progress_reported",
+            O::BlockerRaised { .. } => "blocker_raised",
+            O::BlockerResolved { .. } => "blocker_resolved",
+            O::BlockerEscalated { .. } => "blocker_escalated",
+            O::CompletionClaimed { .. } => "completion_claimed",
+            O::Verified { .. } => "verified",
+            O::LossAcknowledged { .. } => "loss_acknowledged",
+            O::AttemptFailed { .. } => "attempt_failed",
+            O::Assigned { .. } => "assigned",
+            O::ScopeReserved { .. } => "scope_reserved",
+            O::SectionAdded { .. } => "section_added",
+            O::SectionRemoved { .. } => "section_removed",
+            O::RequirementAdded { .. } => "requirement_added",
+            O::RequirementRemoved { .. } => "requirement_removed",
+            O::DesignRuleAdded { .. } => "design_rule_added",
+            O::DesignRuleRemoved { .. } => "design_rule_removed",
+            O::DecisionRecorded { .. } => "decision_recorded",
+            O::AssessmentGiven { .. } => "assessment_given",
+            O::DeviationFound { .. } => "deviation_found",
+            O::DeviationDecided { .. } => "deviation_decided",
+            O::RunStarted { .. } => "run_started",
+            O::RunPaused { .. } => "run_paused",
+            O::RunResumed => "run_resumed",
+            O::RunFinished { .. } => "run_finished",
+            O::AgentJoined { .. } => "agent_joined",
+            O::AgentLeft { .. } => "agent_left",
+            O::AgentReported { .. } => "agent_reported",
+            O::CheckRecorded { .. } => "check_recorded",
+            O::ArtifactRecorded { .. } => "artifact_recorded",
+            O::Integrated { .. } => "integrated",
+            O::IntegrationFailed { .. } => "integration_failed",
+            O::RolledBack { .. } => "rolled_back",
+            O::PlanMade { .. } => "plan_made",
+            O::StrategyChanged { .. } => "strategy_changed",
+            O::AlertRaised { .. } => "alert_raised",
+            O::AlertAcknowledged { .. } => "alert_acknowledged",
+            O::AlertCleared { .. } => "alert_cleared",
+            O::MetricsRecorded { .. } => "metrics_recorded",
+            O::LearningRecorded { .. } => "learning_recorded",
+            O::BudgetSpent { .. } => "budget_spent",
+            O::CheckpointTaken { .. } => "checkpoint_taken",
+            O::Forked { .. } => "forked",
+            O::Merged { .. } => "merged",
+            O::Undone { .. } => "undone",
+            O::ReplicaRetired { .. } => "replica_retired",
+            O::MemberAdded { .. } => "member_added",
+            O::MemberRemoved { .. } => "member_removed",
+            O::Custom { .. } => "custom",
+        }
+    }
+}

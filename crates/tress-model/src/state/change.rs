@@ -1,0 +1,515 @@
+//! How one event changes one todo: the rules about claims, completion, closing and edits.
+
+use std::sync::Arc;
+
+use super::fold::{Ruling, Rulings};
+use super::todo::{
+    Blocker, Claim, Closing, Completion, Failure, Note, Progress, Todo, Verification,
+};
+use crate::clock::Millis;
+use crate::event::Event;
+use crate::ids::Dot;
+use crate::limits;
+use crate::operation::{Operation, ProseField, ProseTarget, Splice, TodoEdit, Verdict};
+use crate::rules::Rule;
+
+/// The event at hand, while it changes one todo.
+pub(super) struct Change<'a> {
+    pub(super) event: &'a Event,
+    pub(super) now: Millis,
+    pub(super) at: Millis,
+}
+
+impl Change<'_> {
+    fn agent(&self) -> &Arc<str> {
+        &self.event.author.name
+    }
+
+    pub(super) fn apply(&self, todo: &mut Todo) -> Rulings {
+        use Operation as O;
+        match &self.event.operation {
+            O::TodoAdded { external_id, title, edits, prose, labels, layout, .. } => {
+                self.add_again(todo, external_id.as_ref(), title, edits, prose, labels, layout)
+            }
+            O::TodoEdited { edits, .. } => self.edit(todo, edits),
+            O::ProseEdited { target: ProseTarget::Todo(_, field), splices } => {
+                todo.prose.entry(*field).or_default().edit(self.event, splices);
+                Vec::new()
+            }
+            O::LabelsChanged { added, removed, .. } => self.labels(todo, added, removed),
+            O::NoteAdded { text, layout, .. } => {
+                todo.notes.push(Note {
+                    dot: self.event.dot,
+                    agent: Arc::clone(self.agent()),
+                    at: self.at,
+                    text: text.clone(),
+                    layout: layout.clone(),
+                });
+                Vec::new()
+            }
+            O::Closed { reason, .. } => self.close(todo, reason),
+            O::Reopened { .. } => self.reopen(todo),
+            O::Deleted { reason, .. } => self.delete(todo, reason),
+            O::Claimed { lease, scope, .. } => self.claim(todo, *lease, scope),
+            O::Assigned { agent, .. } => {
+                todo.assigned = Some(agent.clone());
+                Vec::new()
+            }
+            O::BlockerRaised { kind, description, tried, .. } => {
+                todo.blockers.push(Blocker {
+                    dot: self.event.dot,
+                    agent: Arc::clone(self.agent()),
+                    at: self.at,
+                    kind: *kind,
+                    description: description.clone(),
+                    tried: tried.clone(),
+                    escalated: None,
+                    resolved: None,
+                });
+                Vec::new()
+            }
+            O::BlockerResolved { blocker, resolution, .. } => {
+                self.blocker(todo, *blocker, |blocker| blocker.resolved = Some(resolution.clone()))
+            }
+            O::BlockerEscalated { blocker, context, .. } => {
+                self.blocker(todo, *blocker, |blocker| blocker.escalated = Some(context.clone()))
+            }
+            O::CompletionClaimed { token, .. } => self.complete(todo, *token),
+            O::Verified { completion, .. } => self.verify(todo, *completion),
+            O::CheckRecorded { completion, check, .. } => {
+                match todo.completions.iter_mut().find(|c| c.dot == *completion) {
+                    Some(completion) => {
+                        completion.checks.push(check.clone());
+                        Vec::new()
+                    }
+                    None => vec![Ruling::precondition("there is no such claim of completion")],
+                }
+            }
+            O::Integrated { completion, commit, .. } => self.integrate(todo, *completion, commit),
+            O::IntegrationFailed { completion, reason, .. } => {
+                self.integration_failed(todo, *completion, reason)
+            }
+            O::ArtifactRecorded { path, blob, .. } => {
+                todo.artifacts.insert(path.clone(), blob.clone());
+                Vec::new()
+            }
+            O::RolledBack { what, .. } => {
+                for completion in todo.completions.iter_mut().filter(|c| c.void.is_none()) {
+                    completion.void = Some(format!("rolled back: {what}"));
+                }
+                Vec::new()
+            }
+            O::Renewed { token, .. }
+            | O::Released { token, .. }
+            | O::TaskStarted { token, .. }
+            | O::ProgressReported { token, .. }
+            | O::AttemptFailed { token, .. }
+            | O::ScopeReserved { token, .. } => self.under_claim(todo, *token),
+            _ => Vec::new(),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one operation")]
+    fn add_again(
+        &self,
+        todo: &mut Todo,
+        external_id: Option<&String>,
+        title: &str,
+        edits: &[TodoEdit],
+        prose: &[(ProseField, String)],
+        labels: &[String],
+        layout: &Option<String>,
+    ) -> Rulings {
+        if todo.external_id.is_none() {
+            todo.external_id = external_id.cloned();
+        }
+        if layout.is_some() {
+            todo.layout.clone_from(layout);
+        }
+        let mut rulings = self.edit(todo, &[TodoEdit::Title(title.to_owned())]);
+        rulings.extend(self.edit(todo, edits));
+        for (field, text) in prose {
+            let prose = todo.prose.entry(*field).or_default();
+            if !prose.is(text) {
+                let delete = prose.seen_len(self.event);
+                prose.edit(self.event, &[Splice { at: 0, delete, insert: text.clone() }]);
+            }
+        }
+        rulings.extend(self.labels(todo, labels, &[]));
+        rulings
+    }
+
+    /// Rule `field-merge`.
+    fn edit(&self, todo: &mut Todo, edits: &[TodoEdit]) -> Rulings {
+        let mut rulings = Vec::new();
+        for edit in edits {
+            let Some(old) = todo.set(edit) else { continue };
+            let field = edit.field();
+            let (writer, agent) = todo.writer(field);
+            let bookkeeping = matches!(edit, TodoEdit::UpdatedAt(_));
+            if !self.event.saw(writer) && writer != self.event.dot && !bookkeeping {
+                rulings.push(Ruling {
+                    rule: Rule::FieldMerge,
+                    loser: Some((writer, agent)),
+                    winner: None,
+                    detail: format!("{field} was written by two at once; the other was {old:?}"),
+                });
+            }
+            todo.writers.insert(field.to_owned(), (self.event.dot, Arc::clone(self.agent())));
+        }
+        rulings
+    }
+
+    fn labels(&self, todo: &mut Todo, added: &[String], removed: &[String]) -> Rulings {
+        for label in removed {
+            if let Some(dots) = todo.labels.get_mut(label) {
+                dots.retain(|&dot| !self.event.saw(dot));
+                if dots.is_empty() {
+                    todo.labels.remove(label);
+                }
+            }
+        }
+        for label in added {
+            todo.labels.entry(label.clone()).or_default().push(self.event.dot);
+        }
+        Vec::new()
+    }
+
+    fn blocker(&self, todo: &mut Todo, dot: Dot, change: impl FnOnce(&mut Blocker)) -> Rulings {
+        match todo.blockers.iter_mut().find(|blocker| blocker.dot == dot) {
+            Some(blocker) => {
+                change(blocker);
+                Vec::new()
+            }
+            None => vec![Ruling::precondition("there is no such blocker")],
+        }
+    }
+
+    fn closing(&self, reason: &str, undone: bool) -> Closing {
+        Closing {
+            dot: self.event.dot,
+            agent: Arc::clone(self.agent()),
+            at: self.at,
+            reason: reason.to_owned(),
+            undone,
+        }
+    }
+
+    fn close(&self, todo: &mut Todo, reason: &str) -> Rulings {
+        todo.closings.push(self.closing(reason, false));
+        let claim = todo.claim.take();
+        todo.lost.clear();
+        let loser = claim.filter(|claim| !self.event.saw(claim.token));
+        let entry = |claim: Claim| Ruling {
+            rule: Rule::ClosedStaysClosed,
+            loser: Some((claim.token, claim.agent)),
+            winner: None,
+            detail: "it was closed meanwhile; the claim has ended".to_owned(),
+        };
+        loser.map(entry).into_iter().collect()
+    }
+
+    /// Rule `closed-stays-closed`: undoes only what its author had seen.
+    fn reopen(&self, todo: &mut Todo) -> Rulings {
+        let mut undone = false;
+        for closing in todo.closings.iter_mut().chain(&mut todo.deletions) {
+            if !closing.undone && self.event.saw(closing.dot) {
+                closing.undone = true;
+                undone = true;
+            }
+        }
+        for completion in todo.completions.iter_mut().filter(|c| c.complete()) {
+            let seen = completion.verification.as_ref().is_some_and(|v| self.event.saw(v.dot));
+            if seen {
+                completion.void = Some("reopened".to_owned());
+                undone = true;
+            }
+        }
+        todo.stage = None;
+        if todo.finished() {
+            let winner = todo.closing().or_else(|| todo.deletion()).map(|closing| closing.dot);
+            let detail = "it was finished by somebody whom the reopening had not seen";
+            return vec![Ruling::against(Rule::ClosedStaysClosed, winner, detail)];
+        }
+        if undone { Vec::new() } else { vec![Ruling::precondition("it was not closed")] }
+    }
+
+    /// Rule `edit-beats-delete`.
+    fn delete(&self, todo: &mut Todo, reason: &str) -> Rulings {
+        let seen = self.event.saw_all(&todo.touched);
+        todo.deletions.push(self.closing(reason, !seen));
+        if seen {
+            todo.claim = None;
+            return Vec::new();
+        }
+        let detail = format!("{} was edited meanwhile and stays", todo.title);
+        vec![Ruling::against(Rule::EditBeatsDelete, None, detail)]
+    }
+
+    /// Rules `first-claim` and `leases-end`.
+    fn claim(&self, todo: &mut Todo, lease: Option<Millis>, scope: &[String]) -> Rulings {
+        let mut rulings = Vec::new();
+        if todo.finished() {
+            let winner = todo.closing().map(|closing| closing.dot);
+            let detail = "it is finished";
+            return vec![Ruling::against(Rule::ClosedStaysClosed, winner, detail)];
+        }
+        let lease = lease.map(|lease| lease.min(limits::LEASE_MAX));
+        let claim = Claim {
+            token: self.event.dot,
+            agent: Arc::clone(self.agent()),
+            at: self.at,
+            lease,
+            until: lease.map(|lease| self.now.saturating_add(lease)),
+            scope: scope.to_vec(),
+            started_at: None,
+            base: None,
+            branch: None,
+            progress: None,
+        };
+        match todo.holder(self.now) {
+            Some(holder) if holder.agent == *self.agent() && self.event.saw(holder.token) => {
+                todo.claim = Some(claim);
+            }
+            Some(holder) => {
+                let detail = format!("it is held by {}", holder.agent);
+                rulings.push(Ruling::against(Rule::FirstClaim, Some(holder.token), detail));
+                todo.lost.push(claim);
+            }
+            None => {
+                if let Some(lapsed) = todo.claim.take() {
+                    rulings.push(Ruling {
+                        rule: Rule::LeasesEnd,
+                        loser: Some((lapsed.token, lapsed.agent)),
+                        winner: None,
+                        detail: "the lease had ended; another took it".to_owned(),
+                    });
+                }
+                todo.claim = Some(claim);
+                todo.stage = None;
+            }
+        }
+        rulings
+    }
+
+    /// Operations that only the holder may make; they count for a lost claim as long as its agent
+    /// had no cause to doubt it.
+    fn under_claim(&self, todo: &mut Todo, token: Dot) -> Rulings {
+        let event = self.event;
+        if let Some(holder) = todo.claim.as_mut().filter(|claim| claim.token == token) {
+            let release = self.change_claim(holder);
+            if let Operation::AttemptFailed { class, message, retry_at, .. } = &event.operation {
+                todo.failures.push(Failure {
+                    dot: event.dot,
+                    agent: Arc::clone(&holder.agent),
+                    at: self.at,
+                    class: *class,
+                    message: message.clone(),
+                    retry_at: *retry_at,
+                });
+            }
+            if release {
+                todo.claim = None;
+                todo.assigned = None;
+            }
+            return Vec::new();
+        }
+        let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
+        if let Some(lost) = todo.lost.iter_mut().find(|claim| claim.token == token) {
+            let release = self.change_claim(lost);
+            if release {
+                todo.lost.retain(|claim| claim.token != token);
+            }
+            if holder.as_ref().is_none_or(|(winner, _)| !event.saw(*winner)) {
+                return Vec::new();
+            }
+        }
+        let (winner, detail) = match holder {
+            Some((winner, agent)) => (Some(winner), format!("{agent} holds it now")),
+            None => (None, "nobody holds it now; claim it again".to_owned()),
+        };
+        vec![Ruling::against(Rule::StaleToken, winner, detail)]
+    }
+
+    /// Whether the claim ends with it.
+    fn change_claim(&self, claim: &mut Claim) -> bool {
+        let renewed = |lease: Option<Millis>| lease.map(|lease| self.now.saturating_add(lease));
+        match &self.event.operation {
+            Operation::Renewed { lease, .. } => {
+                claim.lease = lease.map(|lease| lease.min(limits::LEASE_MAX));
+                claim.until = renewed(claim.lease);
+            }
+            Operation::TaskStarted { base, branch, .. } => {
+                claim.started_at = Some(self.at);
+                claim.base.clone_from(base);
+                claim.branch.clone_from(branch);
+                claim.until = renewed(claim.lease);
+            }
+            Operation::ProgressReported { percent, message, next_milestone, .. } => {
+                claim.progress = Some(Progress {
+                    percent: (*percent).min(100),
+                    message: message.clone(),
+                    next_milestone: next_milestone.clone(),
+                    at: self.at,
+                });
+                claim.until = renewed(claim.lease);
+            }
+            Operation::ScopeReserved { globs, .. } => claim.scope.clone_from(globs),
+            Operation::Released { .. } | Operation::AttemptFailed { .. } => return true,
+            _ => {}
+        }
+        false
+    }
+
+    /// Rule `finished-work-holds`.
+    fn complete(&self, todo: &mut Todo, token: Option<Dot>) -> Rulings {
+        let event = self.event;
+        let Operation::CompletionClaimed {
+            commit,
+            to_integrate,
+            implementation,
+            tests,
+            integration,
+            ..
+        } = &event.operation
+        else {
+            return Vec::new();
+        };
+        let mut completion = Completion {
+            dot: event.dot,
+            agent: Arc::clone(self.agent()),
+            token,
+            at: self.at,
+            commit: commit.clone(),
+            to_integrate: *to_integrate,
+            implementation: implementation.clone(),
+            tests: tests.clone(),
+            integration: integration.clone(),
+            checks: Vec::new(),
+            verification: None,
+            integrated: None,
+            void: None,
+        };
+        let mut rulings = Vec::new();
+        let closed = todo.closing().map(|closing| closing.dot);
+        let done = todo.completed().map(|completion| completion.dot);
+        let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
+        let own = |(held, agent): &(Dot, Arc<str>)| {
+            token.map_or(agent == self.agent(), |token| token == *held)
+        };
+        if let Some(winner) = closed.or(done) {
+            let rule = Rule::ClosedStaysClosed;
+            rulings.push(Ruling::against(rule, Some(winner), "it was finished before"));
+            completion.void = Some("it was finished before".to_owned());
+        } else if let Some(holder) = holder.filter(|holder| !own(holder)) {
+            let (winner, agent) = holder;
+            let lapsed = todo.holder(self.now).is_none();
+            if !event.saw(winner) || lapsed {
+                rulings.push(Ruling {
+                    rule: Rule::FinishedWorkHolds,
+                    loser: Some((winner, agent)),
+                    winner: None,
+                    detail: format!("{} had finished it without knowing", self.agent()),
+                });
+                let at = token.and_then(|t| todo.lost.iter().position(|lost| lost.token == t));
+                let mine = at.map(|at| todo.lost.remove(at));
+                todo.lost.extend(std::mem::replace(&mut todo.claim, mine));
+            } else {
+                let detail = format!("{agent} holds it; claim it first");
+                rulings.push(Ruling::against(Rule::StaleToken, Some(winner), detail));
+                completion.void = Some(format!("{agent} held it"));
+            }
+        }
+        if completion.void.is_none() {
+            for older in todo.completions.iter_mut().filter(|older| older.pending()) {
+                if event.saw(older.dot) {
+                    older.void = Some("claimed again".to_owned());
+                }
+            }
+        }
+        todo.completions.push(completion);
+        rulings
+    }
+
+    /// Rule `done-means-verified`.
+    fn verify(&self, todo: &mut Todo, completion: Dot) -> Rulings {
+        let event = self.event;
+        let Operation::Verified { verdict, reason, percent, gaps, .. } = &event.operation else {
+            return Vec::new();
+        };
+        let finished = todo.closing().map(|closing| closing.dot);
+        let Some(done) = todo.completions.iter_mut().find(|c| c.dot == completion) else {
+            return vec![Ruling::precondition("there is no such claim of completion")];
+        };
+        if done.agent == *self.agent() {
+            let detail = "whoever did the work cannot verify it";
+            return vec![Ruling::against(Rule::DoneMeansVerified, Some(completion), detail)];
+        }
+        if !event.author.role.may_verify() {
+            let detail = format!("a {} cannot verify", event.author.role);
+            return vec![Ruling::against(Rule::DoneMeansVerified, Some(completion), detail)];
+        }
+        if let Some(earlier) = &done.verification {
+            let detail = format!("{} had answered before", earlier.agent);
+            return vec![Ruling::against(Rule::DoneMeansVerified, Some(earlier.dot), detail)];
+        }
+        if done.void.is_some() {
+            return vec![Ruling::precondition("the claim of completion no longer counts")];
+        }
+        done.verification = Some(Verification {
+            dot: event.dot,
+            agent: Arc::clone(self.agent()),
+            at: self.at,
+            verdict: *verdict,
+            reason: reason.clone(),
+            percent: *percent,
+            gaps: gaps.clone(),
+        });
+        if *verdict != Verdict::Pass {
+            done.void = Some(reason.clone());
+            todo.claim = None;
+            todo.assigned = None;
+        } else if done.complete() {
+            todo.claim = None;
+            todo.lost.clear();
+        }
+        match finished {
+            Some(winner) => {
+                let detail = "it was closed before it was verified";
+                vec![Ruling::against(Rule::ClosedStaysClosed, Some(winner), detail)]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    fn integrate(&self, todo: &mut Todo, completion: Dot, commit: &str) -> Rulings {
+        let Some(done) = todo.completions.iter_mut().find(|c| c.dot == completion) else {
+            return vec![Ruling::precondition("there is no such claim of completion")];
+        };
+        let passed = done.verification.as_ref().is_some_and(|v| v.verdict == Verdict::Pass);
+        if !passed || done.void.is_some() {
+            let detail = "only verified work is integrated";
+            return vec![Ruling::against(Rule::DoneMeansVerified, Some(completion), detail)];
+        }
+        if done.integrated.is_some() {
+            return vec![Ruling::precondition("it was integrated before")];
+        }
+        done.integrated = Some((commit.to_owned(), self.at));
+        todo.claim = None;
+        todo.lost.clear();
+        Vec::new()
+    }
+
+    fn integration_failed(&self, todo: &mut Todo, completion: Dot, reason: &str) -> Rulings {
+        match todo.completions.iter_mut().find(|c| c.dot == completion) {
+            Some(done) if done.integrated.is_none() => {
+                done.void = Some(reason.to_owned());
+                todo.claim = None;
+                todo.assigned = None;
+                Vec::new()
+            }
+            Some(_) => vec![Ruling::precondition("it was integrated before")],
+            None => vec![Ruling::precondition("there is no such claim of completion")],
+        }
+    }
+}
