@@ -110,6 +110,11 @@ impl Output {
         Self { json, colour: tty && !no_colour(), width: width.map(|w: u16| w.max(WIDTH_MIN)) }
     }
 
+    /// How many columns there are; `None` where nobody counts.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        self.width.map(usize::from)
+    }
+
     /// Whether answers are JSON.
     pub(crate) const fn json(&self) -> bool {
         self.json

@@ -50,7 +50,9 @@ impl Drop for Inner {
         // The thread ends when the queue does; it holds the replica until then.
         self.commands = None;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
+        // The last handle may be dropped by the thread itself, with a condition that held it.
+        let elsewhere = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        if let Some(thread) = thread.filter(elsewhere)
             && thread.join().is_err()
         {
             tracing::error!(run = self.name, "the run's thread panicked");

@@ -114,6 +114,7 @@ pub(crate) async fn blocked(context: &Context, args: &Blocked) -> Result<(), Fai
     let todos = readiness.blocked.keys().filter_map(|&id| state.todo(id));
     let mut todos: Vec<&Todo> = todos.map(AsRef::as_ref).collect();
     todos.sort_by_key(|todo| (todo.priority, todo.created_at, todo.id));
+    let all = todos.len();
     let rows = todos.into_iter();
     let rows = rows.map(|todo| moment.row(todo).with_reasons(state, readiness, todo.id, now));
     let rows: Vec<TodoRow> = rows.take(args.limit.unwrap_or(usize::MAX)).collect();
@@ -128,7 +129,10 @@ pub(crate) async fn blocked(context: &Context, args: &Blocked) -> Result<(), Fai
         let reasons = reasons.collect::<Vec<_>>().join("; ");
         vec![row.name().into(), priority(row), (&row.title).into(), reasons.into()]
     });
-    let total = count(rows.len(), "blocked todo");
+    let total = match count(all, "blocked todo") {
+        total if rows.len() == all => total,
+        total => format!("{} of {total}", rows.len()),
+    };
     let table = context.out.table(&["ID", "P", "TITLE", "BECAUSE"], &[2, 3], cells);
     context.out.text(&format!("{table}\n\n{total}"))
 }

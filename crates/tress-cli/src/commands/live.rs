@@ -139,8 +139,11 @@ impl Live {
         };
         let at = self.out.paint(Tone::Dim, &clock_seconds(event.moment()));
         let name = short(&event.author.name, 20);
-        let about = event.operation.todo().map(|todo| state.name(todo)).unwrap_or_default();
-        let phrase = short(&describe(&event.operation, state, event.moment()), 160);
+        let about = event.operation.todo().map(|todo| short(&state.name(todo), 16));
+        let about = about.unwrap_or_default();
+        let before = 8 + 2 + name.chars().count().max(14) + 1 + about.chars().count().max(10) + 1;
+        let room = self.out.columns().map_or(160, |columns| columns.saturating_sub(before).max(20));
+        let phrase = short(&describe(&event.operation, state, event.moment()), room);
         format!("{at}  {name:14} {about:10} {}", self.out.paint(tone, &phrase))
     }
 }

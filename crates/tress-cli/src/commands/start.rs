@@ -252,19 +252,23 @@ fn sentences(run: &Run, summary: &Summary) -> String {
     let state = run.state();
     let team = &state.team;
     let took = team.started_at.zip(team.ended_at).map(|(from, to)| to.saturating_sub(from));
-    let mut lines = vec![format!(
-        "{}: {} completed, {} left; {} refused by the verifier, {} in {}",
-        match summary.outcome {
-            Outcome::Done => "done",
-            Outcome::Stuck => "stuck",
-            Outcome::Stopped => "stopped",
-        },
-        count(summary.completed, "todo"),
-        summary.left,
-        count(summary.refused, "claim"),
-        count(summary.failed, "failed attempt"),
-        took.map(length).unwrap_or_default(),
-    )];
+    let outcome = match summary.outcome {
+        Outcome::Done => "done",
+        Outcome::Stuck => "stuck",
+        Outcome::Stopped => "stopped",
+    };
+    let mut first = format!("{outcome}: {} completed", count(summary.completed, "todo"));
+    for (number, what) in [
+        (summary.left, "left"),
+        (summary.refused, "refused by the verifier"),
+        (summary.failed, "failed and tried again"),
+    ] {
+        if number > 0 || what == "left" {
+            first.push_str(&format!(", {number} {what}"));
+        }
+    }
+    first.push_str(&took.map(|took| format!(", in {}", length(took))).unwrap_or_default());
+    let mut lines = vec![first];
     match summary.outcome {
         Outcome::Done => {}
         Outcome::Stopped => lines.push("`tress resume` goes on".to_owned()),

@@ -125,16 +125,18 @@ fn text(
         lines.push(format!("although blocked: {}", reasons.join("; ")));
     }
     lines.push(String::new());
+    let agents = story.iter().map(|(event, _)| short(&event.author.name, 24).chars().count());
+    let wide = agents.max().unwrap_or(0);
     for (event, lost) in story {
         let when = clock(event.moment(), now);
-        let agent = short(&event.author.name, 40);
+        let agent = short(&event.author.name, 24);
         let what = if event.operation.todo() == Some(id) {
             describe(&event.operation, state, now)
         } else {
             let source = event.operation.todo().map(|todo| state.name(todo)).unwrap_or_default();
             format!("{}: {}", short(&source, 60), describe(&event.operation, state, now))
         };
-        lines.push(format!("{}  {agent} {what}", out.paint(Tone::Dim, &format!("{when:<12}"))));
+        lines.push(format!("{}  {agent:wide$}  {what}", out.paint(Tone::Dim, &format!("{when:<12}"))));
         for lost in lost {
             let against = lost.against.as_deref().map(|who| format!(" against {}", short(who, 40)));
             let against = against.unwrap_or_default();

@@ -250,6 +250,9 @@ impl Team {
         let name = if outcome == Outcome::Done { "end" } else { "pause" };
         coordinator.checkpoint(name, "the team has stopped").await?;
         self.seal().await;
+        for name in review::TREES {
+            self.tree.remove_worktree(&self.work.join(name)).await;
+        }
         let branch = self.options.branch.clone();
         Ok(Summary { outcome, completed, left, refused, failed, branch })
     }

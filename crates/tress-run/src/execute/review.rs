@@ -18,6 +18,11 @@ fn trailer(completion: Dot) -> String {
     format!("Tress-Completion: {completion}")
 }
 
+/// The work trees that a review uses.
+pub(super) const TREES: [&str; 2] = [VERIFY, INTEGRATE];
+const VERIFY: &str = "verify";
+const INTEGRATE: &str = "integrate";
+
 /// What there is to do.
 enum Next {
     Verify(TodoId, Dot),
@@ -118,7 +123,7 @@ impl Team {
                 message: format!("there is no commit {commit}"),
             }),
             Ok(commit) => {
-                let tree = self.review_tree("verify", &commit).await?;
+                let tree = self.review_tree(VERIFY, &commit).await?;
                 let claim = Claim {
                     todo: found,
                     base: &base,
@@ -197,7 +202,7 @@ impl Team {
             return self.integrated(todo, completion, commit).await;
         }
         let head = self.tree.commit(branch).await?;
-        let tree = self.review_tree("integrate", &head).await?;
+        let tree = self.review_tree(INTEGRATE, &head).await?;
         let name = state.name(todo);
         let agent = done.map(|done| done.agent.to_string()).unwrap_or_default();
         let message =

@@ -224,3 +224,17 @@ async fn work_under_a_lost_claim_is_refused_with_the_holder_and_what_is_next() {
     let state = run.state();
     assert_eq!(state.status_unblocked(state.todo(first).unwrap(), now()), Status::InReview);
 }
+
+/// A condition that holds the last handle of its run once made the run's thread wait for itself.
+#[tokio::test]
+async fn the_last_handle_may_be_dropped_by_a_condition() {
+    let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
+    let agent = human(&run);
+    let inner = run.clone();
+    let appended = agent.append_if(move |_| {
+        drop(inner);
+        Ok::<_, std::convert::Infallible>(Vec::new())
+    });
+    assert!(appended.await.is_err(), "nothing is nothing to append");
+    drop((agent, run));
+}
