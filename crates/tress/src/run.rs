@@ -51,7 +51,8 @@ impl Drop for Inner {
         self.commands = None;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The last handle may be dropped by the thread itself, with a condition that held it.
-        let elsewhere = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        let elsewhere =
+            |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
         if let Some(thread) = thread.filter(elsewhere)
             && thread.join().is_err()
         {

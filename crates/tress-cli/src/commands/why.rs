@@ -136,7 +136,10 @@ fn text(
             let source = event.operation.todo().map(|todo| state.name(todo)).unwrap_or_default();
             format!("{}: {}", short(&source, 60), describe(&event.operation, state, now))
         };
-        lines.push(format!("{}  {agent:wide$}  {what}", out.paint(Tone::Dim, &format!("{when:<12}"))));
+        lines.push(format!(
+            "{}  {agent:wide$}  {what}",
+            out.paint(Tone::Dim, &format!("{when:<12}"))
+        ));
         for lost in lost {
             let against = lost.against.as_deref().map(|who| format!(" against {}", short(who, 40)));
             let against = against.unwrap_or_default();
