@@ -119,3 +119,49 @@ fn the_state_goes_out_as_json_and_as_automerge() {
     assert_eq!(bench.run(&["export", "run", "--json"]).code, 2, "a run file is binary");
     bench.run(&["export", "automerge", "out", "--at", "now"]).fails(2, "--at");
 }
+
+/// Stock Automerge, which knows nothing of Tress, finds what docs/SCHEMA.md promises.
+#[test]
+fn stock_automerge_reads_the_documents_that_are_written() {
+    use automerge::{AutoCommit, ReadDoc, ScalarValue, Value};
+    let bench = Bench::new();
+    bench.ok(&["add", "write the parser", "-p", "1", "-d", "tokens first", "--label", "core"]);
+    bench.ok(&["claim", "--next"]);
+    bench.ok(&["checkpoint", "one"]);
+    bench.ok(&["export", "automerge", "out"]);
+    let load = |name: &str| {
+        let path = bench.dir.path().join(format!("out/{name}.automerge"));
+        AutoCommit::load(&std::fs::read(path).expect("it was written")).expect("a document")
+    };
+    let todos = load("todo");
+    let object = |document: &AutoCommit, at: &automerge::ObjId, key: &str| {
+        document.get(at, key).expect("a map").unwrap_or_else(|| panic!("{key} is missing")).1
+    };
+    let scalar = |document: &AutoCommit, at: &automerge::ObjId, key: &str| match document
+        .get(at, key)
+        .expect("a map")
+    {
+        Some((Value::Scalar(value), _)) => value.into_owned(),
+        other => panic!("{key}: {other:?}"),
+    };
+    let root = automerge::ROOT;
+    let map = object(&todos, &root, "todos");
+    let id = todos.keys(&map).next().expect("a todo");
+    let todo = object(&todos, &map, &id);
+    assert_eq!(scalar(&todos, &todo, "title"), ScalarValue::Str("write the parser".into()));
+    assert_eq!(scalar(&todos, &todo, "priority"), ScalarValue::Int(1));
+    let description = object(&todos, &todo, "description");
+    assert_eq!(todos.text(&description).expect("a text"), "tokens first");
+    let labels = object(&todos, &todo, "labels");
+    assert_eq!(todos.keys(&labels).collect::<Vec<_>>(), ["core"]);
+    let claim = object(&todos, &todo, "claim");
+    assert!(matches!(scalar(&todos, &claim, "agent"), ScalarValue::Str(_)));
+    let implementation = load("implementation");
+    let checkpoints = object(&implementation, &root, "checkpoints");
+    assert_eq!(implementation.length(&checkpoints), 1);
+    let design = load("design");
+    assert_eq!(design.length(object(&design, &root, "sections")), 0);
+    for document in [&todos, &implementation, &design] {
+        assert_eq!(scalar(document, &root, "schema"), ScalarValue::Int(1));
+    }
+}
