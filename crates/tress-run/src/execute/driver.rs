@@ -24,6 +24,8 @@ pub struct Task {
     pub prompt: String,
     /// The paths it is expected to touch.
     pub files: Vec<String>,
+    /// The design section that it implements: its key and its text.
+    pub section: Option<(String, String)>,
     /// The command that must succeed.
     pub check: Option<String>,
     /// Which attempt of this agent at this todo it is, from 1.
@@ -57,8 +59,8 @@ pub trait Driver: Send + Sync {
 /// the whole task in Markdown) and `{task}` (the same as JSON); each is quoted for the shell. The
 /// environment has them too, as `TRESS_TODO`, `TRESS_TITLE`, `TRESS_AGENT`, `TRESS_WORKTREE`,
 /// `TRESS_PROMPT` and `TRESS_TASK`, beside `TRESS_RUN`, `TRESS_DIR`, `TRESS_ROLE`,
-/// `TRESS_ATTEMPT`, `TRESS_CHECK` and `TRESS_FILES` (one a line), so that an agent can call
-/// `tress progress` and `tress block` as itself.
+/// `TRESS_ATTEMPT`, `TRESS_SECTION`, `TRESS_CHECK` and `TRESS_FILES` (one a line), so that an agent
+/// can call `tress progress` and `tress block` as itself.
 #[derive(Debug, Clone)]
 pub struct CommandDriver {
     /// The command line.
@@ -99,6 +101,8 @@ impl CommandDriver {
         let whole = serde_json::json!({
             "id": task.id, "title": task.title, "agent": task.agent, "run": task.run,
             "prompt": task.prompt, "files": task.files, "check": task.check,
+            "section": task.section.as_ref().map(|(key, _)| key),
+            "design": task.section.as_ref().map(|(_, text)| text),
             "attempt": task.attempt, "worktree": task.worktree,
         });
         tokio::fs::write(&json, whole.to_string()).await?;
@@ -124,6 +128,10 @@ impl CommandDriver {
             ("TRESS_ATTEMPT", task.attempt.to_string()),
             ("TRESS_CHECK", task.check.clone().unwrap_or_default()),
             ("TRESS_FILES", task.files.join("\n")),
+            (
+                "TRESS_SECTION",
+                task.section.as_ref().map(|(key, _)| key.clone()).unwrap_or_default(),
+            ),
         ] {
             env.push((name.to_owned(), value));
         }

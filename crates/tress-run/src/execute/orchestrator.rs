@@ -342,6 +342,10 @@ impl Team {
             title: found.map(|todo| todo.title.clone()).unwrap_or_default(),
             prompt: prompt(&state, todo, self.options.check.as_deref()),
             files: found.map(|todo| todo.files.clone()).unwrap_or_default(),
+            section: found.and_then(|todo| todo.section.clone()).and_then(|key| {
+                let section = state.design.sections.get(&key)?;
+                Some((key, section.body.text()))
+            }),
             check: found.and_then(|t| t.check.clone()).or_else(|| self.options.check.clone()),
             attempt: plan::all_tries(&state, todo) + 1,
             worktree: tree.dir().to_owned(),
@@ -419,8 +423,13 @@ impl Team {
             return Ok(());
         }
         if finished.ending == Ending::Stopped {
-            let reason = if self.stopped() { "the team was stopped" } else { "the claim was lost" };
-            agent.release(claim, reason).await?;
+            let state = self.run.state();
+            let claim_now = state.todo(todo).and_then(|todo| todo.claim.as_ref());
+            if claim_now.is_none_or(|claim| claim.token != token) {
+                // Somebody gave it back or closed it: there is nothing to give back.
+                return Ok(());
+            }
+            agent.release(claim, "the team was stopped").await?;
             return Ok(());
         }
         let class = match &finished.ending {
