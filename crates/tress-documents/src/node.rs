@@ -67,11 +67,13 @@ impl Node {
         }
     }
 
-    /// How many Automerge operations it takes to write it.
+    /// How much it takes to write it: Automerge operations, with eight bytes of a string for one
+    /// more, so that a change is bounded in bytes, too.
     pub(crate) fn operations(&self) -> u64 {
         match self {
             Self::Map(map) => 1 + map.values().map(Self::operations).sum::<u64>(),
             Self::Text(text) => 1 + text.chars().count() as u64,
+            Self::Str(text) => 1 + text.len() as u64 / 8,
             _ => 1,
         }
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tress_model::clock::Millis;
-use tress_model::event::{ChainError, Head};
+use tress_model::event::{Cause, ChainError, Head};
 use tress_model::ids::{Author, Dot, ReplicaId};
 use tress_model::operation::{Operation, TodoEdit};
 use tress_model::{Event, Segment, limits};
@@ -34,6 +34,12 @@ pub enum Rejection {
         /// The event.
         dot: Dot,
         /// The event that its author had seen.
+        cause: Dot,
+    },
+    /// An event cites one that has the same dot as one that is here, and is another.
+    #[error("it cites another event than the one that is here as {cause}")]
+    OtherCause {
+        /// The dot.
         cause: Dot,
     },
     /// An event claims to be from the future.
@@ -97,6 +103,9 @@ pub fn check(author: &Author, operation: &Operation) -> Result<(), String> {
             Err("the edit changes nothing".to_owned())
         }
         Operation::TodoEdited { edits: list, .. } => edits(list),
+        Operation::ProseEdited { splices, .. } if splices.len() > limits::SPLICES_MAX => {
+            Err(format!("an edit has at most {} splices: make several", limits::SPLICES_MAX))
+        }
         Operation::ProseEdited { splices, .. } => {
             let mut end = 0_u32;
             for splice in splices {
@@ -136,6 +145,9 @@ fn check_edit(edit: &TodoEdit) -> Result<(), String> {
     }
 }
 
+/// Events that are admitted in this batch and not yet inserted.
+type Pending = BTreeMap<Dot, Arc<Event>>;
+
 /// What trying one segment came to.
 enum Tried {
     Admitted(Vec<Arc<Event>>),
@@ -168,7 +180,7 @@ impl Log {
         }
         let mut admission = Admission::default();
         let mut fresh: Vec<Arc<Event>> = Vec::new();
-        let mut pending = BTreeMap::new();
+        let mut pending = Pending::new();
         loop {
             let mut progress = false;
             for queue in queues.values_mut() {
@@ -208,20 +220,14 @@ impl Log {
         admission
     }
 
-    /// Checks one segment against the chain and its causes. `pending` holds the times of events
-    /// that are admitted in this batch and not yet inserted.
-    fn try_admit(
-        &mut self,
-        segment: Segment,
-        now: Option<Millis>,
-        pending: &mut BTreeMap<Dot, tress_model::HybridTime>,
-    ) -> Tried {
+    /// Checks one segment against the chain and its causes.
+    fn try_admit(&mut self, segment: Segment, now: Option<Millis>, pending: &mut Pending) -> Tried {
         let head = self.head(segment.replica, segment.store);
         if segment.first > head.number + 1 {
             return Tried::Waits(segment);
         }
         let reject = |segment: Segment, reason| Tried::Rejected(Box::new((segment, reason)));
-        let from = match self.head_before(&segment, &head) {
+        let from = match self.head_before(&segment, &head, pending) {
             Some(from) => from,
             // What lies behind the snapshot was checked when it was folded.
             None if segment.last() <= head.number => return Tried::Known,
@@ -232,16 +238,28 @@ impl Log {
         };
         let known = usize::try_from(head.number - from.number).unwrap_or(usize::MAX);
         let mut causes = segment.records.iter().flat_map(|record| &record.learned);
-        if causes.any(|&(replica, number)| number > self.head_number(replica)) {
+        if causes.any(|cause| cause.number > self.head_number(cause.replica)) {
             return Tried::Waits(segment);
+        }
+        let causes = segment.records.iter().flat_map(|record| &record.learned);
+        if let Some(cause) = causes.into_iter().find(|cause| !self.is_cause(cause, pending)) {
+            let reason = Rejection::OtherCause { cause: cause.dot() };
+            return reject(segment, reason);
         }
         let (events, after) = match segment.clone().resolve(&from) {
             Ok(resolved) => resolved,
             Err(reason) => return reject(segment, reason.into()),
         };
         if let Some(last) = known.checked_sub(1) {
-            let here = events.get(last).or(events.last());
-            let same = here.is_none_or(|e| self.event(e.dot).is_none_or(|ours| ours.id == e.id));
+            // Where it reaches the end of what is known, that end must be in it; where it ends
+            // before, its own end must be known.
+            let ours = |dot: Dot| pending.get(&dot).or_else(|| self.event(dot));
+            let same = match events.get(last) {
+                Some(end) => end.id == head.id,
+                None => events
+                    .last()
+                    .is_none_or(|end| ours(end.dot).is_none_or(|ours| ours.id == end.id)),
+            };
             if !same {
                 let dot = Dot::new(segment.replica, head.number.min(segment.last()));
                 return reject(segment, Rejection::Equivocation { dot });
@@ -254,14 +272,21 @@ impl Log {
         if let Err(reason) = self.check_events(&events, &head, now, pending) {
             return reject(segment, reason);
         }
-        pending.extend(events.iter().map(|event| (event.dot, event.time)));
+        pending.extend(events.iter().map(|event| (event.dot, Arc::clone(event))));
         self.set_head(segment.replica, after);
         Tried::Admitted(events)
     }
 
+    /// Whether the event that `cause` cites is the one that is known; it may lie before the
+    /// snapshot, and is believed then.
+    fn is_cause(&self, cause: &Cause, pending: &Pending) -> bool {
+        let known = pending.get(&cause.dot()).or_else(|| self.event(cause.dot()));
+        known.is_none_or(|event| event.id.mark() == cause.mark)
+    }
+
     /// The head that `segment` continues: the replica's own, or an earlier one where the segment
     /// overlaps what is known.
-    fn head_before(&self, segment: &Segment, head: &Head) -> Option<Head> {
+    fn head_before(&self, segment: &Segment, head: &Head, pending: &Pending) -> Option<Head> {
         if segment.first == head.number + 1 {
             return Some(head.clone());
         }
@@ -269,7 +294,8 @@ impl Log {
         if before == 0 {
             return Some(Head::genesis(segment.store));
         }
-        let event = self.event(Dot::new(segment.replica, before))?;
+        let dot = Dot::new(segment.replica, before);
+        let event = pending.get(&dot).or_else(|| self.event(dot))?;
         Some(Head {
             number: before,
             id: event.id,
@@ -284,7 +310,7 @@ impl Log {
         events: &[Arc<Event>],
         head: &Head,
         now: Option<Millis>,
-        pending: &BTreeMap<Dot, tress_model::HybridTime>,
+        pending: &Pending,
     ) -> Result<(), Rejection> {
         let mut seen = Arc::clone(&head.seen);
         for event in events {
@@ -298,14 +324,18 @@ impl Log {
             if self.base_last().is_some_and(|last| event.order() <= last) {
                 return Err(BehindSnapshot { dot: Some(dot) }.into());
             }
+            if event.seen.len() > limits::REPLICAS_MAX {
+                let reason = format!("it cites more than {} replicas", limits::REPLICAS_MAX);
+                return Err(Rejection::Invalid { dot, reason });
+            }
             if !Arc::ptr_eq(&seen, &event.seen) {
                 for (replica, number) in event.seen.iter() {
                     if number == seen.get(replica) {
                         continue;
                     }
                     let cause = Dot::new(replica, number);
-                    let time = pending.get(&cause).copied();
-                    let time = time.or_else(|| self.event(cause).map(|event| event.time));
+                    let time = pending.get(&cause).or_else(|| self.event(cause));
+                    let time = time.map(|event| event.time);
                     if time.is_some_and(|time| time >= event.time) {
                         return Err(Rejection::BeforeCause { dot, cause });
                     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tress_model::clock::Millis;
 use tress_model::codec::{CodecError, Snapshot};
-use tress_model::event::{Head, Record};
+use tress_model::event::{Cause, Head, Record};
 use tress_model::ids::{Author, Dot, ReplicaId, StoreId};
 use tress_model::{Event, HybridTime, Operation, OrderKey, Segment, State, VersionVector, limits};
 
@@ -177,6 +177,16 @@ impl Log {
         self.base.last
     }
 
+    /// Whether anything waits for its causes.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether events of `replica` wait for their causes.
+    pub fn waits_for_causes(&self, replica: ReplicaId) -> bool {
+        self.waiting.range((replica, 0)..=(replica, u64::MAX)).next().is_some()
+    }
+
     /// The latest time of any event.
     pub fn last_time(&self) -> HybridTime {
         let latest = self.state.last.map(|last| last.time);
@@ -199,10 +209,11 @@ impl Log {
         }
         let head = self.head(replica, store);
         let mut time = self.last_time().max(head.time);
-        let mut learned: Vec<(ReplicaId, u64)> = self
-            .version()
+        let mut learned: Vec<Cause> = self
+            .heads
             .iter()
-            .filter(|&(other, number)| other != replica && number > head.seen.get(other))
+            .filter(|&(&other, at)| other != replica && at.number > head.seen.get(other))
+            .map(|(&other, at)| Cause::at(other, at))
             .collect();
         let mut records = Vec::with_capacity(drafts.len());
         for Draft { author, occurred, operation } in drafts {

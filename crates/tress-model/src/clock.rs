@@ -35,7 +35,8 @@ impl HybridTime {
         } else {
             match self.counter.checked_add(1) {
                 Some(counter) => Self { millis: self.millis, counter },
-                None => Self { millis: self.millis + 1, counter: 0 },
+                // At the end of time it stands still, and the chain refuses the event.
+                None => Self { millis: self.millis.saturating_add(1), counter: 0 },
             }
         }
     }

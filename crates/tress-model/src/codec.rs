@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{HybridTime, Millis};
-use crate::event::{Head, Record, Seal, Segment};
+use crate::event::{Cause, Head, Record, Seal, Segment};
 use crate::ids::{Author, Dot, EventId, ReplicaId, StoreId};
 use crate::limits;
 use crate::operation::Operation;
@@ -86,14 +86,17 @@ fn encode<T: Serialize>(
     Ok(bytes)
 }
 
-fn decode<T: DeserializeOwned, const LIMIT: usize>(
+/// Decodes at most `limit` bytes. bincode's own limit counts what values may take in memory, up to
+/// eight bytes for one encoded byte, so `CLAIMS` is eight times `limit`.
+fn decode<T: DeserializeOwned, const CLAIMS: usize>(
     bytes: &[u8],
     what: &'static str,
+    limit: usize,
 ) -> Result<T, CodecError> {
-    if bytes.len() > LIMIT {
-        return Err(CodecError::TooLarge { what, size: bytes.len(), limit: LIMIT });
+    if bytes.len() > limit {
+        return Err(CodecError::TooLarge { what, size: bytes.len(), limit });
     }
-    let config = bincode::config::standard().with_limit::<LIMIT>();
+    let config = bincode::config::standard().with_limit::<CLAIMS>();
     let (value, used) = bincode::serde::decode_from_slice(bytes, config)
         .map_err(|error| CodecError::Malformed { what, reason: error.to_string() })?;
     match bytes.len() - used {
@@ -126,14 +129,16 @@ impl EventHasher {
         dot: Dot,
         record: &Record,
     ) -> Result<EventId, CodecError> {
+        let operation = encode_operation(&record.operation)?;
         self.scratch.clear();
+        let around = (record.time, record.occurred, &record.author, &record.learned);
         bincode::serde::encode_into_std_write(
-            record,
+            around,
             &mut self.scratch,
             bincode::config::standard(),
         )
         .map_err(|error| CodecError::Malformed { what: "event", reason: error.to_string() })?;
-        let size = self.scratch.len();
+        let size = self.scratch.len() + operation.len();
         if size > limits::EVENT_BYTES_MAX {
             return Err(CodecError::TooLarge {
                 what: "event",
@@ -148,9 +153,32 @@ impl EventHasher {
             hasher.update(dot.replica.as_bytes());
         }
         hasher.update(&dot.number.to_le_bytes());
+        // The operation by its hash: who holds an event without it can still check the chain.
+        hasher.update(blake3::hash(&operation).as_bytes());
         hasher.update(&self.scratch);
         Ok(EventId(*hasher.finalize().as_bytes()))
     }
+}
+
+/// How many operations this version knows; a variant behind them is a newer version's.
+const OPERATIONS_KNOWN: u32 = 62;
+
+/// An operation by itself, in its canonical bytes.
+fn encode_operation(operation: &Operation) -> Result<Vec<u8>, CodecError> {
+    match operation {
+        Operation::Unknown(bytes) => Ok(bytes.clone()),
+        known => encode(known, "operation", limits::EVENT_BYTES_MAX),
+    }
+}
+
+fn decode_operation(bytes: Vec<u8>) -> Result<Operation, CodecError> {
+    let config = bincode::config::standard();
+    let variant = bincode::decode_from_slice::<u32, _>(&bytes, config);
+    if variant.is_ok_and(|(variant, _)| variant >= OPERATIONS_KNOWN) {
+        return Ok(Operation::Unknown(bytes));
+    }
+    let limit = limits::EVENT_BYTES_MAX;
+    decode::<_, { 8 * limits::EVENT_BYTES_MAX }>(&bytes, "operation", limit)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -166,8 +194,8 @@ struct WireRecord {
     counter: u32,
     occurred: Option<Millis>,
     author: u32,
-    learned: Vec<(ReplicaId, u64)>,
-    operation: Operation,
+    learned: Vec<Cause>,
+    operation: Vec<u8>,
 }
 
 /// The body of a segment's frame. What the frame itself carries (replica, store, first number,
@@ -197,7 +225,7 @@ pub fn encode_segment(segment: &Segment) -> Result<Vec<u8>, CodecError> {
             occurred: record.occurred,
             author: author as u32,
             learned: record.learned.clone(),
-            operation: record.operation.clone(),
+            operation: encode_operation(&record.operation)?,
         });
         last = record.time.millis;
     }
@@ -216,7 +244,8 @@ pub fn decode_segment(
     body: &[u8],
 ) -> Result<Segment, CodecError> {
     let what = "segment";
-    let wire: WireSegment = decode::<_, { limits::SEGMENT_BYTES_MAX }>(body, what)?;
+    let wire: WireSegment =
+        decode::<_, { 8 * limits::SEGMENT_BYTES_MAX }>(body, what, limits::SEGMENT_BYTES_MAX)?;
     let malformed = |reason: &str| CodecError::Malformed { what, reason: reason.to_owned() };
     if wire.records.len() > limits::SEGMENT_EVENTS_MAX {
         let (size, limit) = (wire.records.len(), limits::SEGMENT_EVENTS_MAX);
@@ -232,7 +261,7 @@ pub fn decode_segment(
             occurred: record.occurred,
             author: author.ok_or_else(|| malformed("it names no author"))?.clone(),
             learned: record.learned,
-            operation: record.operation,
+            operation: decode_operation(record.operation)?,
         });
     }
     if records.is_empty() {
@@ -244,9 +273,9 @@ pub fn decode_segment(
 /// The body of a seal's frame.
 ///
 /// # Errors
-/// When it is over [`limits::SEGMENT_BYTES_MAX`].
+/// When it is over [`limits::SEAL_BYTES_MAX`].
 pub fn encode_seal(seal: &Seal) -> Result<Vec<u8>, CodecError> {
-    encode(seal, "seal", limits::SEGMENT_BYTES_MAX)
+    encode(seal, "seal", limits::SEAL_BYTES_MAX)
 }
 
 /// Reads the body of a seal's frame.
@@ -254,7 +283,7 @@ pub fn encode_seal(seal: &Seal) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// When the bytes are not such a body, or are over the limit.
 pub fn decode_seal(body: &[u8]) -> Result<Seal, CodecError> {
-    decode::<_, { limits::SEGMENT_BYTES_MAX }>(body, "seal")
+    decode::<_, { 8 * limits::SEAL_BYTES_MAX }>(body, "seal", limits::SEAL_BYTES_MAX)
 }
 
 /// The folded state at a version, with the ends of the chains it was folded from.
@@ -279,8 +308,12 @@ pub fn encode_snapshot(snapshot: &Snapshot) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// When the bytes are not such a body, or are over the limit.
 pub fn decode_snapshot(body: &[u8]) -> Result<Snapshot, CodecError> {
-    decode::<_, { limits::SNAPSHOT_BYTES_MAX }>(body, "snapshot")
+    decode::<_, { 8 * limits::SNAPSHOT_BYTES_MAX }>(body, "snapshot", limits::SNAPSHOT_BYTES_MAX)
 }
+
+/// The form of the folded state: it changes with its fields and with the rules of the fold.
+/// Snapshots of another form are made anew, and roots of different forms do not compare.
+pub const STATE_FORM: u16 = 1;
 
 /// The root of a state: a hash of its canonical form, equal wherever the same events were folded.
 /// Linear in the size of the state.
@@ -315,7 +348,7 @@ mod tests {
             time: HybridTime { millis, counter },
             occurred: (author == 0).then_some(millis / 2),
             author: Author::new(format!("agent-{author}"), Role::Implementer),
-            learned: vec![(ReplicaId([author; 16]), millis)],
+            learned: vec![Cause { replica: ReplicaId([author; 16]), number: millis, mark: [7; 8] }],
             operation: note(text),
         }
     }
@@ -392,7 +425,8 @@ mod tests {
             let mut hasher = EventHasher::new(STORE);
             let record = record(1, 0, 1, "x".repeat(limits::EVENT_BYTES_MAX / 2));
             hasher.id(EventId::GENESIS, Dot::new(REPLICA, 1), &record).expect("it fits");
-            hasher.scratch.len() - limits::EVENT_BYTES_MAX / 2
+            let operation = encode_operation(&record.operation).expect("it encodes");
+            hasher.scratch.len() + operation.len() - limits::EVENT_BYTES_MAX / 2
         };
         let fits = limits::EVENT_BYTES_MAX - overhead;
         for (len, taken) in [(fits, true), (fits + 1, false)] {
@@ -407,5 +441,29 @@ mod tests {
         // Twelve bytes that claim to be a list of 2^60 authors.
         let bytes = [0, 253, 0, 0, 0, 0, 0, 0, 0, 16, 1, 2];
         assert!(matches!(read(&bytes), Err(CodecError::Malformed { .. })));
+    }
+
+    #[test]
+    fn an_operation_of_a_newer_version_is_kept_as_it_is() {
+        let last = Operation::Custom { kind: String::new(), body: String::new() };
+        let bytes = encode_operation(&last).expect("it encodes");
+        assert_eq!(u32::from(bytes[0]) + 1, OPERATIONS_KNOWN, "a new operation goes to the end");
+        let newer = Operation::Unknown(vec![OPERATIONS_KNOWN as u8, 1, 2, 3]);
+        let mut record = record(1, 0, 1, String::new());
+        record.operation = newer;
+        let segment = segment(vec![record]);
+        let body = encode_segment(&segment).expect("it encodes");
+        assert_eq!(read(&body), Ok(segment));
+    }
+
+    /// bincode counts a one-byte number as eight bytes: a segment well within its limit was
+    /// acknowledged and could not be read again.
+    #[test]
+    fn a_segment_of_many_small_events_can_be_read_again() {
+        let records = (0..limits::SEGMENT_EVENTS_MAX as u64);
+        let records = records.map(|millis| record(millis, 0, 1, String::new()));
+        let segment = segment(records.collect());
+        let body = encode_segment(&segment).expect("it encodes");
+        assert!(read(&body).is_ok());
     }
 }

@@ -100,6 +100,30 @@ impl Head {
     }
 }
 
+/// An event that an author had seen: its dot, and the beginning of its id, so that another event
+/// under the same dot is not taken for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The replica that wrote it.
+    pub replica: ReplicaId,
+    /// Its number there; all before it were seen, too.
+    pub number: u64,
+    /// The first eight bytes of its id.
+    pub mark: [u8; 8],
+}
+
+impl Cause {
+    /// The event at `head`.
+    pub fn at(replica: ReplicaId, head: &Head) -> Self {
+        Self { replica, number: head.number, mark: head.id.mark() }
+    }
+
+    /// Its dot.
+    pub fn dot(&self) -> Dot {
+        Dot::new(self.replica, self.number)
+    }
+}
+
 /// One event as it is written: relative to the event before it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -110,7 +134,7 @@ pub struct Record {
     /// Who did it.
     pub author: Author,
     /// What its author had learned of other replicas since its replica's previous event.
-    pub learned: Vec<(ReplicaId, u64)>,
+    pub learned: Vec<Cause>,
     /// What was meant.
     pub operation: Operation,
 }
@@ -200,7 +224,7 @@ impl Segment {
             let id = hasher.id(head.id, Dot::new(self.replica, number), &record)?;
             if !record.learned.is_empty() {
                 let mut seen = (*head.seen).clone();
-                for &(replica, known) in &record.learned {
+                for &Cause { replica, number: known, .. } in &record.learned {
                     if known <= seen.get(replica) || replica == self.replica {
                         return Err(ChainError::Learned { number });
                     }

@@ -116,6 +116,12 @@ impl EventId {
     /// What the first event of every replica has for a predecessor.
     pub const GENESIS: Self = Self([0; 32]);
 
+    /// The first eight bytes: what a cause is checked by.
+    pub fn mark(&self) -> [u8; 8] {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        [a, b, c, d, e, f, g, h]
+    }
+
     /// The first ten digits, for people; unique in any log of practical size.
     pub fn short(&self) -> String {
         self.to_string().chars().take(10).collect()

@@ -6,6 +6,8 @@ use crate::clock::Millis;
 pub const EVENT_BYTES_MAX: usize = 1 << 20;
 /// The most bytes that one encoded segment may have (16 MiB).
 pub const SEGMENT_BYTES_MAX: usize = 16 << 20;
+/// The most bytes that one encoded seal may have (64 MiB).
+pub const SEAL_BYTES_MAX: usize = 64 << 20;
 /// The most events in one segment.
 pub const SEGMENT_EVENTS_MAX: usize = 65_536;
 /// The most bytes that one snapshot may have (1 GiB).
@@ -17,7 +19,9 @@ pub const REPLICAS_MAX: usize = 65_536;
 /// How far in the future an event from outside may lie: one day.
 pub const CLOCK_DRIFT_MAX: Millis = 24 * 60 * 60 * 1000;
 /// The most segments that wait for their causes.
-pub const WAITING_SEGMENTS_MAX: usize = 65_536;
+pub const WAITING_SEGMENTS_MAX: usize = 16_384;
+/// The most splices in one edit of a text; each costs a walk over the text.
+pub const SPLICES_MAX: usize = 1024;
 /// How many events lie between two snapshots that the log keeps in memory.
 pub const SNAPSHOT_EVERY: usize = 1024;
 /// How long a claim lasts unless its agent says otherwise: 30 minutes.

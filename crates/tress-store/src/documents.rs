@@ -69,7 +69,8 @@ struct Entry {
 /// The sled database that holds the documents of all runs of a store. One process at a time.
 #[derive(Debug)]
 pub struct SledDocuments {
-    db: sled::Db,
+    /// There until it is dropped.
+    db: Option<sled::Db>,
     path: PathBuf,
     _lock: Box<dyn Lock>,
 }
@@ -96,7 +97,7 @@ impl SledDocuments {
             .segment_size(SEGMENT_BYTES)
             .cache_capacity(32 << 20);
         let db = fenced(dir, || config.open())?;
-        let this = Self { db, path: dir.to_owned(), _lock: held };
+        let this = Self { db: Some(db), path: dir.to_owned(), _lock: held };
         if fresh {
             this.sync()?;
             let blobs = dir.join("blobs");
@@ -111,10 +112,14 @@ impl SledDocuments {
 
     /// Flushes, and does the fdatasync that sled's own flush leaves out.
     fn sync(&self) -> Result<(), DocumentsError> {
-        fenced(&self.path, || self.db.flush())?;
+        fenced(&self.path, || self.db()?.flush())?;
         let path = self.path.join("db");
         let synced = File::open(&path).and_then(|file| file.sync_data());
         synced.map_err(|source| DocumentsError::Io { path, source })
+    }
+
+    fn db(&self) -> sled::Result<&sled::Db> {
+        self.db.as_ref().ok_or_else(|| sled::Error::Unsupported("it is closed".to_owned()))
     }
 
     fn damaged(&self, reason: &str) -> DocumentsError {
@@ -127,7 +132,7 @@ impl SledDocuments {
     /// When the database is damaged.
     pub fn load(&self, run: &str, strand: Strand) -> Result<Option<SavedDocument>, DocumentsError> {
         let key = format!("{run}/{}", strand.name());
-        let Some(entry) = fenced(&self.path, || self.db.get(&key))? else {
+        let Some(entry) = fenced(&self.path, || self.db()?.get(&key))? else {
             return Ok(None);
         };
         let entry: Entry = serde_json::from_slice(&entry)
@@ -135,7 +140,7 @@ impl SledDocuments {
         let mut bytes = Vec::with_capacity(entry.len.min(64 << 20));
         for chunk in 0..entry.chunks {
             let name = format!("{key}/{chunk:06}");
-            let chunk = fenced(&self.path, || self.db.get(&name))?;
+            let chunk = fenced(&self.path, || self.db()?.get(&name))?;
             let chunk = chunk.ok_or_else(|| self.damaged(&format!("{name} is not there")))?;
             bytes.extend_from_slice(&chunk);
         }
@@ -171,8 +176,22 @@ impl SledDocuments {
         };
         let entry = serde_json::to_vec(&entry).map_err(|error| self.damaged(&error.to_string()))?;
         batch.insert(key.as_bytes(), entry);
-        fenced(&self.path, || self.db.apply_batch(batch))?;
+        fenced(&self.path, || self.db()?.apply_batch(batch))?;
         self.sync()
+    }
+}
+
+impl Drop for SledDocuments {
+    fn drop(&mut self) {
+        // Closing flushes, and on a damaged database that can panic, too.
+        let db = self.db.take();
+        let closed = fenced(&self.path, || {
+            drop(db);
+            Ok(())
+        });
+        if let Err(error) = closed {
+            tracing::warn!(%error, "the documents were not closed cleanly");
+        }
     }
 }
 

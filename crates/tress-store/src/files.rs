@@ -14,6 +14,9 @@ pub struct DirEntry {
     pub is_dir: bool,
     /// Its length in bytes; 0 for a directory.
     pub len: u64,
+    /// What tells it from another file that takes its place (the inode); 0 where the system has
+    /// no such thing.
+    pub id: u64,
 }
 
 /// A file that is open for appending. Nothing is durable before [`AppendFile::sync`] returns.

@@ -3,7 +3,7 @@
 //! ```text
 //! offset  size  field
 //!      0     4  magic "TRF1"
-//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot
+//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot; others are passed over
 //!      5     3  reserved, zero
 //!      8     4  length of the body, little-endian
 //!     12     4  CRC-32C of everything but this field
@@ -35,6 +35,8 @@ pub enum FrameKind {
     Seal,
     /// A folded state.
     Snapshot,
+    /// Something that a newer minor version writes, to be passed over.
+    Unknown(u8),
 }
 
 impl FrameKind {
@@ -44,22 +46,24 @@ impl FrameKind {
             Self::Segment => 1,
             Self::Seal => 2,
             Self::Snapshot => 3,
+            Self::Unknown(code) => code,
         }
     }
 
-    const fn from_code(code: u8) -> Option<Self> {
+    const fn from_code(code: u8) -> Self {
         match code {
-            0 => Some(Self::Header),
-            1 => Some(Self::Segment),
-            2 => Some(Self::Seal),
-            3 => Some(Self::Snapshot),
-            _ => None,
+            0 => Self::Header,
+            1 => Self::Segment,
+            2 => Self::Seal,
+            3 => Self::Snapshot,
+            code => Self::Unknown(code),
         }
     }
 
     const fn bytes_max(self) -> usize {
         match self {
             Self::Snapshot => limits::SNAPSHOT_BYTES_MAX,
+            Self::Seal => limits::SEAL_BYTES_MAX,
             _ => limits::SEGMENT_BYTES_MAX,
         }
     }
@@ -116,7 +120,7 @@ pub fn decode(bytes: &[u8]) -> Option<Frame<'_>> {
     if bytes.get(..4)? != MAGIC || bytes.get(5..8)? != [0; 3] {
         return None;
     }
-    let kind = FrameKind::from_code(*bytes.get(4)?)?;
+    let kind = FrameKind::from_code(*bytes.get(4)?);
     let len = usize::try_from(word(8)?).ok().filter(|&len| len <= kind.bytes_max())?;
     let body = bytes.get(HEADER_BYTES..HEADER_BYTES.checked_add(len)?)?;
     let head = crc32c::crc32c(bytes.get(..12)?);

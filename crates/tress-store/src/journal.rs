@@ -97,6 +97,7 @@ fn file_name(number: u32) -> String {
 /// Reads one journal, from where it stopped the last time.
 #[derive(Debug)]
 pub struct JournalReader {
+    run: String,
     dir: PathBuf,
     replica: ReplicaId,
     store: Option<StoreId>,
@@ -106,9 +107,17 @@ pub struct JournalReader {
 }
 
 impl JournalReader {
-    /// A reader of `replica`'s journal in `dir`, from `position` on.
-    pub fn new(dir: PathBuf, replica: ReplicaId, position: JournalPosition) -> Self {
-        Self { dir, replica, store: None, position, damage: None, seals_only: false }
+    /// A reader of `replica`'s journal of `run` in `dir`, from `position` on.
+    pub fn new(run: &str, dir: PathBuf, replica: ReplicaId, position: JournalPosition) -> Self {
+        Self {
+            run: run.to_owned(),
+            dir,
+            replica,
+            store: None,
+            position,
+            damage: None,
+            seals_only: false,
+        }
     }
 
     /// A reader that passes over events.
@@ -133,7 +142,8 @@ impl JournalReader {
         self.position = position;
     }
 
-    fn path(&self) -> PathBuf {
+    /// The file that it reads.
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.join(file_name(self.position.file))
     }
 
@@ -157,17 +167,23 @@ impl JournalReader {
             let Some(entry) = listed.iter().find(|entry| entry.name == name) else {
                 break;
             };
+            let next = file_name(self.position.file + 1);
+            let after = listed.iter().any(|entry| entry.name == next);
             if entry.len > self.position.offset {
                 let path = self.path();
                 let bytes = files.read(&path, self.position.offset);
                 let bytes = bytes.map_err(|error| StoreError::io("read", &path, error))?;
                 let whole = self.read_frames(&path, &bytes, &mut items)?;
                 if !whole {
+                    if after && self.damage.is_none() {
+                        // A file that another follows was whole when that was begun.
+                        let reason = "its end is no valid frame, and another file follows";
+                        self.damaged(&path, self.position.offset, reason.to_owned());
+                    }
                     break;
                 }
             }
-            let next = file_name(self.position.file + 1);
-            if !listed.iter().any(|entry| entry.name == next) {
+            if !after {
                 break;
             }
             self.position = JournalPosition { file: self.position.file + 1, offset: 0 };
@@ -239,6 +255,9 @@ impl JournalReader {
         if header.replica != self.replica {
             return Ok(Err(format!("it is the journal of replica {}", header.replica)));
         }
+        if header.run != self.run {
+            return Ok(Err(format!("it is a journal of the run {}", header.run)));
+        }
         self.store = Some(header.store);
         Ok(Ok(()))
     }
@@ -250,6 +269,7 @@ impl JournalReader {
     ) -> Result<Result<Option<Item>, String>, StoreError> {
         let item = match frame.kind {
             FrameKind::Header => return Ok(self.take_header(path, frame.body)?.map(|()| None)),
+            FrameKind::Unknown(_) => return Ok(Ok(None)),
             FrameKind::Snapshot => return Ok(Err("a snapshot in a journal".to_owned())),
             FrameKind::Segment if self.seals_only => return Ok(Ok(None)),
             FrameKind::Seal => codec::decode_seal(frame.body).map(Item::Seal),
@@ -387,6 +407,8 @@ impl JournalWriter {
         if self.position.offset >= FILE_BYTES {
             self.sync()?;
             let next = self.position.file + 1;
+            // A file that was only half begun is found, and removed, when the journal is opened.
+            self.failed = true;
             *self = Self::begin(files, &self.dir, self.header.clone(), next)?;
         }
         let bytes = frame::encode(kind, first, previous, body);
@@ -500,6 +522,7 @@ pub fn decode_run_file(path: &Path, bytes: &[u8]) -> Result<(String, Vec<Item>),
                 frame.previous,
                 frame.body,
             )?)),
+            (FrameKind::Unknown(_), _) => {}
             (FrameKind::Seal, _) => items.push(Item::Seal(codec::decode_seal(frame.body)?)),
             _ => return Err(damaged(at, "a frame that has no place here")),
         }

@@ -28,4 +28,4 @@ pub use journal::{
 pub use memory::MemoryFiles;
 pub use real::RealFiles;
 pub use snapshots::StoredSnapshot;
-pub use store::{Batch, ReplicaHold, RunStore, Store, StoreError};
+pub use store::{Batch, Readers, ReplicaHold, RunStore, Store, StoreError};

@@ -25,11 +25,14 @@ struct Disk {
     /// The names that a crash leaves, and what they lead to.
     durable: BTreeMap<PathBuf, Arc<Mutex<Content>>>,
     dirs: BTreeSet<PathBuf>,
+    /// How many files there ever were.
+    made: u64,
     locked: BTreeSet<PathBuf>,
 }
 
 #[derive(Debug, Default)]
 struct Content {
+    id: u64,
     bytes: Vec<u8>,
     synced: Vec<u8>,
 }
@@ -61,6 +64,17 @@ impl MemoryFiles {
             content.bytes = content.synced.clone();
         }
         self.shared.unlocked.notify_all();
+    }
+
+    /// Puts another file with the same content in the place of one, as a restore or a checkout
+    /// does.
+    pub fn replace(&self, path: &Path, bytes: Vec<u8>) {
+        let mut disk = held(&self.shared.disk);
+        disk.made += 1;
+        let content = Content { id: disk.made, synced: bytes.clone(), bytes };
+        let content = Arc::new(Mutex::new(content));
+        disk.files.insert(path.to_owned(), Arc::clone(&content));
+        disk.durable.insert(path.to_owned(), content);
     }
 
     /// Overwrites a file as a fault would: durably, and behind everybody's back.
@@ -129,8 +143,13 @@ impl Files for MemoryFiles {
         if !disk.dirs.contains(parent) {
             return Err(not_found(parent));
         }
-        let content = disk.files.entry(path.to_owned()).or_default();
-        Ok(Box::new(MemoryFile(Arc::clone(content))))
+        if let Some(content) = disk.files.get(path) {
+            return Ok(Box::new(MemoryFile(Arc::clone(content))));
+        }
+        disk.made += 1;
+        let content = Arc::new(Mutex::new(Content { id: disk.made, ..Content::default() }));
+        disk.files.insert(path.to_owned(), Arc::clone(&content));
+        Ok(Box::new(MemoryFile(content)))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
@@ -141,13 +160,15 @@ impl Files for MemoryFiles {
         let name = |path: &Path| {
             (path.parent() == Some(dir)).then(|| path.file_name()?.to_str().map(str::to_owned))?
         };
-        let dirs = disk.dirs.iter().filter_map(|path| name(path).map(|name| (name, true, 0)));
-        let files = disk.files.iter().filter_map(|(path, content)| {
-            name(path).map(|name| (name, false, held(content).bytes.len() as u64))
+        let dirs = disk.dirs.iter().filter_map(|path| {
+            name(path).map(|name| DirEntry { name, is_dir: true, len: 0, id: 0 })
         });
-        let entries = dirs.chain(files);
-        let mut entries: Vec<_> =
-            entries.map(|(name, is_dir, len)| DirEntry { name, is_dir, len }).collect();
+        let files = disk.files.iter().filter_map(|(path, content)| {
+            let content = held(content);
+            let (len, id) = (content.bytes.len() as u64, content.id);
+            name(path).map(|name| DirEntry { name, is_dir: false, len, id })
+        });
+        let mut entries: Vec<_> = dirs.chain(files).collect();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
     }

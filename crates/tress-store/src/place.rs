@@ -25,6 +25,7 @@ struct Here {
 pub(crate) struct Place {
     pub(crate) id: StoreId,
     replicas: PathBuf,
+    origins: PathBuf,
 }
 
 /// The right to write a replica, as long as it exists.
@@ -98,48 +99,67 @@ impl Place {
                 here
             }
         };
-        let replicas = local.join(here.place.to_string()).join("replicas");
+        let own = local.join(here.place.to_string());
+        let (replicas, origins) = (own.join("replicas"), own.join("origins"));
         files.create_dir(&replicas).map_err(error(&replicas))?;
-        Ok(Self { id: here.place, replicas })
+        files.create_dir(&origins).map_err(error(&origins))?;
+        Ok(Self { id: here.place, replicas, origins })
     }
 
-    /// Takes a free replica, or makes one. There are never more than there ever were writers at
-    /// once.
-    pub(crate) fn hold(&self, files: &dyn Files) -> Result<ReplicaHold, StoreError> {
-        let listed = files.list(&self.replicas);
-        let listed = listed.map_err(|error| StoreError::io("list", &self.replicas, error))?;
+    /// Takes a free replica of a run, or makes one. A run never has more of them than it ever had
+    /// writers at once. Replicas belong to one run: a fork goes on with its own.
+    pub(crate) fn hold(&self, files: &dyn Files, run: &str) -> Result<ReplicaHold, StoreError> {
+        let dir = self.replicas.join(run);
+        files.create_dir(&dir).map_err(|error| StoreError::io("create", &dir, error))?;
+        let listed = files.list(&dir).map_err(|error| StoreError::io("list", &dir, error))?;
         for entry in listed {
             let Ok(replica) = entry.name.parse() else {
                 continue;
             };
-            if let Some(hold) = self.try_hold(files, replica)? {
+            if let Some(hold) = try_hold(files, &dir, replica)? {
                 return Ok(hold);
             }
         }
         let replica = ReplicaId(random()?);
-        let hold = self.try_hold(files, replica)?;
-        files
-            .sync_dir(&self.replicas)
-            .map_err(|error| StoreError::io("sync", &self.replicas, error))?;
+        let hold = try_hold(files, &dir, replica)?;
+        files.sync_dir(&dir).map_err(|error| StoreError::io("sync", &dir, error))?;
         hold.ok_or_else(|| StoreError::Internal("a new replica was held already".to_owned()))
     }
 
-    fn try_hold(
-        &self,
-        files: &dyn Files,
-        replica: ReplicaId,
-    ) -> Result<Option<ReplicaHold>, StoreError> {
-        let path = self.replicas.join(replica.to_string());
-        let lock = files.lock(&path, false).map_err(|error| StoreError::lock(&path, error))?;
-        Ok(lock.map(|lock| ReplicaHold { replica, path, _lock: lock }))
+    /// Where it is kept which very file a journal's file was when this place made it.
+    fn origin(&self, journal: &str) -> PathBuf {
+        self.origins.join(journal)
     }
 
-    /// Never writes a replica again: its journal is damaged.
+    /// Whether the journal file `journal` is the one that this place made. A restore or a checkout
+    /// puts another in its place, and that one may lack events that were acknowledged.
+    pub(crate) fn made(&self, files: &dyn Files, journal: &str, id: u64) -> bool {
+        id == 0 || files.read(&self.origin(journal), 0).is_ok_and(|kept| kept == id.to_le_bytes())
+    }
+
+    /// Keeps in mind that this place made the journal file `journal`.
+    pub(crate) fn keep(&self, files: &dyn Files, journal: &str, id: u64) -> Result<(), StoreError> {
+        let path = self.origin(journal);
+        write_whole(files, &path, &id.to_le_bytes())
+            .map_err(|error| StoreError::io("write", &path, error))
+    }
+
+    /// Never writes a replica again: its journal is damaged, or not the one that it was.
     pub(crate) fn retire(&self, files: &dyn Files, hold: &ReplicaHold) -> Result<(), StoreError> {
         let retired = hold.path.with_extension("damaged");
         files
             .rename(&hold.path, &retired)
-            .and_then(|()| files.sync_dir(&self.replicas))
+            .and_then(|()| hold.path.parent().map_or(Ok(()), |dir| files.sync_dir(dir)))
             .map_err(|error| StoreError::io("retire", &hold.path, error))
     }
+}
+
+fn try_hold(
+    files: &dyn Files,
+    dir: &Path,
+    replica: ReplicaId,
+) -> Result<Option<ReplicaHold>, StoreError> {
+    let path = dir.join(replica.to_string());
+    let lock = files.lock(&path, false).map_err(|error| StoreError::lock(&path, error))?;
+    Ok(lock.map(|lock| ReplicaHold { replica, path, _lock: lock }))
 }

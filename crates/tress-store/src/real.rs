@@ -69,7 +69,11 @@ impl Files for RealFiles {
                 continue;
             };
             let len = if metadata.is_dir() { 0 } else { metadata.len() };
-            entries.push(DirEntry { name, is_dir: metadata.is_dir(), len });
+            #[cfg(unix)]
+            let id = std::os::unix::fs::MetadataExt::ino(&metadata);
+            #[cfg(not(unix))]
+            let id = 0;
+            entries.push(DirEntry { name, is_dir: metadata.is_dir(), len, id });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)

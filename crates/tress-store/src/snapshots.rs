@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tress_model::codec::{self, Snapshot};
+use tress_model::codec::{self, STATE_FORM, Snapshot};
 use tress_model::ids::EventId;
 
 use crate::files::{Files, write_whole};
@@ -11,8 +11,6 @@ use crate::frame::{self, FrameKind};
 use crate::journal::Positions;
 use crate::store::StoreError;
 
-/// The form of the state in a snapshot; one of another form is passed over and made anew.
-pub const STATE_FORM: u64 = 1;
 /// How many snapshots of a run are kept.
 const KEPT: usize = 2;
 
@@ -49,7 +47,7 @@ fn read(files: &dyn Files, path: &Path) -> Option<StoredSnapshot> {
     if positions.kind != FrameKind::Header || state.kind != FrameKind::Snapshot {
         return None;
     }
-    if state.first != STATE_FORM {
+    if state.first != u64::from(STATE_FORM) {
         return None;
     }
     let snapshot = codec::decode_snapshot(state.body).ok()?;
@@ -67,7 +65,12 @@ pub(crate) fn save(
         .map_err(|error| StoreError::Internal(format!("positions do not encode: {error}")))?;
     let mut bytes = frame::encode(FrameKind::Header, 0, EventId::GENESIS, &positions);
     let state = codec::encode_snapshot(&stored.snapshot)?;
-    bytes.extend(frame::encode(FrameKind::Snapshot, STATE_FORM, EventId::GENESIS, &state));
+    bytes.extend(frame::encode(
+        FrameKind::Snapshot,
+        u64::from(STATE_FORM),
+        EventId::GENESIS,
+        &state,
+    ));
     let events = stored.snapshot.state.events();
     let unique = EventId(crate::place::random()?.repeat(2).try_into().unwrap_or([0; 32]));
     let path = dir.join(format!("{events:012}-{}.snap", unique.short()));

@@ -1,6 +1,6 @@
 //! The store: the directory `.tress/`, its runs, and who may write them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -115,13 +115,7 @@ struct Shared {
     dir: PathBuf,
     identity: String,
     real: bool,
-    held: Mutex<Held>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    place: Option<Place>,
-    hold: Option<Arc<ReplicaHold>>,
+    place: Mutex<Option<Place>>,
 }
 
 impl Store {
@@ -178,9 +172,9 @@ impl Store {
         if !file.format.readable() {
             return Err(StoreError::NewerFormat { path, found: file.format, known: FORMAT });
         }
-        let held = Mutex::default();
+        let place = Mutex::default();
         let (dir, real) = (dir.to_owned(), false);
-        Ok(Self { shared: Arc::new(Shared { files, dir, identity, real, held }) })
+        Ok(Self { shared: Arc::new(Shared { files, dir, identity, real, place }) })
     }
 
     /// Makes a store on any file system, or opens the one that is there.
@@ -228,47 +222,35 @@ impl Store {
     /// # Errors
     /// When `local/` cannot be written.
     pub fn place(&self) -> Result<StoreId, StoreError> {
-        self.with_place(|place, _| Ok(place.id))
+        self.with_place(|place| Ok(place.id))
     }
 
     fn with_place<T>(
         &self,
-        work: impl FnOnce(&Place, &mut Option<Arc<ReplicaHold>>) -> Result<T, StoreError>,
+        work: impl FnOnce(&Place) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let shared = &*self.shared;
-        let mut held = shared.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let Held { place, hold } = &mut *held;
-        let place = match place {
+        let mut place = shared.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = match &mut *place {
             Some(place) => place,
-            None => {
+            none => {
                 let local = shared.dir.join("local");
-                place.insert(Place::open(&*shared.files, &local, &shared.identity)?)
+                none.insert(Place::open(&*shared.files, &local, &shared.identity)?)
             }
         };
-        work(place, hold)
+        work(place)
     }
 
-    /// The replica that this process writes, taken at the first call and held until the last
-    /// clone of the store is dropped.
+    /// Takes a free replica of a run to be written, or makes one; it is held until it is dropped.
     ///
     /// # Errors
     /// When `local/` cannot be written or locked.
-    pub fn hold(&self) -> Result<Arc<ReplicaHold>, StoreError> {
-        self.with_place(|place, hold| {
-            if let Some(hold) = hold {
-                return Ok(Arc::clone(hold));
-            }
-            let taken = Arc::new(place.hold(&*self.shared.files)?);
-            Ok(Arc::clone(hold.insert(taken)))
-        })
+    pub fn hold(&self, run: &str) -> Result<ReplicaHold, StoreError> {
+        self.with_place(|place| place.hold(&*self.shared.files, run))
     }
 
-    fn retire(&self, damaged: &ReplicaHold) -> Result<(), StoreError> {
-        self.with_place(|place, hold| {
-            place.retire(&*self.shared.files, damaged)?;
-            *hold = None;
-            Ok(())
-        })
+    fn retire(&self, hold: &ReplicaHold) -> Result<(), StoreError> {
+        self.with_place(|place| place.retire(&*self.shared.files, hold))
     }
 
     /// The names of its runs.
@@ -315,6 +297,7 @@ impl Store {
             dir,
             readers: BTreeMap::new(),
             writer: None,
+            unsynced: BTreeSet::new(),
         })
     }
 }
@@ -330,6 +313,10 @@ pub struct Batch {
     pub damage: Vec<Damage>,
 }
 
+/// How far the journals of a run were read.
+#[derive(Debug)]
+pub struct Readers(BTreeMap<ReplicaId, JournalReader>);
+
 /// One run on disk: reads all of its journals, and writes one.
 #[derive(Debug)]
 pub struct RunStore {
@@ -337,7 +324,9 @@ pub struct RunStore {
     name: String,
     dir: PathBuf,
     readers: BTreeMap<ReplicaId, JournalReader>,
-    writer: Option<(Arc<ReplicaHold>, JournalWriter)>,
+    writer: Option<(ReplicaHold, JournalWriter)>,
+    /// Replicas of which something was read that may not be durable yet.
+    unsynced: BTreeSet<ReplicaId>,
 }
 
 impl RunStore {
@@ -361,7 +350,7 @@ impl RunStore {
         let journals = self.dir.join("journals");
         for (replica, position) in stored.positions {
             let dir = journals.join(replica.to_string());
-            self.readers.insert(replica, JournalReader::new(dir, replica, position));
+            self.readers.insert(replica, JournalReader::new(&self.name, dir, replica, position));
         }
         Some(stored.snapshot)
     }
@@ -387,7 +376,7 @@ impl RunStore {
             let known = positions.iter().find(|(known, _)| *known == replica);
             let from = known.map(|(_, position)| *position).unwrap_or_default();
             let dir = journals.join(&entry.name);
-            let mut reader = JournalReader::new(dir, replica, from).seals_only();
+            let mut reader = JournalReader::new(&self.name, dir, replica, from).seals_only();
             for item in reader.poll(&*files)? {
                 if let Item::Seal(seal) = item {
                     seals.push(seal);
@@ -412,9 +401,15 @@ impl RunStore {
         Ok(segments.chain(batch.seals.into_iter().map(Item::Seal)).collect())
     }
 
-    /// Forgets how far the journals were read: the next look reads everything.
-    pub fn rewind(&mut self) {
-        self.readers.clear();
+    /// Forgets how far the journals were read: the next look reads everything. Gives back what was
+    /// known, for [`RunStore::restore`].
+    pub fn rewind(&mut self) -> Readers {
+        Readers(std::mem::take(&mut self.readers))
+    }
+
+    /// Knows again how far the journals were read.
+    pub fn restore(&mut self, readers: Readers) {
+        self.readers = readers.0;
     }
 
     /// Writes a snapshot of what was read so far.
@@ -433,6 +428,22 @@ impl RunStore {
     /// # Errors
     /// When they cannot be read, or are of a newer format.
     pub fn poll(&mut self) -> Result<Batch, StoreError> {
+        let before: Vec<_> =
+            self.readers.iter().map(|(&replica, reader)| (replica, reader.position())).collect();
+        let polled = self.poll_all();
+        if polled.is_err() {
+            // What was read of some journals is lost with the error: read it again.
+            self.readers.retain(|replica, _| before.iter().any(|(known, _)| known == replica));
+            for (replica, position) in before {
+                if let Some(reader) = self.readers.get_mut(&replica) {
+                    reader.skip_to(position);
+                }
+            }
+        }
+        polled
+    }
+
+    fn poll_all(&mut self) -> Result<Batch, StoreError> {
         let files = self.files();
         let journals = self.dir.join("journals");
         let listed = files.list(&journals);
@@ -444,9 +455,13 @@ impl RunStore {
             };
             let reader = self.readers.entry(replica).or_insert_with(|| {
                 let dir = journals.join(&entry.name);
-                JournalReader::new(dir, replica, JournalPosition::default())
+                JournalReader::new(&self.name, dir, replica, JournalPosition::default())
             });
-            for item in reader.poll(&*files)? {
+            let items = reader.poll(&*files)?;
+            if !items.is_empty() {
+                self.unsynced.insert(replica);
+            }
+            for item in items {
                 match item {
                     Item::Segment(segment) => batch.segments.push(segment),
                     Item::Seal(seal) => batch.seals.push(seal),
@@ -469,7 +484,7 @@ impl RunStore {
         self.writer = None;
         let files = self.files();
         loop {
-            let hold = self.store.hold()?;
+            let hold = self.store.hold(&self.name)?;
             let replica = hold.replica;
             let header = JournalHeader {
                 format: FORMAT,
@@ -478,10 +493,18 @@ impl RunStore {
                 run: self.name.clone(),
             };
             let dir = self.dir.join("journals").join(replica.to_string());
+            if let Some((name, id)) = self.last_file(&dir, replica)
+                && !self.store.with_place(|place| Ok(place.made(&*files, &name, id)))?
+            {
+                tracing::warn!(%replica, "a journal was put in place of ours; going on with a new replica");
+                self.store.retire(&hold)?;
+                continue;
+            }
             match JournalWriter::open(&*files, &dir, header) {
                 Ok(writer) => {
                     let ids = (writer.replica(), writer.store());
                     self.writer = Some((hold, writer));
+                    self.keep_origin(&dir, replica)?;
                     return Ok(ids);
                 }
                 Err(StoreError::Damaged(damage)) => {
@@ -493,6 +516,53 @@ impl RunStore {
         }
     }
 
+    /// The name under which the origin of a journal's last file is kept, and the file's id.
+    fn last_file(&self, dir: &Path, replica: ReplicaId) -> Option<(String, u64)> {
+        let listed = self.files().list(dir).ok()?;
+        let last = listed.into_iter().rev().find(|entry| entry.name.ends_with(".log"))?;
+        Some((format!("{}.{replica}.{}", self.name, last.name), last.id))
+    }
+
+    fn keep_origin(&self, dir: &Path, replica: ReplicaId) -> Result<(), StoreError> {
+        let Some((name, id)) = self.last_file(dir, replica) else { return Ok(()) };
+        let files = self.files();
+        self.store.with_place(|place| {
+            if place.made(&*files, &name, id) { Ok(()) } else { place.keep(&*files, &name, id) }
+        })
+    }
+
+    /// Gives up the replica that is written, for good: its chain cannot be continued here. The
+    /// next [`RunStore::open_writer`] takes another.
+    ///
+    /// # Errors
+    /// When `local/` cannot be written.
+    pub fn retire_writer(&mut self) -> Result<(), StoreError> {
+        match self.writer.take() {
+            Some((hold, _)) => self.store.retire(&hold),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether `replica`'s journal could not be read to its end.
+    pub fn is_damaged(&self, replica: ReplicaId) -> bool {
+        self.readers.get(&replica).is_some_and(|reader| reader.damage().is_some())
+    }
+
+    /// Makes durable what was read of other journals: their writers may not have synced it yet,
+    /// and what is written next may cite it.
+    fn sync_what_was_read(&mut self, own: ReplicaId) -> Result<(), StoreError> {
+        let files = self.files();
+        for replica in std::mem::take(&mut self.unsynced) {
+            let Some(reader) = self.readers.get(&replica).filter(|_| replica != own) else {
+                continue;
+            };
+            let path = reader.path();
+            let synced = files.open(&path).and_then(|mut file| file.sync());
+            synced.map_err(|error| StoreError::io("sync", &path, error))?;
+        }
+        Ok(())
+    }
+
     /// Writes segments and seals and makes them durable, in one sync.
     ///
     /// # Errors
@@ -500,10 +570,11 @@ impl RunStore {
     /// journal anew.
     pub fn append(&mut self, segments: &[Segment], seals: &[Seal]) -> Result<(), StoreError> {
         let files = self.files();
-        let (_, writer) = self
-            .writer
-            .as_mut()
-            .ok_or_else(|| StoreError::Internal("open_writer comes before append".to_owned()))?;
+        let missing = || StoreError::Internal("open_writer comes before append".to_owned());
+        let own = self.writer.as_ref().map(|(_, writer)| writer.replica()).ok_or_else(missing)?;
+        self.sync_what_was_read(own)?;
+        let (_, writer) = self.writer.as_mut().ok_or_else(missing)?;
+        let before = writer.position();
         for segment in segments {
             writer.append_segment(&*files, segment)?;
         }
@@ -513,8 +584,18 @@ impl RunStore {
         writer.sync()?;
         let (replica, position) = (writer.replica(), writer.position());
         let dir = self.dir.join("journals").join(replica.to_string());
-        let reader = self.readers.entry(replica);
-        reader.or_insert_with(|| JournalReader::new(dir, replica, position)).skip_to(position);
+        if position.file != before.file {
+            self.keep_origin(&dir, replica)?;
+        }
+        let run = &self.name;
+        let reader = self
+            .readers
+            .entry(replica)
+            .or_insert_with(|| JournalReader::new(run, dir, replica, JournalPosition::default()));
+        // What another holder of the replica wrote before has yet to be read.
+        if reader.position() == before {
+            reader.skip_to(position);
+        }
         Ok(())
     }
 

@@ -5,14 +5,17 @@
 //! before is the wait in which the next group gathers (group commit), so there is no timer.
 //! Readers of the state never wait for the thread; they read what it published last.
 
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tress_engine::log::Draft;
 use tress_engine::{Log, PrepareError};
 use tress_model::{Event, ReplicaId, Segment, State, StoreId, VersionVector, limits};
-use tress_store::{Damage, RunStore};
+use tress_store::{Damage, RunStore, StoreError};
 
 use crate::error::Error;
 
@@ -22,6 +25,10 @@ pub(crate) const QUEUE_MAX: usize = 1024;
 const FOLLOW: Duration = Duration::from_millis(50);
 /// How many events may lie behind the newest snapshot before a new one is made.
 const SNAPSHOT_AFTER: u64 = 2048;
+
+/// How much appends of one group may share a frame.
+const FRAME_BYTES: usize = limits::SEGMENT_BYTES_MAX / 16;
+const FRAME_EVENTS: usize = limits::SEGMENT_EVENTS_MAX / 64;
 
 /// What the thread published last.
 #[derive(Debug, Clone, Default)]
@@ -51,9 +58,14 @@ pub(crate) struct Core {
     /// What was there when the run was opened, and what arrived since.
     arrived: VersionVector,
     damage: Vec<Damage>,
+    /// Segments that were refused, and what their replicas wrote behind them.
+    refused: Vec<Damage>,
+    refused_replicas: BTreeSet<ReplicaId>,
     ids: Option<(ReplicaId, StoreId)>,
     snapshot_events: u64,
     publish: watch::Sender<Published>,
+    followers: Arc<AtomicUsize>,
+    looked: Instant,
 }
 
 /// One append whose events are in the log and not yet durable.
@@ -67,6 +79,7 @@ impl Core {
     pub(crate) fn open(
         mut files: RunStore,
         publish: watch::Sender<Published>,
+        followers: Arc<AtomicUsize>,
     ) -> Result<Self, Error> {
         let snapshot = files.load_snapshot();
         let snapshot_events = snapshot.as_ref().map_or(0, |snapshot| snapshot.state.events());
@@ -77,9 +90,13 @@ impl Core {
             arrivals: Vec::new(),
             arrived: VersionVector::new(),
             damage: Vec::new(),
+            refused: Vec::new(),
+            refused_replicas: BTreeSet::new(),
             ids: None,
             snapshot_events,
             publish,
+            followers,
+            looked: Instant::now(),
         };
         core.poll()?;
         core.arrivals.clear();
@@ -92,11 +109,26 @@ impl Core {
     pub(crate) fn make_whole(&mut self) -> Result<(), Error> {
         if !self.log.is_whole() {
             tracing::debug!(run = self.files.name(), "reading the whole history");
-            self.files.rewind();
-            self.log = Log::new();
-            self.poll_once()?;
+            // What is known stays until everything was read.
+            let log = std::mem::take(&mut self.log);
+            let readers = self.files.rewind();
+            let refused = std::mem::take(&mut self.refused);
+            if let Err(error) = self.poll_once() {
+                self.log = log;
+                self.files.restore(readers);
+                self.refused = refused;
+                return Err(error);
+            }
         }
         Ok(())
+    }
+
+    /// Forgets everything but what is on disk.
+    fn start_over(&mut self) {
+        self.files.rewind();
+        self.log = Log::new();
+        self.refused.clear();
+        self.refused_replicas.clear();
     }
 
     /// Takes in what other processes wrote.
@@ -105,6 +137,20 @@ impl Core {
             self.make_whole()?;
         }
         Ok(())
+    }
+
+    /// Looks at what other processes wrote, if somebody follows the run and it is time.
+    fn follow(&mut self) {
+        if self.followers.load(Ordering::Acquire) == 0 || self.looked.elapsed() < FOLLOW {
+            return;
+        }
+        self.looked = Instant::now();
+        let before = self.arrivals.len();
+        match self.poll() {
+            Ok(()) if self.arrivals.len() != before => self.show(),
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%error, "cannot follow the run"),
+        }
     }
 
     /// Whether something came that lies before the snapshot.
@@ -121,7 +167,8 @@ impl Core {
                 }
                 let replica = segment.replica;
                 tracing::error!(%replica, first = segment.first, %reason, "refused a segment");
-                self.damage.push(Damage {
+                self.refused_replicas.insert(replica);
+                self.refused.push(Damage {
                     path: format!("journal of replica {replica}").into(),
                     offset: segment.first,
                     reason: reason.to_string(),
@@ -146,28 +193,42 @@ impl Core {
         let published = Published {
             state: Arc::clone(self.log.state()),
             arrivals: self.arrivals.len(),
-            damage: Arc::new(self.damage.clone()),
+            damage: Arc::new([self.damage.as_slice(), &self.refused].concat()),
         };
         self.publish.send_replace(published);
     }
 
-    fn writer(&mut self) -> Result<(ReplicaId, StoreId), Error> {
-        let ids = self.files.open_writer()?;
-        if self.ids != Some(ids) {
+    pub(crate) fn writer(&mut self) -> Result<(ReplicaId, StoreId), Error> {
+        loop {
+            let ids = self.files.open_writer()?;
+            if self.ids == Some(ids) {
+                return Ok(ids);
+            }
             // Earlier holders of the replica may have written since the last look.
-            self.ids = Some(ids);
             self.poll()?;
+            let (replica, _) = ids;
+            let behind = self.log.waits_for_causes(replica)
+                || self.files.is_damaged(replica)
+                || self.refused_replicas.contains(&replica);
+            if !behind {
+                self.ids = Some(ids);
+                return Ok(ids);
+            }
+            // Its chain goes on in events that cannot be folded: to number from what is known here
+            // would use their dots a second time.
+            tracing::warn!(%replica, "cannot go on with a replica whose events are incomplete");
+            self.files.retire_writer()?;
         }
-        Ok(ids)
     }
 
-    fn stage(&mut self, drafts: Vec<Draft>, group: &mut Vec<Segment>) -> Appended {
+    fn stage(&mut self, drafts: Vec<Draft>, group: &mut Vec<Staged>) -> Appended {
         let (replica, store) = self.writer()?;
         let prepared = self.log.prepare(replica, store, drafts, crate::now())?;
         // What cannot be written must not be committed to the log either.
-        tress_model::codec::encode_segment(&prepared.segment).map_err(PrepareError::Codec)?;
+        let body = tress_model::codec::encode_segment(&prepared.segment);
+        let bytes = body.map_err(PrepareError::Codec)?.len();
         let events = prepared.events.clone();
-        group.push(prepared.segment.clone());
+        group.push(Staged { segment: prepared.segment.clone(), bytes });
         self.log.commit(prepared);
         Ok(events)
     }
@@ -181,6 +242,8 @@ impl Core {
             match self.files.lock().map_err(Error::from).and_then(|lock| {
                 self.writer()?;
                 self.poll()?;
+                // Whatever is decided, others see what it was decided on.
+                self.show();
                 Ok(lock)
             }) {
                 Ok(held) => lock = Some(held),
@@ -202,9 +265,14 @@ impl Core {
                         let _ = reply.send(Err(Error::Group(reason.clone())));
                         continue;
                     }
-                    match decide(self.log.state()) {
-                        Some(drafts) => (drafts, reply),
-                        None => {
+                    let state = Arc::clone(self.log.state());
+                    match catch_unwind(AssertUnwindSafe(move || decide(&state))) {
+                        Ok(Some(drafts)) => (drafts, reply),
+                        Err(_) => {
+                            let _ = reply.send(Err(Error::Group("the condition panicked".into())));
+                            continue;
+                        }
+                        Ok(None) => {
                             let _ = reply.send(Ok(Vec::new()));
                             continue;
                         }
@@ -218,30 +286,23 @@ impl Core {
                 }
             }
         }
-        self.flush(&group, waiting);
+        self.flush(group, waiting);
         drop(lock);
         for query in queries {
             query(self);
         }
+        // Whoever follows the run is not kept waiting by those who write it.
+        self.follow();
     }
 
-    fn flush(&mut self, group: &[Segment], waiting: Vec<Waiting>) {
+    fn flush(&mut self, group: Vec<Staged>, waiting: Vec<Waiting>) {
         if group.is_empty() {
             return;
         }
         if let Err(error) = self.files.append(&merge(group), &[]) {
-            let reason = error.to_string();
-            tracing::error!(%reason, "an append failed");
-            for Waiting { reply, .. } in waiting {
-                let _ = reply.send(Err(Error::Group(reason.clone())));
-            }
-            // The log holds events that are not durable: go back to what the disk says.
-            self.files.rewind();
-            self.log = Log::new();
-            self.ids = None;
-            if let Err(error) = self.poll_once() {
-                tracing::error!(%error, "the run cannot be read again");
-            }
+            tracing::error!(%error, "an append failed");
+            let unsure = matches!(error, StoreError::Io { action: "sync", .. });
+            self.find_out(&error.to_string(), unsure, waiting);
             return;
         }
         for Waiting { events, .. } in &waiting {
@@ -253,10 +314,44 @@ impl Core {
         }
     }
 
+    /// After a failed append: goes back to what the disk says, and tells each caller what came of
+    /// it. Opening the journal anew syncs what is read back, so what is there then is durable.
+    ///
+    /// After a failed sync (`unsure`) the system may take pages for clean that it never wrote, so a
+    /// second sync proves nothing: the replica is not written any more.
+    fn find_out(&mut self, reason: &str, unsure: bool, waiting: Vec<Waiting>) {
+        self.start_over();
+        self.ids = None;
+        if unsure && let Err(error) = self.files.retire_writer() {
+            tracing::error!(%error, "a journal that failed cannot be given up");
+        }
+        let opened = self.files.open_writer().map_err(Error::from).and_then(|_| self.poll_once());
+        let known = opened.is_ok();
+        if let Err(error) = opened {
+            tracing::error!(%error, "the run cannot be read again");
+            // What is readable is better than nothing for those who read.
+            let _ = self.poll_once();
+        }
+        for Waiting { reply, events } in waiting {
+            let there = |event: &Arc<Event>| {
+                self.log.event(event.dot).is_some_and(|found| found.id == event.id)
+            };
+            let answer = match (known && !unsure, events.iter().all(there)) {
+                (true, true) => Ok(events),
+                (true, false) => Err(Error::Group(reason.to_owned())),
+                (false, _) => Err(Error::Unknown(reason.to_owned())),
+            };
+            let _ = reply.send(answer);
+        }
+        self.show();
+    }
+
     /// Makes a snapshot where much was read or written since the last one.
     fn keep_snapshot(&mut self) {
         let events = self.log.version().events();
-        if events < self.snapshot_events + SNAPSHOT_AFTER || !self.damage.is_empty() {
+        // A snapshot leads past everything that was read: all of that must be in it.
+        let whole = self.damage.is_empty() && self.refused.is_empty() && !self.log.has_waiting();
+        if events < self.snapshot_events + SNAPSHOT_AFTER || !whole {
             return;
         }
         self.snapshot_events = events;
@@ -266,21 +361,29 @@ impl Core {
     }
 }
 
-/// Neighbouring segments of one group, as one frame each as far as the limits go.
-fn merge(group: &[Segment]) -> Vec<Segment> {
-    let mut merged: Vec<Segment> = Vec::new();
-    for segment in group {
+/// A segment that is in the log and not yet on disk.
+struct Staged {
+    segment: Segment,
+    bytes: usize,
+}
+
+/// Neighbouring segments of one group share a frame as long as it stays small.
+fn merge(group: Vec<Staged>) -> Vec<Segment> {
+    let mut merged: Vec<Staged> = Vec::new();
+    for Staged { segment, bytes } in group {
         if let Some(last) = merged.last_mut() {
-            let events = last.records.len() + segment.records.len();
-            let small = events <= limits::SEGMENT_EVENTS_MAX / 64;
-            if small && last.replica == segment.replica && last.last() + 1 == segment.first {
-                last.records.extend(segment.records.iter().cloned());
+            let small = last.bytes + bytes <= FRAME_BYTES
+                && last.segment.records.len() + segment.records.len() <= FRAME_EVENTS;
+            let next = last.segment.last() + 1 == segment.first;
+            if small && next && last.segment.replica == segment.replica {
+                last.segment.records.extend(segment.records);
+                last.bytes += bytes;
                 continue;
             }
         }
-        merged.push(segment.clone());
+        merged.push(Staged { segment, bytes });
     }
-    merged
+    merged.into_iter().map(|staged| staged.segment).collect()
 }
 
 /// Runs the thread until every handle is dropped. Reports how opening went first.
@@ -289,7 +392,7 @@ pub(crate) fn run(
     mut commands: mpsc::Receiver<Command>,
     publish: watch::Sender<Published>,
     opened: oneshot::Sender<Result<(), Error>>,
-    followers: Arc<std::sync::atomic::AtomicUsize>,
+    followers: Arc<AtomicUsize>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = match runtime {
@@ -299,7 +402,7 @@ pub(crate) fn run(
             return;
         }
     };
-    let mut core = match Core::open(files, publish) {
+    let mut core = match Core::open(files, publish, followers) {
         Ok(core) => core,
         Err(error) => {
             let _ = opened.send(Err(error));
@@ -310,7 +413,7 @@ pub(crate) fn run(
         return;
     }
     loop {
-        let following = followers.load(std::sync::atomic::Ordering::Acquire) > 0;
+        let following = core.followers.load(Ordering::Acquire) > 0;
         let first = runtime.block_on(async {
             if following {
                 tokio::time::timeout(FOLLOW, commands.recv()).await
@@ -319,14 +422,7 @@ pub(crate) fn run(
             }
         });
         match first {
-            Err(_) => {
-                let before = core.arrivals.len();
-                match core.poll() {
-                    Ok(()) if core.arrivals.len() != before => core.show(),
-                    Ok(()) => {}
-                    Err(error) => tracing::warn!(%error, "cannot follow the run"),
-                }
-            }
+            Err(_) => core.follow(),
             Ok(None) => break,
             Ok(Some(first)) => {
                 let mut group = vec![first];

@@ -31,6 +31,9 @@ pub enum Error {
     /// The run's writer has ended.
     #[error("the run is closed")]
     Closed,
+    /// The disk failed in the middle of an append, and cannot be asked what came of it.
+    #[error("it is not known whether it was appended ({0}): look before you try again")]
+    Unknown(String),
     /// What a group of appends shared failed; none of them counts.
     #[error("nothing was appended: {0}")]
     Group(String),

@@ -43,6 +43,7 @@ pub(crate) struct Inner {
     followers: Arc<AtomicUsize>,
     thread: Mutex<Option<JoinHandle<()>>>,
     pub(crate) files: tress_store::Store,
+    sealing: Mutex<()>,
 }
 
 impl Drop for Inner {
@@ -83,6 +84,7 @@ impl Inner {
             followers,
             thread: Mutex::new(Some(thread)),
             files: store,
+            sealing: Mutex::default(),
         };
         opening.await.map_err(|_| Error::Closed)??;
         Ok(Arc::new(inner))
@@ -102,6 +104,10 @@ impl Run {
     /// The directory of the store that the run is in.
     pub fn store_dir(&self) -> &std::path::Path {
         self.inner.files.dir()
+    }
+
+    pub(crate) fn sealing(&self) -> &Mutex<()> {
+        &self.inner.sealing
     }
 
     pub(crate) fn store_files(&self) -> &tress_store::Store {
@@ -218,12 +224,9 @@ impl Run {
     /// # Errors
     /// When the journals cannot be read.
     pub async fn subscribe(&self, version: VersionVector) -> Result<Subscription, Error> {
-        self.inner.followers.fetch_add(1, Ordering::AcqRel);
-        let mut subscription = Subscription::new(
-            self.clone(),
-            self.inner.published.clone(),
-            Arc::clone(&self.inner.followers),
-        );
+        let following = Following::new(&self.inner.followers);
+        let mut subscription =
+            Subscription::new(self.clone(), self.inner.published.clone(), following);
         // The query also wakes the thread, which from now on looks at other journals.
         let caught = self.query(move |core| core::catch_up(core, &version)).await??;
         subscription.start(caught);
@@ -232,7 +235,8 @@ impl Run {
 
     /// Tells when the state changes, for those who then look at [`Run::state`].
     pub fn updates(&self) -> Updates {
-        Updates { published: self.inner.published.clone() }
+        let following = Following::new(&self.inner.followers);
+        Updates { published: self.inner.published.clone(), _following: following }
     }
 
     /// Recomputes every checkpoint from the first event on, and compares roots.
@@ -262,10 +266,34 @@ impl Run {
     }
 }
 
-/// Tells when a run's state changes.
+/// While it exists, the run's thread looks at what other processes write.
+#[derive(Debug)]
+pub(crate) struct Following(Arc<AtomicUsize>);
+
+impl Following {
+    pub(crate) fn new(followers: &Arc<AtomicUsize>) -> Self {
+        followers.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(followers))
+    }
+}
+
+impl Clone for Following {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Tells when a run's state changes, by this process or another.
 #[derive(Debug, Clone)]
 pub struct Updates {
     published: watch::Receiver<Published>,
+    _following: Following,
 }
 
 impl Updates {
@@ -347,6 +375,7 @@ impl Agent {
                 name,
                 version: state.version.clone(),
                 root: state.root(),
+                form: tress_model::codec::STATE_FORM,
                 reason,
             }])
         });

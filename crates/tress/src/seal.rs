@@ -6,7 +6,7 @@
 //! for, or done at rest; an append never waits for it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tress_documents::{Document, Node, project};
@@ -86,18 +86,20 @@ impl Run {
     /// When the documents are busy for seconds, or cannot be read or written.
     pub async fn documents(&self) -> Result<Documents, Error> {
         let run = self.clone();
-        let state = self.refresh().await?;
         let handle = tokio::runtime::Handle::current();
         let work = move || {
+            // In one process one at a time; between processes the lock of the documents decides.
+            let _alone = run.sealing().lock().unwrap_or_else(PoisonError::into_inner);
             let append = |seals: Vec<Seal>| handle.block_on(run.append_seals(seals));
-            Sealing::new(&run, state)?.work(append)
+            let newest = || handle.block_on(run.refresh());
+            Sealing::new(&run)?.work(newest, append)
         };
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Group(error.to_string()))?
     }
 
     async fn append_seals(&self, seals: Vec<Seal>) -> Result<(), Error> {
         self.query(move |core| {
-            core.files.open_writer()?;
+            core.writer()?;
             Ok(core.files.append(&[], &seals)?)
         })
         .await?
@@ -108,7 +110,6 @@ struct Sealing {
     name: String,
     files: RunStore,
     store: StoreId,
-    state: Arc<State>,
     dirs: Option<Dirs>,
 }
 
@@ -119,7 +120,7 @@ struct Dirs {
 }
 
 impl Sealing {
-    fn new(run: &Run, state: Arc<State>) -> Result<Self, Error> {
+    fn new(run: &Run) -> Result<Self, Error> {
         let store = run.store_files();
         let dirs = store.is_real().then(|| Dirs {
             documents: store.dir().join("documents"),
@@ -130,16 +131,20 @@ impl Sealing {
             name: run.name().to_owned(),
             files: store.run(run.name(), false)?,
             store: store.place()?,
-            state,
             dirs,
         })
     }
 
-    fn work(self, append: impl Fn(Vec<Seal>) -> Result<(), Error>) -> Result<Documents, Error> {
+    /// Seals the state that is newest once nobody else can seal.
+    fn work(
+        self,
+        newest: impl Fn() -> Result<Arc<State>, Error>,
+        append: impl Fn(Vec<Seal>) -> Result<(), Error>,
+    ) -> Result<Documents, Error> {
         let mut sealed = Sealed::default();
         let Some(dirs) = &self.dirs else {
             let saved = Strand::ALL.map(|_| None);
-            return self.seal(saved, sealed, append, |_, _| Ok(()));
+            return self.seal(&*newest()?, saved, sealed, append, |_, _| Ok(()));
         };
         let (database, saved) = match open(dirs).and_then(|db| Ok((self.load(&db)?, db))) {
             Ok((saved, database)) => (database, saved),
@@ -150,7 +155,7 @@ impl Sealing {
             }
             Err(error) => return Err(error),
         };
-        self.seal(saved, sealed, append, |strand, document| {
+        self.seal(&*newest()?, saved, sealed, append, |strand, document| {
             Ok(database.save(&self.name, strand, document)?)
         })
     }
@@ -163,6 +168,7 @@ impl Sealing {
 
     fn seal(
         &self,
+        state: &State,
         saved: [Option<SavedDocument>; 3],
         mut sealed: Sealed,
         append: impl Fn(Vec<Seal>) -> Result<(), Error>,
@@ -185,7 +191,7 @@ impl Sealing {
                 Some(loaded) => loaded,
                 None => (Document::new(strand, self.store), Vec::new()),
             };
-            let (changes, positions) = self.files.seals_since(&positions)?;
+            let (changes, ends_at) = self.files.seals_since(&positions)?;
             let changes: Vec<Vec<u8>> = changes
                 .into_iter()
                 .filter(|seal| seal.strand == strand)
@@ -198,16 +204,17 @@ impl Sealing {
                 // Their causes come with another store's journals; they are read again then.
                 tracing::warn!(waiting = applied.waiting.len(), "seals wait for their causes");
             }
-            let message = format!("seal of {} events", self.state.events());
-            let desired = project(&self.state, strand);
+            let positions = if applied.waiting.is_empty() { ends_at } else { positions };
+            let message = format!("seal of {} events", state.events());
+            let desired = project(state, strand);
             let before = seals.len();
             while let Some(change) = document.seal(&desired, &message)? {
                 sealed.changes += 1;
                 seals.push(Seal {
                     store: self.store,
                     strand,
-                    number: self.state.events(),
-                    version: self.state.version.clone(),
+                    number: state.events(),
+                    version: state.version.clone(),
                     change,
                 });
             }
@@ -222,11 +229,11 @@ impl Sealing {
         }
         for ((strand, document), positions) in documents.iter_mut().zip(ends) {
             if dirty.contains(strand) {
-                let version = self.state.version.clone();
+                let version = state.version.clone();
                 save(*strand, &SavedDocument { bytes: document.save(), version, positions })?;
             }
         }
-        Ok(Documents { version: self.state.version.clone(), sealed, documents })
+        Ok(Documents { version: state.version.clone(), sealed, documents })
     }
 }
 

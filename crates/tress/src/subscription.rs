@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 use tress_model::Event;
 
 use crate::core::Published;
 use crate::error::Error;
-use crate::run::Run;
+use crate::run::{Following, Run};
 
 /// The events of a run, from a version on, each once, without a gap. Events that were there already
 /// come in canonical order, later ones in the order in which they arrive.
@@ -19,7 +18,7 @@ use crate::run::Run;
 pub struct Subscription {
     run: Run,
     published: watch::Receiver<Published>,
-    followers: Arc<AtomicUsize>,
+    _following: Following,
     ready: VecDeque<Arc<Event>>,
     cursor: usize,
 }
@@ -31,9 +30,9 @@ impl Subscription {
     pub(crate) fn new(
         run: Run,
         published: watch::Receiver<Published>,
-        followers: Arc<AtomicUsize>,
+        following: Following,
     ) -> Self {
-        Self { run, published, followers, ready: VecDeque::new(), cursor: 0 }
+        Self { run, published, _following: following, ready: VecDeque::new(), cursor: 0 }
     }
 
     pub(crate) fn start(&mut self, (events, cursor): (Vec<Arc<Event>>, usize)) {
@@ -66,14 +65,8 @@ impl Subscription {
         }
     }
 
-    /// The next event, if one is there already.
+    /// The next event of those that were fetched already.
     pub fn try_next(&mut self) -> Option<Arc<Event>> {
         self.ready.pop_front()
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.followers.fetch_sub(1, Ordering::AcqRel);
     }
 }

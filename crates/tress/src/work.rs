@@ -157,7 +157,7 @@ impl Agent {
         lease: Option<Millis>,
         choose: impl FnOnce(&State, &str, Millis) -> Result<TodoId, ClaimRefused> + Send + 'static,
     ) -> Result<Claimed, Refused<ClaimRefused>> {
-        let lease = lease.unwrap_or(limits::LEASE_DEFAULT);
+        let lease = lease.unwrap_or(limits::LEASE_DEFAULT).min(limits::LEASE_MAX);
         let agent = self.author().name.clone();
         let events = self
             .append_if(move |state| {
@@ -168,7 +168,7 @@ impl Agent {
             .await?;
         let event = events.first().ok_or(Error::Closed)?;
         let todo = event.operation.todo().ok_or(Error::Closed)?;
-        Ok(Claimed { todo, token: event.dot, until: Some(event.time.millis + lease) })
+        Ok(Claimed { todo, token: event.dot, until: Some(event.time.millis.saturating_add(lease)) })
     }
 
     /// Reports progress under a claim, which renews its lease.

@@ -68,6 +68,7 @@ fn run(log: &mut Log) {
             name: text("start"),
             version: version.clone(),
             root,
+            form: 1,
             reason: text("plan"),
         },
     );

@@ -296,6 +296,7 @@ pub(crate) fn operation(state: &State, kind: u8, a: u8, b: u8) -> Operation {
             name: format!("checkpoint-{}", a % 3),
             version: state.version.clone(),
             root: state.root(),
+            form: tress_model::codec::STATE_FORM,
             reason: text,
         },
     }

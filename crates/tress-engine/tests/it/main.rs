@@ -7,8 +7,9 @@ use history::{assert_invariants, merged, play, steps};
 use proptest::prelude::*;
 use tress_engine::{Draft, Log, Rejection, When};
 use tress_model::codec::{decode_segment, encode_segment};
+use tress_model::operation::Verdict;
 use tress_model::{
-    Author, Operation, ReplicaId, Role, Rule, Segment, State, Status, StoreId, TodoId,
+    Author, Dot, Operation, ReplicaId, Role, Rule, Segment, State, Status, StoreId, TodoId,
     VersionVector,
 };
 
@@ -482,4 +483,179 @@ fn prose_merges_character_by_character() {
         let text = state.todo(todo).map(|todo| todo.prose(ProseField::Description));
         assert_eq!(text.as_deref(), Some("the slow brown fox jumps high"));
     }
+}
+
+fn verdict(todo: TodoId, completion: Dot, verdict: Verdict) -> Operation {
+    let (reason, gaps) = (format!("{verdict:?}"), Vec::new());
+    Operation::Verified { todo, completion, verdict, reason, percent: 0, gaps }
+}
+
+fn to_integrate(todo: TodoId, token: Dot) -> Operation {
+    let mut operation = done(todo, token);
+    if let Operation::CompletionClaimed { to_integrate, commit, .. } = &mut operation {
+        *to_integrate = true;
+        *commit = Some("c0ffee".to_owned());
+    }
+    operation
+}
+
+/// A todo that was closed became completed by a verification that came too late.
+#[test]
+fn a_late_verification_does_not_undo_a_closing() {
+    let (mut left, mut right, todo) = two_sides();
+    let token = left.append(200, draft("worker", Role::Implementer, claimed(todo)));
+    let completion = left.append(210, draft("worker", Role::Implementer, done(todo, token)));
+    right.learn(&left);
+    right.append(300, draft("ada", Role::Human, Operation::Closed { todo, reason: "no".into() }));
+    left.append(400, draft("judge", Role::Verifier, verdict(todo, completion, Verdict::Pass)));
+    left.learn(&right);
+    assert_eq!(left.status(todo, 500), Status::Closed);
+    assert!(left.rules().contains(&Rule::ClosedStaysClosed));
+}
+
+/// Work under a claim that its agent had given back was accepted when nobody else held it.
+#[test]
+fn work_under_a_claim_that_was_given_back_is_stale() {
+    let (mut left, mut right, todo) = two_sides();
+    let token = left.append(200, draft("worker", Role::Implementer, claimed(todo)));
+    right.learn(&left);
+    let release = Operation::Released { todo, token, reason: String::new() };
+    left.append(300, draft("worker", Role::Implementer, release));
+    left.append(310, draft("worker", Role::Implementer, done(todo, token)));
+    assert_eq!(left.status(todo, 400), Status::Open);
+    assert_eq!(left.rules(), [Rule::StaleToken]);
+    // Who did not know that the claim had ended has finished its work all the same.
+    right.append(320, draft("worker", Role::Implementer, done(todo, token)));
+    right.learn(&left);
+    assert_eq!(right.status(todo, 400), Status::InReview);
+}
+
+/// With a friend to say "done" under its claim, an agent could verify its own work.
+#[test]
+fn whoever_held_the_claim_cannot_verify_what_was_done_under_it() {
+    let (mut left, _, todo) = two_sides();
+    let token = left.append(200, draft("worker", Role::Implementer, claimed(todo)));
+    let completion = left.append(300, draft("friend", Role::Implementer, done(todo, token)));
+    left.append(400, draft("worker", Role::Verifier, verdict(todo, completion, Verdict::Pass)));
+    assert_eq!(left.status(todo, 500), Status::InReview);
+    assert_eq!(left.rules(), [Rule::DoneMeansVerified]);
+}
+
+/// An answer that nobody had seen, older than the one that was given, took integrated work back.
+#[test]
+fn an_unseen_refusal_does_not_undo_integrated_work() {
+    let (mut left, mut right, todo) = two_sides();
+    let token = left.append(200, draft("worker", Role::Implementer, claimed(todo)));
+    let completion =
+        left.append(210, draft("worker", Role::Implementer, to_integrate(todo, token)));
+    right.learn(&left);
+    right.append(220, draft("second", Role::Verifier, verdict(todo, completion, Verdict::Unknown)));
+    left.append(300, draft("judge", Role::Verifier, verdict(todo, completion, Verdict::Pass)));
+    let integrated = Operation::Integrated { todo, completion, commit: "merge".to_owned() };
+    left.append(310, draft("coordinator", Role::Coordinator, integrated));
+    left.learn(&right);
+    assert_eq!(left.status(todo, 400), Status::Completed);
+    assert_eq!(left.log.state().team.integrations.len(), 1);
+    assert_eq!(left.rules(), [Rule::DoneMeansVerified]);
+}
+
+/// `IntegrationFailed` opened what was completed, and ended a claim that was not its own.
+#[test]
+fn a_failed_integration_touches_only_what_waits_for_it() {
+    let (mut left, _, todo) = two_sides();
+    let token = left.append(200, draft("worker", Role::Implementer, claimed(todo)));
+    let completion = left.append(210, draft("worker", Role::Implementer, done(todo, token)));
+    left.append(300, draft("judge", Role::Verifier, verdict(todo, completion, Verdict::Pass)));
+    let failed = Operation::IntegrationFailed { todo, completion, reason: String::new() };
+    left.append(400, draft("mallory", Role::Human, failed));
+    assert_eq!(left.status(todo, 500), Status::Completed);
+    assert_eq!(left.rules(), [Rule::Precondition]);
+}
+
+#[test]
+fn two_who_delete_the_same_agree() {
+    let (mut left, mut right, todo) = two_sides();
+    let delete = || Operation::Deleted { todo, reason: String::new() };
+    left.append(200, draft("ada", Role::Human, delete()));
+    right.append(300, draft("bob", Role::Human, delete()));
+    left.learn(&right);
+    assert_eq!(left.status(todo, 400), Status::Deleted);
+    assert_eq!(left.rules(), []);
+}
+
+/// An event whose cause was another event under the same dot was believed.
+#[test]
+fn a_cause_is_known_by_more_than_its_dot() {
+    let (mut left, mut right) = (Side::new(1), Side::new(2));
+    left.append(100, draft("ada", Role::Human, added(TodoId::from_external("a"))));
+    right.learn(&left);
+    right.append(200, draft("bob", Role::Human, added(TodoId::from_external("b"))));
+    let mut other = Side::new(1);
+    other.append(100, draft("ada", Role::Human, added(TodoId::from_external("c"))));
+    let admission = other.log.admit_all(right.written, None);
+    assert!(matches!(admission.rejected.as_slice(), [(_, Rejection::OtherCause { .. })]));
+}
+
+/// Segments that overlap, admitted together, were taken for history before the snapshot.
+#[test]
+fn segments_that_overlap_are_admitted_in_one_batch() {
+    let mut left = Side::new(1);
+    for number in 0..5 {
+        let todo = TodoId::from_external(&number.to_string());
+        left.append(100 + number, draft("ada", Role::Human, added(todo)));
+    }
+    let joined = |range: std::ops::Range<usize>| {
+        let mut segment = left.written[range.start].clone();
+        segment.records = left.written[range].iter().flat_map(|s| s.records.clone()).collect();
+        segment
+    };
+    let mut log = Log::new();
+    let admission = log.admit_all([joined(0..3), joined(2..5), joined(1..2)], None);
+    assert!(admission.rejected.is_empty(), "{:?}", admission.rejected);
+    assert_eq!(log.state().root(), left.log.state().root());
+}
+
+/// Behind a snapshot a segment of another history was taken for the continuation of the chain.
+#[test]
+fn another_history_does_not_continue_a_snapshot() {
+    let (mut ours, mut theirs) = (Side::new(1), Side::new(1));
+    for number in 0..3 {
+        let todo = TodoId::from_external(&number.to_string());
+        ours.append(100 + number, draft("ada", Role::Human, added(todo)));
+    }
+    for number in 0..5 {
+        let todo = TodoId::from_external(&format!("other {number}"));
+        theirs.append(100 + number, draft("ada", Role::Human, added(todo)));
+    }
+    let mut segment = theirs.written[0].clone();
+    segment.records = theirs.written.iter().flat_map(|s| s.records.clone()).collect();
+    let mut log = Log::from_snapshot(ours.log.snapshot());
+    let admission = log.admit(segment, None);
+    assert!(matches!(admission.rejected.as_slice(), [(_, Rejection::Equivocation { .. })]));
+}
+
+/// What is closed cannot hold back what is part of it.
+#[test]
+fn a_finished_parent_holds_nothing_back() {
+    use tress_model::operation::{BlockerKind, EdgeKind};
+    let (mut left, _, parent) = two_sides();
+    let child = TodoId::from_external("child");
+    left.append(200, draft("ada", Role::Human, added(child)));
+    let (external_id, layout) = (None, None);
+    let kind = EdgeKind::ParentChild;
+    let edge = Operation::DependencyAdded { todo: child, on: parent, external_id, kind, layout };
+    left.append(201, draft("ada", Role::Human, edge));
+    let raised = Operation::BlockerRaised {
+        todo: parent,
+        kind: BlockerKind::Technical,
+        description: String::new(),
+        tried: Vec::new(),
+    };
+    left.append(202, draft("ada", Role::Human, raised));
+    assert!(left.log.state().readiness(300).blocked.contains_key(&child));
+    left.append(
+        203,
+        draft("ada", Role::Human, Operation::Closed { todo: parent, reason: String::new() }),
+    );
+    assert_eq!(left.log.state().readiness(300).ready, [child]);
 }

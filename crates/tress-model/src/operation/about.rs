@@ -155,6 +155,7 @@ impl Operation {
             O::MemberAdded { .. } => "member_added",
             O::MemberRemoved { .. } => "member_removed",
             O::Custom { .. } => "custom",
+            O::Unknown(_) => "unknown",
         }
     }
 }

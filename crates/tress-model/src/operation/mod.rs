@@ -560,6 +560,8 @@ pub enum Operation {
         version: VersionVector,
         /// The root of the state at that version.
         root: EventId,
+        /// The form of state that the root is of ([`crate::codec::STATE_FORM`]).
+        form: u16,
         /// Why it was taken.
         reason: String,
     },
@@ -610,4 +612,7 @@ pub enum Operation {
         /// As JSON text.
         body: String,
     },
+    /// An operation that a newer version writes, in its bytes. It is kept, passed on, and folds to
+    /// nothing.
+    Unknown(Vec<u8>),
 }

@@ -94,7 +94,8 @@ impl Change<'_> {
                 Vec::new()
             }
             O::RolledBack { what, .. } => {
-                for completion in todo.completions.iter_mut().filter(|c| c.void.is_none()) {
+                let seen = |c: &&mut Completion| c.void.is_none() && self.event.saw(c.dot);
+                for completion in todo.completions.iter_mut().filter(seen) {
                     completion.void = Some(format!("rolled back: {what}"));
                 }
                 Vec::new()
@@ -197,7 +198,7 @@ impl Change<'_> {
 
     fn close(&self, todo: &mut Todo, reason: &str) -> Rulings {
         todo.closings.push(self.closing(reason, false));
-        let claim = todo.claim.take();
+        let claim = todo.end_claim(self.event.dot);
         todo.lost.clear();
         let loser = claim.filter(|claim| !self.event.saw(claim.token));
         let entry = |claim: Claim| Ruling {
@@ -239,7 +240,7 @@ impl Change<'_> {
         let seen = self.event.saw_all(&todo.touched);
         todo.deletions.push(self.closing(reason, !seen));
         if seen {
-            todo.claim = None;
+            todo.end_claim(self.event.dot);
             return Vec::new();
         }
         let detail = format!("{} was edited meanwhile and stays", todo.title);
@@ -277,7 +278,7 @@ impl Change<'_> {
                 todo.lost.push(claim);
             }
             None => {
-                if let Some(lapsed) = todo.claim.take() {
+                if let Some(lapsed) = todo.end_claim(self.event.dot) {
                     rulings.push(Ruling {
                         rule: Rule::LeasesEnd,
                         loser: Some((lapsed.token, lapsed.agent)),
@@ -309,7 +310,7 @@ impl Change<'_> {
                 });
             }
             if release {
-                todo.claim = None;
+                todo.end_claim(event.dot);
                 todo.assigned = None;
             }
             return Vec::new();
@@ -375,10 +376,14 @@ impl Change<'_> {
         else {
             return Vec::new();
         };
+        let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
+        let claimant =
+            holder.as_ref().filter(|(held, agent)| token == Some(*held) && agent != self.agent());
         let mut completion = Completion {
             dot: event.dot,
             agent: Arc::clone(self.agent()),
             token,
+            claimant: claimant.map(|(_, agent)| Arc::clone(agent)),
             at: self.at,
             commit: commit.clone(),
             to_integrate: *to_integrate,
@@ -393,7 +398,7 @@ impl Change<'_> {
         let mut rulings = Vec::new();
         let closed = todo.closing().map(|closing| closing.dot);
         let done = todo.completed().map(|completion| completion.dot);
-        let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
+        let nobody = holder.is_none();
         let own = |(held, agent): &(Dot, Arc<str>)| {
             token.map_or(agent == self.agent(), |token| token == *held)
         };
@@ -419,6 +424,10 @@ impl Change<'_> {
                 rulings.push(Ruling::against(Rule::StaleToken, Some(winner), detail));
                 completion.void = Some(format!("{agent} held it"));
             }
+        } else if nobody && let Some(by) = self.ended_knowingly(todo, token) {
+            let detail = "the claim had ended, and its agent knew; claim it again";
+            rulings.push(Ruling::against(Rule::StaleToken, Some(by), detail));
+            completion.void = Some("its claim had ended".to_owned());
         }
         if completion.void.is_none() {
             for older in todo.completions.iter_mut().filter(|older| older.pending()) {
@@ -431,6 +440,12 @@ impl Change<'_> {
         rulings
     }
 
+    /// The event that ended the claim `token`, where the author at hand had seen it.
+    fn ended_knowingly(&self, todo: &Todo, token: Option<Dot>) -> Option<Dot> {
+        let (ended, by) = todo.ended?;
+        (token == Some(ended) && self.event.saw(by)).then_some(by)
+    }
+
     /// Rule `done-means-verified`.
     fn verify(&self, todo: &mut Todo, completion: Dot) -> Rulings {
         let event = self.event;
@@ -441,7 +456,7 @@ impl Change<'_> {
         let Some(done) = todo.completions.iter_mut().find(|c| c.dot == completion) else {
             return vec![Ruling::precondition("there is no such claim of completion")];
         };
-        if done.agent == *self.agent() {
+        if done.agent == *self.agent() || done.claimant.as_ref() == Some(self.agent()) {
             let detail = "whoever did the work cannot verify it";
             return vec![Ruling::against(Rule::DoneMeansVerified, Some(completion), detail)];
         }
@@ -449,12 +464,27 @@ impl Change<'_> {
             let detail = format!("a {} cannot verify", event.author.role);
             return vec![Ruling::against(Rule::DoneMeansVerified, Some(completion), detail)];
         }
-        if let Some(earlier) = &done.verification {
-            let detail = format!("{} had answered before", earlier.agent);
-            return vec![Ruling::against(Rule::DoneMeansVerified, Some(earlier.dot), detail)];
+        let mut rulings = Vec::new();
+        if let Some(earlier) = done.verification.take() {
+            let unseen = *verdict == Verdict::Pass && !event.saw(earlier.dot);
+            if !unseen || earlier.verdict == Verdict::Pass {
+                let detail = format!("{} had answered before", earlier.agent);
+                let winner = Some(earlier.dot);
+                done.verification = Some(earlier);
+                return vec![Ruling::against(Rule::DoneMeansVerified, winner, detail)];
+            }
+            // Work that was accepted is not undone by an answer that its verifier never saw.
+            rulings.push(Ruling {
+                rule: Rule::DoneMeansVerified,
+                loser: Some((earlier.dot, Arc::clone(&earlier.agent))),
+                winner: None,
+                detail: "another verifier accepted it without knowing of this answer".to_owned(),
+            });
+            done.void = done.void.take().filter(|why| *why != earlier.reason);
         }
         if done.void.is_some() {
-            return vec![Ruling::precondition("the claim of completion no longer counts")];
+            rulings.push(Ruling::precondition("the claim of completion no longer counts"));
+            return rulings;
         }
         done.verification = Some(Verification {
             dot: event.dot,
@@ -465,20 +495,29 @@ impl Change<'_> {
             percent: *percent,
             gaps: gaps.clone(),
         });
-        if *verdict != Verdict::Pass {
+        if let Some(winner) = finished {
+            done.void = Some("it was closed before it was verified".to_owned());
+            let detail = "it was closed before it was verified";
+            rulings.push(Ruling::against(Rule::ClosedStaysClosed, Some(winner), detail));
+        } else if *verdict != Verdict::Pass {
             done.void = Some(reason.clone());
-            todo.claim = None;
-            todo.assigned = None;
+            self.send_back(todo, completion);
         } else if done.complete() {
-            todo.claim = None;
+            todo.end_claim(event.dot);
             todo.lost.clear();
         }
-        match finished {
-            Some(winner) => {
-                let detail = "it was closed before it was verified";
-                vec![Ruling::against(Rule::ClosedStaysClosed, Some(winner), detail)]
-            }
-            None => Vec::new(),
+        rulings
+    }
+
+    /// Gives a todo back whose claim of completion did not hold; another's claim stays.
+    fn send_back(&self, todo: &mut Todo, completion: Dot) {
+        let made = todo.completions.iter().find(|made| made.dot == completion);
+        let own = made.zip(todo.claim.as_ref()).is_some_and(|(made, claim)| {
+            made.token.map_or(made.agent == claim.agent, |token| token == claim.token)
+        });
+        if own {
+            todo.end_claim(self.event.dot);
+            todo.assigned = None;
         }
     }
 
@@ -495,20 +534,19 @@ impl Change<'_> {
             return vec![Ruling::precondition("it was integrated before")];
         }
         done.integrated = Some((commit.to_owned(), self.at));
-        todo.claim = None;
+        todo.end_claim(self.event.dot);
         todo.lost.clear();
         Vec::new()
     }
 
     fn integration_failed(&self, todo: &mut Todo, completion: Dot, reason: &str) -> Rulings {
         match todo.completions.iter_mut().find(|c| c.dot == completion) {
-            Some(done) if done.integrated.is_none() => {
+            Some(done) if done.void.is_none() && done.to_integrate && !done.complete() => {
                 done.void = Some(reason.to_owned());
-                todo.claim = None;
-                todo.assigned = None;
+                self.send_back(todo, completion);
                 Vec::new()
             }
-            Some(_) => vec![Ruling::precondition("it was integrated before")],
+            Some(_) => vec![Ruling::precondition("it does not wait to be integrated")],
             None => vec![Ruling::precondition("there is no such claim of completion")],
         }
     }

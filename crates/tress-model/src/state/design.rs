@@ -6,7 +6,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use super::prose::Prose;
-use crate::clock::Millis;
+use crate::clock::{Millis, VersionVector};
 use crate::event::Event;
 use crate::ids::{Dot, TodoId};
 use crate::operation::{Operation, Outcome, Severity, Splice};
@@ -42,6 +42,10 @@ pub struct Section {
     pub body: Prose,
     /// When it last changed.
     pub updated_at: Millis,
+    /// The event that last wrote its heading and place.
+    pub dot: Dot,
+    /// Every event that touched it.
+    pub(super) touched: VersionVector,
 }
 
 /// A requirement.
@@ -172,6 +176,7 @@ impl Design {
         let section = Arc::make_mut(section);
         section.body.edit(event, splices);
         section.updated_at = event.moment();
+        section.touched.insert(event.dot);
         None
     }
 
@@ -188,9 +193,17 @@ impl Design {
                         position: *position,
                         body: Prose::new(dot, body.clone()),
                         updated_at: at,
+                        dot,
+                        touched: VersionVector::new(),
                     })
                 });
                 let section = Arc::make_mut(section);
+                let rival = section.dot != dot && !event.saw(section.dot);
+                let objection = (rival && section.heading != *heading).then(|| {
+                    overwritten(&format!("the heading of {key}"), &section.heading, section.dot)
+                });
+                section.dot = dot;
+                section.touched.insert(dot);
                 section.heading.clone_from(heading);
                 section.level = *level;
                 section.position = *position;
@@ -200,9 +213,20 @@ impl Design {
                     let whole = Splice { at: 0, delete, insert: body.clone() };
                     section.body.edit(event, &[whole]);
                 }
+                return objection;
             }
-            O::SectionRemoved { section } if self.sections.remove(section).is_none() => {
-                return missing(&format!("section {section}"));
+            O::SectionRemoved { section: key } => {
+                let Some(section) = self.sections.get(key) else {
+                    return missing(&format!("section {key}"));
+                };
+                if !event.saw_all(&section.touched) {
+                    return Some(Objection {
+                        rule: Rule::EditBeatsDelete,
+                        winner: Some(section.dot),
+                        detail: format!("section {key} was edited meanwhile and stays"),
+                    });
+                }
+                self.sections.remove(key);
             }
             O::RequirementAdded { requirement, section, text, kind, criticality } => {
                 let new = Requirement {

@@ -168,7 +168,10 @@ impl State {
             }
             _ => {
                 let more = change.apply(todo);
-                todo.touched.insert(event.dot);
+                if !matches!(event.operation, Operation::Deleted { .. }) {
+                    // Two who delete a thing agree.
+                    todo.touched.insert(event.dot);
+                }
                 if !keeps_updated_at(&event.operation) {
                     todo.updated_at = todo.updated_at.max(change.at);
                 }
@@ -209,7 +212,9 @@ impl State {
                     edge.added.push(event.dot);
                     return Vec::new();
                 }
-                let suspended = self.reaches(*on, *todo, kind);
+                // What nothing leads to cannot be reached.
+                let led_to = self.incoming.contains_key(todo) || todo == on;
+                let suspended = led_to && self.reaches(*on, *todo, kind);
                 let edges = self.edges.entry(*todo).or_default();
                 Arc::make_mut(edges).push(Edge {
                     on: *on,

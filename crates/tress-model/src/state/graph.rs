@@ -143,7 +143,7 @@ impl State {
         let mut blocked: BTreeMap<TodoId, Vec<BlockReason>> = BTreeMap::new();
         for (&id, edges) in &self.edges {
             let reasons = edges.iter().filter(|edge| !edge.suspended);
-            let reasons = reasons.filter_map(|edge| self.block_reason(edge, now));
+            let reasons = reasons.filter_map(|edge| self.block_reason(id, edge, now));
             let reasons: Vec<_> = reasons.collect();
             if !reasons.is_empty() && self.todos.contains_key(&id) {
                 blocked.insert(id, reasons);
@@ -160,6 +160,10 @@ impl State {
         }
         let mut queue: VecDeque<TodoId> = blocked.keys().copied().collect();
         while let Some(parent) = queue.pop_front() {
+            if self.todos.get(&parent).is_some_and(|todo| todo.finished()) {
+                // Nothing is in the way of what is finished, nor of what is part of it.
+                continue;
+            }
             for child in self.children(parent) {
                 let reasons = blocked.entry(child).or_default();
                 if reasons.is_empty() {
@@ -198,7 +202,7 @@ impl State {
             })
     }
 
-    fn block_reason(&self, edge: &Edge, now: Millis) -> Option<BlockReason> {
+    fn block_reason(&self, source: TodoId, edge: &Edge, now: Millis) -> Option<BlockReason> {
         match edge.kind {
             EdgeKind::Blocks | EdgeKind::ConditionalBlocks => {
                 let target = self.todos.get(&edge.on).filter(|_| self.holds_back(edge.on))?;
@@ -206,7 +210,9 @@ impl State {
                 Some(BlockReason::DependsOn { on: edge.on, status })
             }
             EdgeKind::WaitsFor | EdgeKind::WaitsForAny => {
-                let children = self.children(edge.on).filter_map(|id| self.todos.get(&id));
+                // A child that waits for its siblings does not wait for itself.
+                let children = self.children(edge.on).filter(|&child| child != source);
+                let children = children.filter_map(|id| self.todos.get(&id));
                 let (done, open): (Vec<_>, Vec<_>) = children.partition(|todo| todo.finished());
                 let enough = edge.kind == EdgeKind::WaitsForAny && !done.is_empty();
                 let open = open.len();

@@ -122,6 +122,8 @@ pub struct Checkpoint {
     pub version: VersionVector,
     /// The root of the state at that version.
     pub root: EventId,
+    /// The form of state that the root is of.
+    pub form: u16,
     /// Why it was taken.
     pub reason: String,
     /// Who took it.
@@ -271,12 +273,13 @@ impl Team {
             O::BudgetSpent { unit, amount, .. } => {
                 *self.budget.entry(unit.clone()).or_insert(0.0) += amount;
             }
-            O::CheckpointTaken { name: checkpoint, version, root, reason } => {
+            O::CheckpointTaken { name: checkpoint, version, root, form, reason } => {
                 self.checkpoints.push_back(Arc::new(Checkpoint {
                     dot: event.dot,
                     name: checkpoint.clone(),
                     version: version.clone(),
                     root: *root,
+                    form: *form,
                     reason: reason.clone(),
                     agent: Arc::clone(name),
                     at,

@@ -73,6 +73,8 @@ pub struct Todo {
     pub claim: Option<Claim>,
     /// Claims that lost, while the todo is not finished.
     pub lost: Vec<Claim>,
+    /// The claim that ended last, and the event that ended it.
+    pub ended: Option<(Dot, Dot)>,
     /// What is or was in the way.
     pub blockers: Vec<Blocker>,
     /// Claims of completion, in order.
@@ -183,6 +185,8 @@ pub struct Completion {
     pub agent: Arc<str>,
     /// The claim it was made under.
     pub token: Option<Dot>,
+    /// Who held that claim, where that was another.
+    pub claimant: Option<Arc<str>>,
     /// When.
     pub at: Millis,
     /// The commit that holds the work.
@@ -303,6 +307,7 @@ impl Todo {
             notes: Vec::new(),
             claim: None,
             lost: Vec::new(),
+            ended: None,
             blockers: Vec::new(),
             completions: Vec::new(),
             closings: Vec::new(),
@@ -386,6 +391,13 @@ impl Todo {
         }
         let reported = self.claim.as_ref().and_then(|claim| claim.progress.as_ref());
         reported.map_or(0, |progress| progress.percent)
+    }
+
+    /// Ends the claim that holds it; `by` is the event that ends it.
+    pub(super) fn end_claim(&mut self, by: Dot) -> Option<Claim> {
+        let claim = self.claim.take()?;
+        self.ended = Some((claim.token, by));
+        Some(claim)
     }
 
     /// The event that last wrote `field`.

@@ -136,14 +136,14 @@ fn the_number_of_replicas_is_that_of_simultaneous_writers() {
     let (_, store) = memory();
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..10 {
-        let place = store.hold().unwrap().replica;
+        let place = store.hold("main").unwrap().replica;
         seen.insert(place);
     }
     assert_eq!(seen.len(), 1, "one process holds one replica");
     let files = MemoryFiles::new();
     for _ in 0..5 {
         let (one, two) = (open_memory(&files, "here"), open_memory(&files, "here"));
-        let (first, second) = (one.hold().unwrap(), two.hold().unwrap());
+        let (first, second) = (one.hold("main").unwrap(), two.hold("main").unwrap());
         assert_ne!(first.replica, second.replica);
         seen.extend([first.replica, second.replica]);
     }
