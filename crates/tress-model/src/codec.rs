@@ -460,7 +460,7 @@ mod tests {
     /// acknowledged and could not be read again.
     #[test]
     fn a_segment_of_many_small_events_can_be_read_again() {
-        let records = (0..limits::SEGMENT_EVENTS_MAX as u64);
+        let records = 0..limits::SEGMENT_EVENTS_MAX as u64;
         let records = records.map(|millis| record(millis, 0, 1, String::new()));
         let segment = segment(records.collect());
         let body = encode_segment(&segment).expect("it encodes");

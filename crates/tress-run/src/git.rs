@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
 /// Why git could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +43,11 @@ fn list(names: &[String]) -> String {
 }
 
 /// A git work tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Tree {
     dir: PathBuf,
+    /// Two `git worktree` commands at once see each other's half-made entries, and prune them.
+    worktrees: Arc<Mutex<()>>,
 }
 
 /// The name and address that commits of agents carry.
@@ -54,18 +58,22 @@ pub struct Signature {
 }
 
 impl Tree {
+    fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), worktrees: Arc::default() }
+    }
+
     /// The work tree that `dir` is in.
     ///
     /// # Errors
     /// When there is none, or no commit in it.
     pub async fn discover(dir: &Path) -> Result<Self, GitError> {
-        let here = Self { dir: dir.to_owned() };
+        let here = Self::at(dir);
         let top = match here.git(&["rev-parse", "--show-toplevel"]).await {
             Ok(top) => top,
             Err(GitError::Missing(error)) => return Err(GitError::Missing(error)),
             Err(_) => return Err(GitError::NotARepository(dir.to_owned())),
         };
-        let tree = Self { dir: PathBuf::from(top) };
+        let tree = Self::at(Path::new(&top));
         match tree.git(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await {
             Ok(_) => Ok(tree),
             Err(_) => Err(GitError::NoCommit),
@@ -77,7 +85,7 @@ impl Tree {
     /// # Errors
     /// When git fails.
     pub async fn create(dir: &Path, by: &Signature, message: &str) -> Result<Self, GitError> {
-        let tree = Self { dir: dir.to_owned() };
+        let tree = Self::at(dir);
         tree.git(&["init", "--quiet"]).await?;
         tree.git(&["symbolic-ref", "HEAD", "refs/heads/main"]).await?;
         tree.commit_all(by, message).await?;
@@ -156,14 +164,21 @@ impl Tree {
         Ok(paths.filter(|path| !path.starts_with(except)).collect())
     }
 
-    /// Makes `branch` at `commit`, unless it is there.
+    /// Makes `branch` at `commit`; where it is there and behind it, takes it forward.
     ///
     /// # Errors
     /// When git fails.
     pub async fn ensure_branch(&self, branch: &str, commit: &str) -> Result<(), GitError> {
         let name = format!("refs/heads/{branch}");
-        if self.git(&["rev-parse", "--verify", "--quiet", &name]).await.is_err() {
-            self.git(&["branch", "--no-track", branch, commit]).await?;
+        match self.git(&["rev-parse", "--verify", "--quiet", &name]).await {
+            Err(_) => {
+                self.git(&["branch", "--no-track", branch, commit]).await?;
+            }
+            Ok(old) => {
+                if self.git(&["merge-base", "--is-ancestor", &old, commit]).await.is_ok() {
+                    self.move_branch(branch, commit, &old).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -179,7 +194,8 @@ impl Tree {
         commit: &str,
         branch: Option<&str>,
     ) -> Result<Self, GitError> {
-        self.remove_worktree(dir).await;
+        let _alone = self.worktrees.lock().await;
+        self.remove(dir).await;
         let path = dir.to_string_lossy();
         match branch {
             Some(branch) => {
@@ -187,11 +203,16 @@ impl Tree {
             }
             None => self.git(&["worktree", "add", "--quiet", "--detach", &path, commit]).await?,
         };
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self::at(dir))
     }
 
     /// Removes a work tree, whatever is in it.
     pub async fn remove_worktree(&self, dir: &Path) {
+        let _alone = self.worktrees.lock().await;
+        self.remove(dir).await;
+    }
+
+    async fn remove(&self, dir: &Path) {
         let path = dir.to_string_lossy();
         // It may not be one, or only half of one after a crash: remove both halves.
         let _ = self.git(&["worktree", "remove", "--force", "--force", &path]).await;
@@ -215,7 +236,8 @@ impl Tree {
     /// When git fails.
     pub async fn commit_all(&self, by: &Signature, message: &str) -> Result<String, GitError> {
         // A store that is carried by git has other ways into a commit.
-        self.git(&["add", "--all", "--", ".", ":(exclude).tress"]).await?;
+        self.git(&["add", "--all"]).await?;
+        let _ = self.git(&["reset", "--quiet", "--", ".tress"]).await;
         if self.git(&["diff", "--cached", "--quiet"]).await.is_err() {
             let args = ["commit", "--quiet", "--no-verify", "-m", message];
             Self::output(self.signed(by, &args), &args).await?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tress::operation::{BlockerKind, FailureClass, Severity};
-use tress::{Agent, Claimed, Dot, Operation, Refused, Role, Run, Status, TodoId, now};
+use tress::{Agent, Claimed, Dot, Millis, Operation, Refused, Role, Run, Status, TodoId, now};
 
 use super::driver::{Driver, Task, prompt};
 use super::options::Options;
@@ -88,6 +88,8 @@ pub(crate) struct Team {
     pub(crate) options: Options,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) stop: watch::Receiver<bool>,
+    /// Becomes true when a part of the team has failed: the others stop, too.
+    pub(crate) halt: watch::Sender<bool>,
     pub(crate) work: PathBuf,
     pub(crate) tasks: PathBuf,
     /// One at a time changes the run's branch.
@@ -127,11 +129,11 @@ impl Orchestrator {
             let made = tokio::fs::create_dir_all(dir).await;
             made.map_err(|source| RunError::Io { path: dir.clone(), source })?;
         }
-        let lock = lock(&local.join(format!("{}.orchestrator", run.name())), run.name())?;
+        let lock = lock(&local.join(format!("{}.orchestrator", run.name())), run.name()).await?;
         let state = run.refresh().await?;
         let planned = plan::plan(&state, now(), options.scale);
-        let integrating = Mutex::default();
-        let team = Team { run, tree, options, driver, stop, work, tasks, integrating };
+        let (halt, integrating) = (watch::Sender::new(false), Mutex::default());
+        let team = Team { run, tree, options, driver, stop, halt, work, tasks, integrating };
         team.begin(&planned).await?;
         recover::settle(&team).await?;
         Ok(Self { team: Arc::new(team), implementers: planned.implementers, _lock: lock })
@@ -149,47 +151,75 @@ impl Orchestrator {
             members.spawn(async move { team.implement(&plan::implementer(number)).await });
         }
         let (done, finished) = watch::channel(false);
-        let reviewer = tokio::spawn(review::review(Arc::clone(team), finished));
+        let reviewing = review::review(Arc::clone(team), finished);
+        let halting = Arc::clone(team);
+        let reviewer = tokio::spawn(async move {
+            let reviewed = reviewing.await;
+            if reviewed.is_err() {
+                // The others would wait for its answers for ever.
+                halting.halt.send_replace(true);
+            }
+            reviewed
+        });
         let mut failed = None;
         while let Some(ended) = members.join_next().await {
             let ended = ended.map_err(|error| RunError::Internal(error.to_string()));
             if let Err(error) = ended.and_then(|ended| ended) {
                 failed.get_or_insert(error);
+                team.halt.send_replace(true);
             }
         }
         done.send_replace(true);
         let reviewed = reviewer.await.map_err(|error| RunError::Internal(error.to_string()))?;
+        reviewed?;
         if let Some(error) = failed {
             return Err(error);
         }
-        reviewed?;
         team.end().await
     }
 }
 
+/// How often, and how long apart, the lock is asked for: a process that was just started by the last
+/// holder may have it for a moment, until it runs its own program.
+const LOCK_TRIES: u32 = 20;
+const LOCK_WAIT: Duration = Duration::from_millis(25);
+
 /// The lock that keeps a second orchestrator from a run; it dies with the process.
-fn lock(path: &std::path::Path, run: &str) -> Result<File, RunError> {
+async fn lock(path: &std::path::Path, run: &str) -> Result<File, RunError> {
     let error = |source| RunError::Io { path: path.to_owned(), source };
     let file = File::options().append(true).create(true).open(path).map_err(error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(RunError::AlreadyRunning(run.to_owned())),
-        Err(TryLockError::Error(source)) => Err(error(source)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_WAIT).await,
+            Err(TryLockError::Error(source)) => return Err(error(source)),
+        }
     }
+    Err(RunError::AlreadyRunning(run.to_owned()))
 }
 
 impl Team {
     pub(crate) fn stopped(&self) -> bool {
-        *self.stop.borrow()
+        *self.stop.borrow() || *self.halt.borrow()
     }
 
     /// Ready when the team is to stop.
     pub(crate) async fn stopping(&self) {
-        let mut stop = self.stop.clone();
-        if stop.wait_for(|stop| *stop).await.is_err() {
-            // Nobody can stop it any more.
-            std::future::pending::<()>().await;
+        let wanted = async |mut flag: watch::Receiver<bool>| {
+            if flag.wait_for(|flag| *flag).await.is_err() {
+                // Nobody can raise it any more.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = wanted(self.stop.clone()) => {}
+            () = wanted(self.halt.subscribe()) => {}
         }
+    }
+
+    /// How long after the first refusal a todo is left alone, in milliseconds.
+    fn pause(&self) -> Millis {
+        u64::try_from(self.options.retry_after.as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn coordinator(&self) -> Agent {
@@ -277,14 +307,17 @@ impl Team {
             let chosen = {
                 let name = name.to_owned();
                 let lease = u64::try_from(self.options.lease.as_millis()).unwrap_or(u64::MAX);
-                agent.claim_chosen(Some(lease), move |state, now| plan::choose(state, &name, now))
+                let pause = self.pause();
+                agent.claim_chosen(Some(lease), move |state, now| {
+                    plan::choose(state, &name, now, pause)
+                })
             };
             match chosen.await {
                 Ok(claim) => self.work(&agent, &claim).await?,
                 Err(Refused::Error(error)) => return Err(error.into()),
                 Err(Refused::Condition(_)) => {
                     let state = self.run.state();
-                    match plan::outlook(&state, &state.readiness(now()), now()) {
+                    match plan::outlook(&state, &state.readiness(now()), now(), self.pause()) {
                         Outlook::Done => break "nothing is left",
                         Outlook::Stuck => break "what is left cannot go on",
                         Outlook::Wait => {}
@@ -329,7 +362,7 @@ impl Team {
         };
         self.hand_in(agent, claim, &task, &tree, finished).await?;
         self.tree.remove_worktree(&dir).await;
-        self.escalate(todo).await
+        Ok(())
     }
 
     fn task(&self, agent: &str, todo: TodoId, tree: &Tree) -> Task {
@@ -406,7 +439,14 @@ impl Team {
             let by = Signature { name: agent.name().to_owned() };
             let message =
                 format!("{}\n\nTress-Todo: {}\nTress-Agent: {}", task.title, task.id, agent.name());
-            let commit = tree.commit_all(&by, &message).await?;
+            let commit = match tree.commit_all(&by, &message).await {
+                Ok(commit) => commit,
+                Err(error) => {
+                    let message = format!("its work cannot be committed: {error}");
+                    let class = FailureClass::Logic;
+                    return self.failed(agent, claim, task, class, message).await;
+                }
+            };
             let name = format!("refs/tress/{}/{todo}-{}", task.run, task.attempt);
             self.tree.keep(&name, &commit).await?;
             agent
@@ -444,43 +484,61 @@ impl Team {
             "" => finished.ending.to_string(),
             said => format!("{}: {said}", finished.ending),
         };
+        self.failed(agent, claim, task, class, message).await
+    }
+
+    /// Gives a todo back after an attempt in vain; the next is the later the more there were.
+    async fn failed(
+        &self,
+        agent: &Agent,
+        claim: &Claimed,
+        task: &Task,
+        class: FailureClass,
+        message: String,
+    ) -> Result<(), RunError> {
+        let (todo, token) = (claim.todo, claim.token);
         let failures = u32::try_from(task.attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
         let wait = self.options.retry_after.saturating_mul(2_u32.saturating_pow(failures));
         let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let retry_at = Some(now().saturating_add(wait));
-        agent.one(Operation::AttemptFailed { todo, token, class, message, retry_at }).await?;
+        let latest = format!("{}: {message}", agent.name());
+        let failed = Operation::AttemptFailed { todo, token, class, message, retry_at };
+        let mut drafts = vec![agent.draft(failed)];
+        let coordinator = self.coordinator();
+        let escalation = self.escalation(todo, latest).into_iter();
+        drafts.extend(escalation.map(|operation| coordinator.draft(operation)));
+        self.run.append(drafts).await?;
         Ok(())
     }
 
-    /// Hands a todo that was tried in vain too often to a person.
-    pub(crate) async fn escalate(&self, todo: TodoId) -> Result<(), RunError> {
+    /// What hands a todo to a person when `latest` is one attempt in vain too many. Goes into the log
+    /// with that attempt, so that nobody takes the todo in between.
+    pub(crate) fn escalation(&self, todo: TodoId, latest: String) -> Vec<Operation> {
         let state = self.run.state();
-        let tries = plan::all_tries(&state, todo);
-        let Some(found) = state.todo(todo) else {
-            return Ok(());
-        };
-        if tries < self.options.attempts || found.open_blockers().next().is_some() {
-            return Ok(());
+        let Some(found) = state.todo(todo) else { return Vec::new() };
+        // Each time that somebody settled it, it gets as many attempts again.
+        let rounds = 1 + found.blockers.iter().filter(|b| b.resolved.is_some()).count();
+        let tries = plan::all_tries(&state, todo) + 1;
+        let held = found.finished() || found.open_blockers().next().is_some();
+        if held || tries < self.options.attempts * rounds {
+            return Vec::new();
         }
         let failed = found.failures.iter().map(|f| format!("{}: {}", f.agent, f.message));
         let refused = found.completions.iter().filter_map(|completion| {
             completion.void.as_ref().map(|why| format!("{}: {why}", completion.agent))
         });
-        let tried = failed.chain(refused).collect();
+        let tried = failed.chain(refused).chain([latest]).collect();
         let name = state.name(todo);
         let description = format!("{tries} attempts in vain; somebody has to look at it");
-        self.coordinator()
-            .append([
-                Operation::AlertRaised {
-                    alert: format!("escalated:{name}"),
-                    priority: Severity::High,
-                    message: format!("{name}: {description}"),
-                    todo: Some(todo),
-                },
-                Operation::BlockerRaised { todo, kind: BlockerKind::Technical, description, tried },
-            ])
-            .await?;
-        Ok(())
+        vec![
+            Operation::AlertRaised {
+                alert: format!("escalated:{name}"),
+                priority: Severity::High,
+                message: format!("{name}: {description}"),
+                todo: Some(todo),
+            },
+            Operation::BlockerRaised { todo, kind: BlockerKind::Technical, description, tried },
+        ]
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 /// How much of what a process prints is kept for a report.
 const TAIL_LINES: usize = 40;
@@ -167,40 +167,67 @@ async fn keep(
         }
         None => None,
     };
-    let mut tail = VecDeque::new();
-    let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-        return String::new();
-    };
-    let (mut stdout, mut stderr) = (BufReader::new(stdout), BufReader::new(stderr));
-    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let (Some(mut stdout), Some(mut stderr)) = (stdout, stderr) else { return String::new() };
+    let (mut out, mut err) = ([0; 8192], [0; 8192]);
     let (mut out_open, mut err_open) = (true, true);
+    let mut tail = Tail::default();
     while out_open || err_open {
-        let line = tokio::select! {
-            read = stdout.read_until(b'\n', &mut out), if out_open => {
-                out_open = read.is_ok_and(|count| count > 0);
-                std::mem::take(&mut out)
+        let read = tokio::select! {
+            count = stdout.read(&mut out), if out_open => {
+                let count = count.unwrap_or(0);
+                out_open = count > 0;
+                out.get(..count)
             }
-            read = stderr.read_until(b'\n', &mut err), if err_open => {
-                err_open = read.is_ok_and(|count| count > 0);
-                std::mem::take(&mut err)
+            count = stderr.read(&mut err), if err_open => {
+                let count = count.unwrap_or(0);
+                err_open = count > 0;
+                err.get(..count)
             }
         };
-        if line.is_empty() {
-            continue;
-        }
+        let read = read.unwrap_or_default();
         if let Some(file) = &mut file {
-            let _ = file.write_all(&line).await;
+            let _ = file.write_all(read).await;
         }
-        let kept = line.get(..line.len().min(LINE_BYTES)).unwrap_or_default();
-        tail.push_back(String::from_utf8_lossy(kept).trim_end().to_owned());
-        if tail.len() > TAIL_LINES {
-            tail.pop_front();
-        }
+        tail.push(read);
     }
     if let Some(file) = &mut file {
         let _ = file.flush().await;
     }
-    Vec::from(tail).join("\n")
+    tail.text()
+}
+
+/// The last lines of an output, in bounded memory whatever the output is.
+#[derive(Default)]
+struct Tail {
+    lines: VecDeque<Vec<u8>>,
+    line: Vec<u8>,
+}
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if byte == b'\n' {
+                self.end_line();
+            } else if self.line.len() < LINE_BYTES {
+                self.line.push(byte);
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        self.lines.push_back(std::mem::take(&mut self.line));
+        if self.lines.len() > TAIL_LINES {
+            self.lines.pop_front();
+        }
+    }
+
+    fn text(mut self) -> String {
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+        let lines = self.lines.iter().map(|line| String::from_utf8_lossy(line));
+        lines.map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// What identifies a process beyond its id, which is used again: when it started.
@@ -240,4 +267,22 @@ pub async fn end_leftovers(dir: &Path) -> usize {
         let _ = tokio::fs::remove_file(&path).await;
     }
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_an_output_is_bounded() {
+        let mut tail = Tail::default();
+        tail.push(&vec![b'x'; 10 * LINE_BYTES]);
+        assert_eq!(tail.line.len(), LINE_BYTES);
+        for number in 0..2 * TAIL_LINES {
+            tail.push(format!("\nline {number}").as_bytes());
+        }
+        let text = tail.text();
+        assert_eq!(text.lines().count(), TAIL_LINES);
+        assert!(text.ends_with(&format!("line {}", 2 * TAIL_LINES - 1)));
+    }
 }

@@ -44,7 +44,6 @@ pub(super) async fn review(
         match next(&team) {
             Some(Next::Verify(todo, completion)) => {
                 team.verify(todo, completion).await?;
-                team.escalate(todo).await?;
             }
             Some(Next::Integrate(todo, completion)) => {
                 if team.integrate(todo, completion).await? {
@@ -57,7 +56,6 @@ pub(super) async fn review(
                         team.seal().await;
                     }
                 }
-                team.escalate(todo).await?;
             }
             None if *finished.borrow() => break,
             None => {
@@ -124,12 +122,14 @@ impl Team {
             }),
             Ok(commit) => {
                 let tree = self.review_tree(VERIFY, &commit).await?;
+                let pid_file = Some(self.tasks.join(format!("{VERIFY}.pid")));
                 let claim = Claim {
                     todo: found,
                     base: &base,
                     commit: &commit,
                     default_check: self.options.check.as_deref(),
                     timeout: self.options.check_timeout,
+                    pid_file: pid_file.as_deref(),
                 };
                 verify::verify(&tree, claim, &self.env(), self.stopping()).await
             }
@@ -172,6 +172,7 @@ impl Team {
                 message: format!("{who} claimed {name} as done, and it is not: {}", report.reason),
                 todo: Some(todo),
             });
+            operations.extend(self.escalation(todo, format!("{who}: {}", report.reason)));
         } else {
             let changed = report.changed.into_iter();
             for path in changed {
@@ -218,9 +219,13 @@ impl Team {
         // Where nobody else's work came in between, the merge is what was verified.
         if tree.tree_hash(&merged).await? != tree.tree_hash(commit).await? {
             let check = found.check.as_deref().or(self.options.check.as_deref());
-            let timeout = self.options.check_timeout;
-            let (env, stop) = (self.env(), self.stopping());
-            let check = verify::run_check(tree.dir(), check, timeout, &env, stop).await;
+            let pid_file = self.tasks.join(format!("{INTEGRATE}.pid"));
+            let terms = verify::Terms {
+                command: check,
+                timeout: self.options.check_timeout,
+                pid_file: Some(&pid_file),
+            };
+            let check = verify::run_check(tree.dir(), terms, &self.env(), self.stopping()).await;
             if self.stopped() {
                 return Ok(false);
             }
@@ -229,7 +234,13 @@ impl Team {
                 return self.refuse(todo, completion, reason.to_owned()).await;
             }
         }
-        self.tree.move_branch(branch, &merged, &head).await?;
+        if let Err(error) = self.tree.move_branch(branch, &merged, &head).await {
+            if self.tree.commit(branch).await? == head {
+                return Err(error.into());
+            }
+            // Somebody else moved the branch meanwhile: merge with what is there now.
+            return Ok(false);
+        }
         self.integrated(todo, completion, merged).await
     }
 
@@ -258,8 +269,10 @@ impl Team {
         completion: Dot,
         reason: String,
     ) -> Result<bool, RunError> {
-        let failed = Operation::IntegrationFailed { todo, completion, reason };
-        self.coordinator().one(failed).await?;
+        let escalation = self.escalation(todo, reason.clone());
+        let mut operations = vec![Operation::IntegrationFailed { todo, completion, reason }];
+        operations.extend(escalation);
+        self.coordinator().append(operations).await?;
         Ok(false)
     }
 }

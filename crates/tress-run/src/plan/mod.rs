@@ -68,7 +68,9 @@ pub fn plan(state: &State, now: Millis, scale: Option<u32>) -> Plan {
 /// What `agent` should take at `now`: the most urgent ready todo, of those the one that most others
 /// wait for, whose files nobody else is at, and at which the agent has not failed too often while
 /// another could try.
-pub fn choose(state: &State, agent: &str, now: Millis) -> Option<TodoId> {
+/// `pause` is how long a todo is left alone after its first refusal; it doubles with each further
+/// one.
+pub fn choose(state: &State, agent: &str, now: Millis, pause: Millis) -> Option<TodoId> {
     let readiness = state.readiness(now);
     let busy: Vec<&[String]> = state
         .todos
@@ -79,6 +81,7 @@ pub fn choose(state: &State, agent: &str, now: Millis) -> Option<TodoId> {
     let free = readiness.ready.iter().copied().filter(|&id| {
         state.todo(id).is_some_and(|todo| {
             !busy.iter().any(|scope| scope::overlap(scope, &todo.files))
+                && not_before(todo, pause) <= now
                 && !should_pass(state, id, agent)
         })
     });
@@ -88,6 +91,21 @@ pub fn choose(state: &State, agent: &str, now: Millis) -> Option<TodoId> {
     };
     // `min_by_key` keeps the first of equals: the oldest.
     free.min_by_key(urgency)
+}
+
+/// When a todo may be tried again that was refused: at once after the first time.
+fn not_before(todo: &tress::Todo, pause: Millis) -> Millis {
+    let refused = || todo.completions.iter().filter(|c| c.void.is_some());
+    let again = refused().count().saturating_sub(1);
+    let last = refused().filter_map(|c| c.verification.as_ref()).map(|v| v.at).max();
+    match (again, last) {
+        (0, _) | (_, None) => 0,
+        (again, Some(last)) => {
+            let doubled =
+                2_u64.saturating_pow(u32::try_from(again - 1).unwrap_or(u32::MAX).min(10));
+            last.saturating_add(pause.saturating_mul(doubled))
+        }
+    }
 }
 
 /// How many todos directly wait for `id`.
@@ -139,13 +157,17 @@ pub enum Outlook {
 }
 
 /// What is left at `now`.
-pub fn outlook(state: &State, readiness: &Readiness, now: Millis) -> Outlook {
+pub fn outlook(state: &State, readiness: &Readiness, now: Millis, pause: Millis) -> Outlook {
     let mut left = state.todos.values().filter(|todo| !todo.finished()).peekable();
     if left.peek().is_none() {
         return Outlook::Done;
     }
     let moving = left.any(|todo| {
-        todo.holder(now).is_some() || todo.failures.last().is_some_and(|f| f.retry_at > Some(now))
+        // What a person claims to have done, a person has to verify.
+        let ours = todo.pending_completion().is_none_or(|c| c.to_integrate);
+        (ours && todo.holder(now).is_some())
+            || not_before(todo, pause) > now
+            || todo.failures.last().is_some_and(|f| f.retry_at > Some(now))
     });
     if moving || !readiness.ready.is_empty() { Outlook::Wait } else { Outlook::Stuck }
 }

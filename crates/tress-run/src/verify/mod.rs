@@ -53,6 +53,19 @@ pub struct Claim<'a> {
     pub default_check: Option<&'a str>,
     /// How long a check may take.
     pub timeout: Duration,
+    /// Where the process id of a running check is kept.
+    pub pid_file: Option<&'a Path>,
+}
+
+/// How a check is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The command that must succeed, if one is named.
+    pub command: Option<&'a str>,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// Where its process id is kept while it runs.
+    pub pid_file: Option<&'a Path>,
 }
 
 /// Verifies `claim` in `tree`, which is made to show the claimed commit and nothing else.
@@ -74,7 +87,8 @@ pub async fn verify(
     let sound = checks.iter().all(|check| check.verdict == Verdict::Pass);
     if sound {
         let command = claim.todo.check.as_deref().or(claim.default_check);
-        checks.push(run_check(tree.dir(), command, claim.timeout, env, stop).await);
+        let terms = Terms { command, timeout: claim.timeout, pid_file: claim.pid_file };
+        checks.push(run_check(tree.dir(), terms, env, stop).await);
     }
     for check in &mut checks {
         check.tree = Some(hash.clone());
@@ -141,13 +155,12 @@ fn no_stubs(added: &[(String, String)]) -> Check {
 /// Runs the command that must succeed, in `dir`.
 pub async fn run_check(
     dir: &Path,
-    command: Option<&str>,
-    timeout: Duration,
+    terms: Terms<'_>,
     env: &[(String, String)],
     stop: impl Future<Output = ()>,
 ) -> Check {
     let name = "its check passes";
-    let Some(command) = command else {
+    let Some(command) = terms.command else {
         let detail = "no check is named: accepted on the change alone".to_owned();
         return check(Layer::Testing, name, Verdict::Pass, detail);
     };
@@ -156,8 +169,8 @@ pub async fn run_check(
         dir: dir.to_owned(),
         env: env.to_vec(),
         log: None,
-        pid_file: None,
-        timeout: Some(timeout),
+        pid_file: terms.pid_file.map(Path::to_owned),
+        timeout: Some(terms.timeout),
     };
     let finished = process::run(&job, stop).await;
     let (verdict, exit_code) = match &finished.ending {

@@ -219,6 +219,64 @@ async fn two_orchestrators_cannot_be_at_one_run() {
     assert_eq!(first.run().await.unwrap().outcome, Outcome::Done);
 }
 
+/// When the reviewer failed, the implementers waited for its answers for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_branch_that_somebody_else_moves_is_merged_with() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    // The check runs between the merge's base being read and the branch being moved.
+    let move_it = "cd \"$TRESS_DIR/..\" && test -e moved || { touch .tress/moved && git commit -q \
+                   --allow-empty -m other && git update-ref refs/heads/tress/main HEAD && cd - && \
+                   touch \"$TRESS_DIR/../moved\"; }; true";
+    let check = TodoEdit::Check(Some(format!("{move_it}; grep -q a a")));
+    let id = TodoId::from_external("a");
+    let edit = Operation::TodoEdited { todo: id, edits: vec![check] };
+    site.run.agent("ada", Role::Human).append([edit]).await.unwrap();
+    for args in [["config", "user.name", "x"], ["config", "user.email", "x@example.invalid"]] {
+        git(site.dir.path(), &args);
+    }
+    let summary = site.finish(GOOD).await;
+    assert_eq!(summary.outcome, Outcome::Done);
+    let log = git(site.dir.path(), &["log", "--format=%s", "tress/main"]);
+    assert!(log.contains("other") && log.contains("make a"), "{log}");
+}
+
+/// An agent that leaves a broken repository inside its work tree killed its implementer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_that_cannot_be_committed_is_a_failed_attempt() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let command = format!("[ $TRESS_ATTEMPT != 1 ] || git init -q sub; {GOOD}");
+    let summary = site.finish(&command).await;
+    assert_eq!((summary.outcome, summary.completed), (Outcome::Done, 1));
+    assert_eq!(summary.failed, 1);
+}
+
+/// A todo that a person claims to have done made the team wait for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_has_to_verify_is_left_to_a_person() {
+    let site = Site::new(vec![todo("mine", &[], &[]), todo("b", &[], &["b"])]).await;
+    let ada = site.run.agent("ada", Role::Human);
+    let claim = ada.claim(TodoId::from_external("mine"), None).await.unwrap();
+    ada.complete(&claim, None, "done by hand").await.unwrap();
+    let summary = site.finish(GOOD).await;
+    assert_eq!((summary.outcome, summary.completed, summary.left), (Outcome::Stuck, 1, 1));
+    assert_eq!(site.status("mine"), Status::InReview);
+}
+
+/// A second start worked on the branch that the first had left, behind what was done since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_start_begins_where_the_project_is_now() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    site.finish(GOOD).await;
+    let dir = site.dir.path();
+    git(dir, &["merge", "--quiet", "tress/main"]);
+    std::fs::write(dir.join("by-hand"), "x").unwrap();
+    let by = tress_run::git::Signature { name: "ada".to_owned() };
+    site.tree.commit_all(&by, "by hand").await.unwrap();
+    site.run.agent("ada", Role::Human).append(todo("b", &[], &["b"])).await.unwrap();
+    let summary = site.finish(&format!("test -f by-hand && {GOOD}")).await;
+    assert_eq!((summary.outcome, summary.failed), (Outcome::Done, 0));
+}
+
 /// The demo's agent, without the command line around it.
 #[test]
 fn the_demo_agent_edits_what_is_there() {

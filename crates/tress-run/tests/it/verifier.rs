@@ -38,6 +38,7 @@ async fn judge(files: &[(&str, &str)], edits: Vec<TodoEdit>) -> Report {
         commit: &commit,
         default_check: None,
         timeout: Duration::from_secs(20),
+        pid_file: None,
     };
     verify(&clean, claim, &[], std::future::pending()).await.unwrap()
 }
