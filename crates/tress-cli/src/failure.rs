@@ -253,6 +253,9 @@ impl From<Error> for Failure {
             ),
             Error::Find(error) => error.into(),
             Error::Behind(_) | Error::Closed => Self::internal(message),
+            Error::Unknown(_) => {
+                Self::damaged(message).hint("`tress log --limit 5` shows what is there")
+            }
             Error::Group(_) => {
                 Self::damaged(message).hint("`tress doctor` says what is wrong with the store")
             }

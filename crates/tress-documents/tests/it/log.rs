@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tress_model::event::{Head, Record};
+use tress_model::event::{Cause, Head, Record};
 use tress_model::{
     Author, Dot, HybridTime, Operation, ReplicaId, Role, Segment, State, StoreId, TodoId,
 };
@@ -45,7 +45,7 @@ impl Log {
         let mut learned = Vec::new();
         for (other, theirs) in self.heads.iter().filter(|(other, _)| aware && **other != id) {
             if theirs.number > head.seen.get(*other) {
-                learned.push((*other, theirs.number));
+                learned.push(Cause::at(*other, theirs));
             }
         }
         self.written += 1;

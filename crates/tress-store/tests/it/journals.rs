@@ -24,6 +24,8 @@ fn segment(replica: ReplicaId, store: StoreId, first: u64, previous: EventId) ->
 /// Appends `count` events to the run, each with a sync of its own.
 fn write(run: &mut RunStore, from: u64, count: u64) {
     let (replica, store) = run.open_writer().unwrap();
+    // Whoever writes has read what earlier holders of the replica wrote.
+    run.poll().unwrap();
     for number in from..from + count {
         // The store does not check chains: that is the engine's business.
         run.append(&[segment(replica, store, number, EventId::GENESIS)], &[]).unwrap();

@@ -30,7 +30,7 @@ struct FaultyFile {
 impl AppendFile for FaultyFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.faults.full.load(Ordering::Acquire) {
-            self.file.append(&bytes[..bytes.len() / 2])?;
+            self.file.append(bytes.split_at(bytes.len() / 2).0)?;
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
         self.file.append(bytes)
