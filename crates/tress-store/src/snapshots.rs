@@ -73,7 +73,10 @@ pub(crate) fn save(
     ));
     let events = stored.snapshot.state.events();
     let unique = EventId(crate::place::random()?.repeat(2).try_into().unwrap_or([0; 32]));
-    let path = dir.join(format!("{events:012}-{}.snap", unique.short()));
+    // The later of two with the same events read the journals further.
+    let later = names(files, dir).last().and_then(|name| name.split('-').nth(1)?.parse().ok());
+    let later = later.map_or(1, |number: u64| number.saturating_add(1));
+    let path = dir.join(format!("{events:012}-{later:08}-{}.snap", unique.short()));
     write_whole(files, &path, &bytes).map_err(|error| StoreError::io("write", &path, error))?;
     let names = names(files, dir);
     for name in names.iter().take(names.len().saturating_sub(KEPT)) {
