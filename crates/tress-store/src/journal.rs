@@ -500,8 +500,11 @@ pub fn decode_run_file(path: &Path, bytes: &[u8]) -> Result<(String, Vec<Item>),
     while at < bytes.len() {
         let frame = bytes.get(at..).and_then(frame::decode);
         let frame = frame.ok_or_else(|| {
-            let what =
-                if at == 0 { "this is not a run file" } else { "the file is cut or damaged" };
+            let what = if at == 0 && !bytes.starts_with(&frame::MAGIC) {
+                "this is not a run file"
+            } else {
+                "the file is cut or damaged"
+            };
             damaged(at, what)
         })?;
         match (frame.kind, &header) {

@@ -126,7 +126,7 @@ async fn from_store(context: &Context, check: bool) -> Result<Told, Failure> {
 fn from_file(context: &Context, file: &Path, check: bool) -> Result<Told, Failure> {
     let bytes = std::fs::read(file).map_err(|error| Failure::file("read", file, &error))?;
     let (run, items) = tress::decode_run_file(file, &bytes).map_err(|error| match error {
-        StoreError::Damaged(damage) if damage.offset == 0 => {
+        StoreError::Damaged(damage) if damage.reason.contains("not a run file") => {
             Failure::invalid(format!("{}: {}", damage.path.display(), damage.reason))
                 .hint("`tress export run FILE` makes run files")
         }
