@@ -57,6 +57,12 @@ impl CheckpointCheck {
     pub fn holds(&self) -> bool {
         self.recomputed == Some(self.recorded)
     }
+
+    /// Whether it came out otherwise than it was taken. One of another form of state can do
+    /// neither.
+    pub fn differs(&self) -> bool {
+        self.comparable && !self.holds()
+    }
 }
 
 impl Log {

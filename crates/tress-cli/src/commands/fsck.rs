@@ -106,7 +106,7 @@ fn check_run(store: &Store, name: &str, checked: &mut Checked) {
         checked.damage.push(found(name, &dir.join("journals"), None, reason));
     }
     let checks = log.check_checkpoints();
-    for check in checks.iter().filter(|check| !check.holds()) {
+    for check in checks.iter().filter(|check| check.differs()) {
         let reason = format!("the checkpoint {} does not come out as it was taken", check.name);
         checked.damage.push(found(name, &dir, None, reason));
     }

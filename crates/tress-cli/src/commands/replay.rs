@@ -60,6 +60,7 @@ struct Check {
     name: String,
     events: u64,
     holds: bool,
+    comparable: bool,
     recorded: String,
     recomputed: Option<String>,
 }
@@ -70,6 +71,7 @@ impl From<&CheckpointCheck> for Check {
             name: check.name.clone(),
             events: check.events,
             holds: check.holds(),
+            comparable: check.comparable,
             recorded: check.recorded.to_string(),
             recomputed: check.recomputed.map(|root| root.to_string()),
         }
@@ -94,7 +96,7 @@ pub(crate) async fn run(context: &Context, args: &Replay) -> Result<(), Failure>
         Some(file) => from_file(context, file, args.check)?,
         None => from_store(context, args.check).await?,
     };
-    let differs = told.checks.iter().flatten().filter(|check| !check.holds()).count();
+    let differs = told.checks.iter().flatten().filter(|check| check.differs()).count();
     let replayed = replayed(&told, args.step);
     if differs > 0 && context.out.json() {
         return Err(differing(&told, differs).details(&replayed));
@@ -104,7 +106,7 @@ pub(crate) async fn run(context: &Context, args: &Replay) -> Result<(), Failure>
 }
 
 fn differing(told: &Told, differs: usize) -> Failure {
-    let names = told.checks.iter().flatten().filter(|check| !check.holds());
+    let names = told.checks.iter().flatten().filter(|check| check.differs());
     let names = names.map(|check| short(&check.name, 60)).collect::<Vec<_>>().join(", ");
     Failure::damaged(format!("{} did not come out as taken: {names}", count(differs, "checkpoint")))
         .hint("an event is missing or is not what was written; `tress fsck` looks for it")
@@ -224,7 +226,11 @@ fn text(told: &Told, replayed: &Replayed, step: bool) -> String {
     ];
     lines.extend(facts.iter().map(|(name, value)| format!("{name:<12} {value}")));
     for check in replayed.checkpoints.iter().flatten() {
-        let verdict = if check.holds { "holds" } else { "DIFFERS" };
+        let verdict = match (check.holds, check.comparable) {
+            (true, _) => "holds",
+            (false, true) => "DIFFERS",
+            (false, false) => "was taken by another version, and does not compare",
+        };
         let (name, events) = (short(&check.name, 60), count(check.events, "event"));
         lines.push(format!("{:<12} {name} ({events}): {verdict}", "checkpoint"));
     }
