@@ -218,6 +218,10 @@ impl Log {
         let mut records = Vec::with_capacity(drafts.len());
         for Draft { author, occurred, operation } in drafts {
             let name = operation.name();
+            if let Operation::Unknown(_) = operation {
+                let reason = "only a newer version can mean it".to_owned();
+                return Err(PrepareError::Invalid { operation: name, reason });
+            }
             admit::check(&author, &operation)
                 .map_err(|reason| PrepareError::Invalid { operation: name, reason })?;
             time = time.tick(now);

@@ -14,8 +14,8 @@ pub struct DirEntry {
     pub is_dir: bool,
     /// Its length in bytes; 0 for a directory.
     pub len: u64,
-    /// What tells it from another file that takes its place (the inode); 0 where the system has
-    /// no such thing.
+    /// What tells it from another file that takes its place (inode and time of birth); 0 where
+    /// the system has no such thing.
     pub id: u64,
 }
 

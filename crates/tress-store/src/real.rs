@@ -40,6 +40,17 @@ struct RealLock {
 
 impl Lock for RealLock {}
 
+/// The inode, and when the file came into being: an inode is given to the next file as soon as its
+/// own is gone.
+#[cfg(unix)]
+fn identity(metadata: &std::fs::Metadata) -> u64 {
+    let born = metadata.created().ok();
+    let born = born.and_then(|born| born.duration_since(std::time::UNIX_EPOCH).ok());
+    let born =
+        born.map_or(0, |born| born.as_secs().rotate_left(30) ^ u64::from(born.subsec_nanos()));
+    std::os::unix::fs::MetadataExt::ino(metadata).rotate_left(40) ^ born
+}
+
 impl Files for RealFiles {
     fn read(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
@@ -70,7 +81,7 @@ impl Files for RealFiles {
             };
             let len = if metadata.is_dir() { 0 } else { metadata.len() };
             #[cfg(unix)]
-            let id = std::os::unix::fs::MetadataExt::ino(&metadata);
+            let id = identity(&metadata);
             #[cfg(not(unix))]
             let id = 0;
             entries.push(DirEntry { name, is_dir: metadata.is_dir(), len, id });

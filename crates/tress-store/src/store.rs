@@ -416,7 +416,10 @@ impl RunStore {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn save_snapshot(&self, snapshot: Snapshot) -> Result<PathBuf, StoreError> {
+    pub fn save_snapshot(&mut self, snapshot: Snapshot) -> Result<PathBuf, StoreError> {
+        // A snapshot must not stand ahead of the journals, even after a power cut.
+        let own = self.writer.as_ref().map(|(_, writer)| writer.replica());
+        self.sync_what_was_read(own)?;
         let positions =
             self.readers.iter().map(|(&replica, reader)| (replica, reader.position())).collect();
         let stored = StoredSnapshot { snapshot, positions };
@@ -550,15 +553,17 @@ impl RunStore {
 
     /// Makes durable what was read of other journals: their writers may not have synced it yet,
     /// and what is written next may cite it.
-    fn sync_what_was_read(&mut self, own: ReplicaId) -> Result<(), StoreError> {
+    fn sync_what_was_read(&mut self, own: Option<ReplicaId>) -> Result<(), StoreError> {
         let files = self.files();
-        for replica in std::mem::take(&mut self.unsynced) {
-            let Some(reader) = self.readers.get(&replica).filter(|_| replica != own) else {
+        for replica in self.unsynced.clone() {
+            let Some(reader) = self.readers.get(&replica).filter(|_| Some(replica) != own) else {
+                self.unsynced.remove(&replica);
                 continue;
             };
             let path = reader.path();
             let synced = files.open(&path).and_then(|mut file| file.sync());
-            synced.map_err(|error| StoreError::io("sync", &path, error))?;
+            synced.map_err(|error| StoreError::io("make durable", &path, error))?;
+            self.unsynced.remove(&replica);
         }
         Ok(())
     }
@@ -572,7 +577,7 @@ impl RunStore {
         let files = self.files();
         let missing = || StoreError::Internal("open_writer comes before append".to_owned());
         let own = self.writer.as_ref().map(|(_, writer)| writer.replica()).ok_or_else(missing)?;
-        self.sync_what_was_read(own)?;
+        self.sync_what_was_read(Some(own))?;
         let (_, writer) = self.writer.as_mut().ok_or_else(missing)?;
         let before = writer.position();
         for segment in segments {

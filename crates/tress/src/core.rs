@@ -301,7 +301,7 @@ impl Core {
         }
         if let Err(error) = self.files.append(&merge(group), &[]) {
             tracing::error!(%error, "an append failed");
-            let unsure = matches!(error, StoreError::Io { action: "sync", .. });
+            let unsure = is_unsure(&error);
             self.find_out(&error.to_string(), unsure, waiting);
             return;
         }
@@ -312,6 +312,19 @@ impl Core {
         for Waiting { reply, events } in waiting {
             let _ = reply.send(Ok(events));
         }
+    }
+
+    /// Appends seals. A journal that fails with them is not written any more.
+    pub(crate) fn append_seals(&mut self, seals: &[tress_model::event::Seal]) -> Result<(), Error> {
+        self.writer()?;
+        if let Err(error) = self.files.append(&[], seals) {
+            self.ids = None;
+            if is_unsure(&error) {
+                self.files.retire_writer()?;
+            }
+            return Err(error.into());
+        }
+        Ok(())
     }
 
     /// After a failed append: goes back to what the disk says, and tells each caller what came of
@@ -359,6 +372,11 @@ impl Core {
             tracing::warn!(%error, "no snapshot was made");
         }
     }
+}
+
+/// Whether it is not known what is on disk: a sync of our own journal failed.
+fn is_unsure(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { action: "sync", .. })
 }
 
 /// A segment that is in the log and not yet on disk.

@@ -98,11 +98,7 @@ impl Run {
     }
 
     async fn append_seals(&self, seals: Vec<Seal>) -> Result<(), Error> {
-        self.query(move |core| {
-            core.writer()?;
-            Ok(core.files.append(&[], &seals)?)
-        })
-        .await?
+        self.query(move |core| core.append_seals(&seals)).await?
     }
 }
 

@@ -659,3 +659,37 @@ fn a_finished_parent_holds_nothing_back() {
     );
     assert_eq!(left.log.state().readiness(300).ready, [child]);
 }
+
+/// Work that was verified, closed and then integrated became completed without a word.
+#[test]
+fn a_closing_between_verification_and_integration_stands() {
+    let (mut left, _, todo) = two_sides();
+    let token = left.append(200, draft("worker", Role::Implementer, claimed(todo)));
+    let completion =
+        left.append(210, draft("worker", Role::Implementer, to_integrate(todo, token)));
+    left.append(300, draft("judge", Role::Verifier, verdict(todo, completion, Verdict::Pass)));
+    left.append(310, draft("ada", Role::Human, Operation::Closed { todo, reason: "no".into() }));
+    let integrated = Operation::Integrated { todo, completion, commit: "merge".to_owned() };
+    left.append(320, draft("coordinator", Role::Coordinator, integrated));
+    assert_eq!(left.status(todo, 400), Status::Closed);
+    assert_eq!(left.rules(), [Rule::ClosedStaysClosed]);
+}
+
+/// The ledger named the design's later author as the one that lost, although its text held.
+#[test]
+fn the_ledger_names_whose_text_was_overwritten() {
+    let (mut left, mut right, _) = two_sides();
+    let required = |text: &str| Operation::RequirementAdded {
+        requirement: "R1".to_owned(),
+        section: "s".to_owned(),
+        text: text.to_owned(),
+        kind: "functional".to_owned(),
+        criticality: tress_model::operation::Severity::High,
+    };
+    left.append(200, draft("ada", Role::Human, required("hers")));
+    right.append(300, draft("bob", Role::Human, required("his")));
+    left.learn(&right);
+    let state = left.log.state();
+    assert_eq!(state.design.requirements["R1"].text, "his");
+    assert_eq!((&*state.ledger[0].agent, state.ledger[0].rule), ("ada", Rule::FieldMerge));
+}

@@ -377,13 +377,14 @@ impl Change<'_> {
             return Vec::new();
         };
         let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
-        let claimant =
-            holder.as_ref().filter(|(held, agent)| token == Some(*held) && agent != self.agent());
+        let mut claims = todo.claim.iter().chain(&todo.lost);
+        let claimant = claims.find(|claim| token == Some(claim.token));
+        let claimant = claimant.filter(|claim| claim.agent != *self.agent());
         let mut completion = Completion {
             dot: event.dot,
             agent: Arc::clone(self.agent()),
             token,
-            claimant: claimant.map(|(_, agent)| Arc::clone(agent)),
+            claimant: claimant.map(|claim| Arc::clone(&claim.agent)),
             at: self.at,
             commit: commit.clone(),
             to_integrate: *to_integrate,
@@ -465,13 +466,12 @@ impl Change<'_> {
             return vec![Ruling::against(Rule::DoneMeansVerified, Some(completion), detail)];
         }
         let mut rulings = Vec::new();
-        if let Some(earlier) = done.verification.take() {
+        if let Some(earlier) = &done.verification {
             let unseen = *verdict == Verdict::Pass && !event.saw(earlier.dot);
-            if !unseen || earlier.verdict == Verdict::Pass {
+            let only_refused = done.void.as_ref() == Some(&earlier.reason);
+            if !unseen || earlier.verdict == Verdict::Pass || !only_refused {
                 let detail = format!("{} had answered before", earlier.agent);
-                let winner = Some(earlier.dot);
-                done.verification = Some(earlier);
-                return vec![Ruling::against(Rule::DoneMeansVerified, winner, detail)];
+                return vec![Ruling::against(Rule::DoneMeansVerified, Some(earlier.dot), detail)];
             }
             // Work that was accepted is not undone by an answer that its verifier never saw.
             rulings.push(Ruling {
@@ -480,7 +480,7 @@ impl Change<'_> {
                 winner: None,
                 detail: "another verifier accepted it without knowing of this answer".to_owned(),
             });
-            done.void = done.void.take().filter(|why| *why != earlier.reason);
+            done.void = None;
         }
         if done.void.is_some() {
             rulings.push(Ruling::precondition("the claim of completion no longer counts"));
@@ -503,25 +503,34 @@ impl Change<'_> {
             done.void = Some(reason.clone());
             self.send_back(todo, completion);
         } else if done.complete() {
-            todo.end_claim(event.dot);
-            todo.lost.clear();
+            rulings.extend(self.finish_claim(todo, completion));
         }
         rulings
     }
 
+    /// Ends the claim on a todo that is done; whoever holds it for other work is told.
+    fn finish_claim(&self, todo: &mut Todo, completion: Dot) -> Option<Ruling> {
+        let own = is_own(todo, completion);
+        let claim = todo.end_claim(self.event.dot);
+        todo.lost.clear();
+        claim.filter(|_| !own).map(|claim| Ruling {
+            rule: Rule::FinishedWorkHolds,
+            loser: Some((claim.token, claim.agent)),
+            winner: None,
+            detail: "it was finished by another".to_owned(),
+        })
+    }
+
     /// Gives a todo back whose claim of completion did not hold; another's claim stays.
     fn send_back(&self, todo: &mut Todo, completion: Dot) {
-        let made = todo.completions.iter().find(|made| made.dot == completion);
-        let own = made.zip(todo.claim.as_ref()).is_some_and(|(made, claim)| {
-            made.token.map_or(made.agent == claim.agent, |token| token == claim.token)
-        });
-        if own {
+        if is_own(todo, completion) {
             todo.end_claim(self.event.dot);
             todo.assigned = None;
         }
     }
 
     fn integrate(&self, todo: &mut Todo, completion: Dot, commit: &str) -> Rulings {
+        let closed = todo.closing().map(|closing| closing.dot);
         let Some(done) = todo.completions.iter_mut().find(|c| c.dot == completion) else {
             return vec![Ruling::precondition("there is no such claim of completion")];
         };
@@ -534,9 +543,12 @@ impl Change<'_> {
             return vec![Ruling::precondition("it was integrated before")];
         }
         done.integrated = Some((commit.to_owned(), self.at));
-        todo.end_claim(self.event.dot);
-        todo.lost.clear();
-        Vec::new()
+        if let Some(winner) = closed {
+            done.void = Some("it was closed before it was integrated".to_owned());
+            let detail = "it was closed before it was integrated";
+            return vec![Ruling::against(Rule::ClosedStaysClosed, Some(winner), detail)];
+        }
+        self.finish_claim(todo, completion).into_iter().collect()
     }
 
     fn integration_failed(&self, todo: &mut Todo, completion: Dot, reason: &str) -> Rulings {
@@ -550,4 +562,12 @@ impl Change<'_> {
             None => vec![Ruling::precondition("there is no such claim of completion")],
         }
     }
+}
+
+/// Whether the claim that holds the todo is the one that a claim of completion was made under.
+fn is_own(todo: &Todo, completion: Dot) -> bool {
+    let made = todo.completions.iter().find(|made| made.dot == completion);
+    made.zip(todo.claim.as_ref()).is_some_and(|(made, claim)| {
+        made.token.map_or(made.agent == claim.agent, |token| token == claim.token)
+    })
 }

@@ -44,6 +44,8 @@ pub struct Section {
     pub updated_at: Millis,
     /// The event that last wrote its heading and place.
     pub dot: Dot,
+    /// Who made that event.
+    pub by: Arc<str>,
     /// Every event that touched it.
     pub(super) touched: VersionVector,
 }
@@ -61,6 +63,8 @@ pub struct Requirement {
     pub criticality: Severity,
     /// The event that last wrote it.
     pub dot: Dot,
+    /// Who made that event.
+    pub by: Arc<str>,
 }
 
 /// A machine-checkable rule.
@@ -72,6 +76,8 @@ pub struct DesignRule {
     pub criticality: Severity,
     /// The event that last wrote it.
     pub dot: Dot,
+    /// Who made that event.
+    pub by: Arc<str>,
 }
 
 /// A decision. It is superseded, never edited.
@@ -146,13 +152,14 @@ pub struct Assessment {
 /// What the fold answers when an operation had no effect, or another lost by it.
 pub(super) struct Objection {
     pub(super) rule: Rule,
+    pub(super) loser: Option<(Dot, Arc<str>)>,
     pub(super) winner: Option<Dot>,
     pub(super) detail: String,
 }
 
 fn missing(what: &str) -> Option<Objection> {
     let detail = format!("{what} is not there");
-    Some(Objection { rule: Rule::Precondition, winner: None, detail })
+    Some(Objection { rule: Rule::Precondition, loser: None, winner: None, detail })
 }
 
 impl Design {
@@ -194,15 +201,21 @@ impl Design {
                         body: Prose::new(dot, body.clone()),
                         updated_at: at,
                         dot,
+                        by: Arc::clone(agent),
                         touched: VersionVector::new(),
                     })
                 });
                 let section = Arc::make_mut(section);
                 let rival = section.dot != dot && !event.saw(section.dot);
                 let objection = (rival && section.heading != *heading).then(|| {
-                    overwritten(&format!("the heading of {key}"), &section.heading, section.dot)
+                    overwritten(
+                        &format!("the heading of {key}"),
+                        &section.heading,
+                        (section.dot, &section.by),
+                    )
                 });
                 section.dot = dot;
+                section.by = Arc::clone(agent);
                 section.touched.insert(dot);
                 section.heading.clone_from(heading);
                 section.level = *level;
@@ -222,6 +235,7 @@ impl Design {
                 if !event.saw_all(&section.touched) {
                     return Some(Objection {
                         rule: Rule::EditBeatsDelete,
+                        loser: None,
                         winner: Some(section.dot),
                         detail: format!("section {key} was edited meanwhile and stays"),
                     });
@@ -235,10 +249,15 @@ impl Design {
                     kind: kind.clone(),
                     criticality: *criticality,
                     dot,
+                    by: Arc::clone(agent),
                 };
                 let old = self.requirements.insert(requirement.clone(), Arc::new(new));
                 return old.filter(|old| !event.saw(old.dot) && old.text != *text).map(|old| {
-                    overwritten(&format!("requirement {requirement}"), &old.text, old.dot)
+                    overwritten(
+                        &format!("requirement {requirement}"),
+                        &old.text,
+                        (old.dot, &old.by),
+                    )
                 });
             }
             O::RequirementRemoved { requirement }
@@ -247,11 +266,12 @@ impl Design {
                 return missing(&format!("requirement {requirement}"));
             }
             O::DesignRuleAdded { rule, text, criticality } => {
-                let new = DesignRule { text: text.clone(), criticality: *criticality, dot };
+                let by = Arc::clone(agent);
+                let new = DesignRule { text: text.clone(), criticality: *criticality, dot, by };
                 let old = self.rules.insert(rule.clone(), Arc::new(new));
-                return old
-                    .filter(|old| !event.saw(old.dot) && old.text != *text)
-                    .map(|old| overwritten(&format!("design rule {rule}"), &old.text, old.dot));
+                return old.filter(|old| !event.saw(old.dot) && old.text != *text).map(|old| {
+                    overwritten(&format!("design rule {rule}"), &old.text, (old.dot, &old.by))
+                });
             }
             O::DesignRuleRemoved { rule } if self.rules.remove(rule).is_none() => {
                 return missing(&format!("design rule {rule}"));
@@ -269,6 +289,7 @@ impl Design {
                     if let Some(&other) = old.superseded_by.first() {
                         objection = Some(Objection {
                             rule: Rule::DecisionsStand,
+                            loser: None,
                             winner: Some(other),
                             detail: format!("{:?} was already superseded; both stand", old.title),
                         });
@@ -331,6 +352,7 @@ impl Design {
                 if found.decided.is_some() {
                     return Some(Objection {
                         rule: Rule::DecisionsStand,
+                        loser: None,
                         winner: None,
                         detail: "the deviation was already decided".to_owned(),
                     });
@@ -343,10 +365,11 @@ impl Design {
     }
 }
 
-fn overwritten(what: &str, old: &str, winner: Dot) -> Objection {
+fn overwritten(what: &str, old: &str, loser: (Dot, &Arc<str>)) -> Objection {
     Objection {
         rule: Rule::FieldMerge,
-        winner: Some(winner),
+        loser: Some((loser.0, Arc::clone(loser.1))),
+        winner: None,
         detail: format!(
             "{what} was written by two at once; the later holds, the other was {old:?}"
         ),

@@ -36,7 +36,8 @@ impl Ruling {
 
 impl From<Objection> for Ruling {
     fn from(objection: Objection) -> Self {
-        Self::against(objection.rule, objection.winner, objection.detail)
+        let Objection { rule, loser, winner, detail } = objection;
+        Self { rule, loser, winner, detail }
     }
 }
 
@@ -176,8 +177,8 @@ impl State {
                     todo.updated_at = todo.updated_at.max(change.at);
                 }
                 if let Operation::Verified { completion, verdict, .. } = &event.operation
-                    && more.is_empty()
                     && let Some(done) = todo.completions.iter().find(|c| c.dot == *completion)
+                    && done.verification.as_ref().is_some_and(|v| v.dot == event.dot)
                     && let Some(agent) = self.team.agents.get_mut(&done.agent)
                 {
                     match verdict {

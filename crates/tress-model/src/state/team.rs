@@ -255,6 +255,7 @@ impl Team {
                 let Some(held) = self.alerts.get_mut(alert) else {
                     return Some(Objection {
                         rule: Rule::Precondition,
+                        loser: None,
                         winner: None,
                         detail: format!("there is no alert {alert}"),
                     });

@@ -171,8 +171,10 @@ impl Orchestrator {
         }
         done.send_replace(true);
         let reviewed = reviewer.await.map_err(|error| RunError::Internal(error.to_string()))?;
-        reviewed?;
-        if let Some(error) = failed {
+        if let Some(error) = reviewed.err().or(failed) {
+            let reason = format!("failed: {error}");
+            // The log may be what failed; then the error says it.
+            let _ = team.coordinator().one(Operation::RunPaused { reason }).await;
             return Err(error);
         }
         team.end().await
@@ -217,7 +219,7 @@ impl Team {
         }
     }
 
-    /// How long after the first refusal a todo is left alone, in milliseconds.
+    /// How long after its second refusal a todo is left alone, in milliseconds.
     fn pause(&self) -> Millis {
         u64::try_from(self.options.retry_after.as_millis()).unwrap_or(u64::MAX)
     }

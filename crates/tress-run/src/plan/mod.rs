@@ -68,8 +68,8 @@ pub fn plan(state: &State, now: Millis, scale: Option<u32>) -> Plan {
 /// What `agent` should take at `now`: the most urgent ready todo, of those the one that most others
 /// wait for, whose files nobody else is at, and at which the agent has not failed too often while
 /// another could try.
-/// `pause` is how long a todo is left alone after its first refusal; it doubles with each further
-/// one.
+/// `pause` is how long a todo is left alone after its second refusal (after the first it is tried
+/// again at once); it doubles with each further one.
 pub fn choose(state: &State, agent: &str, now: Millis, pause: Millis) -> Option<TodoId> {
     let readiness = state.readiness(now);
     let busy: Vec<&[String]> = state
@@ -164,7 +164,7 @@ pub fn outlook(state: &State, readiness: &Readiness, now: Millis, pause: Millis)
     }
     let moving = left.any(|todo| {
         // What a person claims to have done, a person has to verify.
-        let ours = todo.pending_completion().is_none_or(|c| c.to_integrate);
+        let ours = todo.pending_completion().is_none_or(|c| c.to_integrate && c.commit.is_some());
         (ours && todo.holder(now).is_some())
             || not_before(todo, pause) > now
             || todo.failures.last().is_some_and(|f| f.retry_at > Some(now))

@@ -227,3 +227,23 @@ fn run_names_are_checked() {
     }
     assert!(matches!(store.run("other", false), Err(StoreError::NoRun { .. })));
 }
+
+/// An inode is given to the next file as soon as its own is gone, so it tells nothing by itself.
+#[test]
+fn a_journal_that_was_replaced_on_disk_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join(".tress");
+    let store = Store::create(&place).unwrap();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 1);
+    let (replica, _) = run.open_writer().unwrap();
+    let path = place.join(format!("runs/main/journals/{replica}/000001.log"));
+    let old = std::fs::read(&path).unwrap();
+    write(&mut run, 2, 1);
+    drop((run, store));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, old).unwrap();
+    let store = Store::open(&place).unwrap();
+    let mut run = store.run("main", false).unwrap();
+    assert_ne!(run.open_writer().unwrap().0, replica);
+}
