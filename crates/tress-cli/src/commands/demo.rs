@@ -33,6 +33,10 @@ pub(crate) struct DemoAgent {}
 /// Does `demo`.
 pub(crate) async fn demo(context: &Context, args: &Demo) -> Result<(), Failure> {
     context.no_at()?;
+    if Command::new("cargo").arg("--version").output().is_err() {
+        return Err(Failure::not_found("the sample project is in Rust, and cargo cannot be run")
+            .hint("install a Rust toolchain, or try `tress start` on a project of yours"));
+    }
     let dir = match &args.directory {
         Some(dir) => dir.clone(),
         None => fresh()?,
