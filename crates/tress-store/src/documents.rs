@@ -21,6 +21,9 @@ use crate::real::RealFiles;
 
 const CHUNK_BYTES: usize = 64 << 10;
 const SEGMENT_BYTES: usize = 16 << 20;
+/// How often, and how long apart, a database that is just being closed is tried again.
+const OPEN_TRIES: u32 = 100;
+const OPEN_WAIT: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Why documents could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +99,7 @@ impl SledDocuments {
             .flush_every_ms(None)
             .segment_size(SEGMENT_BYTES)
             .cache_capacity(32 << 20);
-        let db = fenced(dir, || config.open())?;
+        let db = open_patiently(dir, &config)?;
         let this = Self { db: Some(db), path: dir.to_owned(), _lock: held };
         if fresh {
             this.sync()?;
@@ -195,11 +198,33 @@ impl Drop for SledDocuments {
     }
 }
 
+/// Opens the database. The last holder's threads may keep sled's own lock for a moment after it was
+/// closed; ours says that nobody else has it.
+fn open_patiently(dir: &Path, config: &sled::Config) -> Result<sled::Db, DocumentsError> {
+    let mut tries = 0;
+    loop {
+        match fenced(dir, || config.open()) {
+            Err(DocumentsError::Busy) if tries < OPEN_TRIES => {
+                tries += 1;
+                std::thread::sleep(OPEN_WAIT);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// sled tells a held lock from other errors only by its words.
+fn is_locked(error: &sled::Error) -> bool {
+    let text = error.to_string();
+    text.contains("could not acquire lock") || text.contains("WouldBlock")
+}
+
 /// Calls sled so that neither an error nor a panic of it gets any further.
 fn fenced<T>(path: &Path, call: impl FnOnce() -> sled::Result<T>) -> Result<T, DocumentsError> {
     let damaged = |reason| DocumentsError::Damaged { path: path.to_owned(), reason };
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) if is_locked(&error) => Err(DocumentsError::Busy),
         Ok(Err(sled::Error::Io(source))) if source.kind() != io::ErrorKind::InvalidData => {
             Err(DocumentsError::Io { path: path.to_owned(), source })
         }
