@@ -3,13 +3,13 @@
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 
-const WORDS: &str = include_str!("../../demo/work/words.rs");
-const COUNT_STUB: &str = include_str!("../../demo/work/count-stub.rs");
-const COUNT: &str = include_str!("../../demo/work/count.rs");
-const STOP: &str = include_str!("../../demo/work/stop.rs");
-const TABLE: &str = include_str!("../../demo/work/table.rs");
-const JSON: &str = include_str!("../../demo/work/json.rs");
-const MAIN: &str = include_str!("../../demo/work/main.rs");
+const WORDS: &str = include_str!("../../demo/finished/words.rs");
+const COUNT_STUB: &str = include_str!("../../demo/finished/count-stub.rs");
+const COUNT: &str = include_str!("../../demo/finished/count.rs");
+const STOP: &str = include_str!("../../demo/finished/stop.rs");
+const TABLE: &str = include_str!("../../demo/finished/table.rs");
+const JSON: &str = include_str!("../../demo/finished/json.rs");
+const MAIN: &str = include_str!("../../demo/finished/main.rs");
 
 const USAGE: &str = "\n## Usage\n\n    tally < text.txt\n    tally --json < text.txt\n";
 const LAYOUT: &str =

@@ -123,7 +123,7 @@ impl Orchestrator {
         stop: watch::Receiver<bool>,
     ) -> Result<Self, RunError> {
         let local = run.store_dir().join("local");
-        let (work, tasks) = (local.join("work").join(run.name()), local.join("tasks"));
+        let (work, tasks) = (local.join("trees").join(run.name()), local.join("tasks"));
         let tasks = tasks.join(run.name());
         for dir in [&work, &tasks] {
             let made = tokio::fs::create_dir_all(dir).await;

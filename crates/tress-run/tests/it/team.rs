@@ -103,7 +103,7 @@ async fn a_team_does_a_list_in_order_and_integrates_it() {
     assert_eq!(merges.lines().count(), 4, "{merges}");
     assert_eq!(git(site.dir.path(), &["status", "--porcelain"]), "", "the work tree is untouched");
     assert!(site.run.check().await.unwrap().iter().all(tress::CheckpointCheck::holds));
-    let left = std::fs::read_dir(site.dir.path().join(".tress/local/work/main")).unwrap();
+    let left = std::fs::read_dir(site.dir.path().join(".tress/local/trees/main")).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name != "implementer-1"), "{left:?}");
 }
