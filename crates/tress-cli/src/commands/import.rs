@@ -218,7 +218,8 @@ async fn take(
     context.out.answer(&imported, || text(&imported))
 }
 
-fn draft(author: &Author, planned: Planned) -> Draft {
+/// What is planned, as the importing agent or the one that it names means it.
+pub(super) fn draft(author: &Author, planned: Planned) -> Draft {
     let by = planned.author.map(|name| Author::new(name, Role::Implementer));
     Draft {
         author: by.unwrap_or_else(|| author.clone()),

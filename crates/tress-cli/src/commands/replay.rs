@@ -134,10 +134,7 @@ fn from_file(context: &Context, file: &Path, check: bool) -> Result<Told, Failur
         }
         other => Failure::from(other).hint(AGAIN),
     })?;
-    let segments = items.into_iter().filter_map(|item| match item {
-        Item::Segment(segment) => Some(segment),
-        Item::Seal(_) => None,
-    });
+    let segments = items.into_iter().filter_map(Item::into_segment);
     let mut log = Log::new();
     let admission = log.admit_all(segments, None);
     let place = file.display();

@@ -8,9 +8,10 @@ use clap::Args;
 use serde::Serialize;
 use tokio::sync::watch;
 use tress::formats::{Import, Planned, Problem, markdown};
-use tress::{DIR, Draft, Role, Run, State, Store};
+use tress::{DIR, Role, Run, State, Store};
 use tress_run::{CommandDriver, Options, Orchestrator, Outcome, RunError, Summary, Tree};
 
+use super::import::draft;
 use super::live::Live;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -214,13 +215,8 @@ pub(crate) fn tell(
     summary: &Summary,
     next: &str,
 ) -> Result<(), Failure> {
-    let outcome = match summary.outcome {
-        Outcome::Done => "done",
-        Outcome::Stuck => "stuck",
-        Outcome::Stopped => "stopped",
-    };
     let view = SummaryView {
-        outcome,
+        outcome: summary.outcome.name(),
         completed: summary.completed,
         left: summary.left,
         refused: summary.refused,
@@ -252,12 +248,8 @@ fn sentences(run: &Run, summary: &Summary) -> String {
     let state = run.state();
     let team = &state.team;
     let took = team.started_at.zip(team.ended_at).map(|(from, to)| to.saturating_sub(from));
-    let outcome = match summary.outcome {
-        Outcome::Done => "done",
-        Outcome::Stuck => "stuck",
-        Outcome::Stopped => "stopped",
-    };
-    let mut first = format!("{outcome}: {} completed", count(summary.completed, "todo"));
+    let mut first =
+        format!("{}: {} completed", summary.outcome.name(), count(summary.completed, "todo"));
     for (number, what) in [
         (summary.left, "left"),
         (summary.refused, "refused by the verifier"),
@@ -348,14 +340,7 @@ pub(crate) async fn take_in(context: &Context, run: &Run, texts: &Texts) -> Resu
         return Ok(());
     }
     let agent = run.agent(&context.agent_name()?, context.global.role);
-    let drafts = planned.into_iter().map(|planned| Draft {
-        author: match planned.author {
-            Some(author) => tress::Author::new(author, Role::Human),
-            None => agent.author().clone(),
-        },
-        occurred: planned.occurred,
-        operation: planned.operation,
-    });
+    let drafts = planned.into_iter().map(|planned| draft(agent.author(), planned));
     run.append(drafts.collect()).await?;
     Ok(())
 }
@@ -394,11 +379,7 @@ async fn plan(context: &Context, args: &Start, texts: &Texts) -> Result<(), Fail
     let planned = texts.operations(log.state())?;
     if !planned.is_empty() {
         let author = tress::Author::new("plan", Role::Coordinator);
-        let drafts = planned.into_iter().map(|planned| Draft {
-            author: author.clone(),
-            occurred: planned.occurred,
-            operation: planned.operation,
-        });
+        let drafts = planned.into_iter().map(|planned| draft(&author, planned));
         let (replica, store) = (tress::ReplicaId([0; 16]), tress::StoreId([0; 16]));
         let prepared = log.prepare(replica, store, drafts.collect(), tress::now());
         log.commit(prepared.map_err(tress::Error::from)?);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
+use super::fold::Ruling;
 use super::prose::Prose;
 use crate::clock::{Millis, VersionVector};
 use crate::event::Event;
@@ -149,17 +150,8 @@ pub struct Assessment {
     pub evidence: String,
 }
 
-/// What the fold answers when an operation had no effect, or another lost by it.
-pub(super) struct Objection {
-    pub(super) rule: Rule,
-    pub(super) loser: Option<(Dot, Arc<str>)>,
-    pub(super) winner: Option<Dot>,
-    pub(super) detail: String,
-}
-
-fn missing(what: &str) -> Option<Objection> {
-    let detail = format!("{what} is not there");
-    Some(Objection { rule: Rule::Precondition, loser: None, winner: None, detail })
+fn missing(what: &str) -> Option<Ruling> {
+    Some(Ruling::precondition(format!("{what} is not there")))
 }
 
 impl Design {
@@ -176,7 +168,7 @@ impl Design {
         event: &Event,
         key: &str,
         splices: &[Splice],
-    ) -> Option<Objection> {
+    ) -> Option<Ruling> {
         let Some(section) = self.sections.get_mut(key) else {
             return missing(&format!("section {key}"));
         };
@@ -188,7 +180,7 @@ impl Design {
     }
 
     /// Folds an operation of the design strand.
-    pub(super) fn apply(&mut self, event: &Event) -> Option<Objection> {
+    pub(super) fn apply(&mut self, event: &Event) -> Option<Ruling> {
         use Operation as O;
         let (dot, agent, at) = (event.dot, &event.author.name, event.moment());
         match &event.operation {
@@ -233,7 +225,7 @@ impl Design {
                     return missing(&format!("section {key}"));
                 };
                 if !event.saw_all(&section.touched) {
-                    return Some(Objection {
+                    return Some(Ruling {
                         rule: Rule::EditBeatsDelete,
                         loser: None,
                         winner: Some(section.dot),
@@ -287,7 +279,7 @@ impl Design {
                 let mut objection = None;
                 for old in self.decisions.iter_mut().filter(|old| supersedes.contains(&old.dot)) {
                     if let Some(&other) = old.superseded_by.first() {
-                        objection = Some(Objection {
+                        objection = Some(Ruling {
                             rule: Rule::DecisionsStand,
                             loser: None,
                             winner: Some(other),
@@ -350,7 +342,7 @@ impl Design {
                 };
                 let found = Arc::make_mut(found);
                 if found.decided.is_some() {
-                    return Some(Objection {
+                    return Some(Ruling {
                         rule: Rule::DecisionsStand,
                         loser: None,
                         winner: None,
@@ -365,8 +357,8 @@ impl Design {
     }
 }
 
-fn overwritten(what: &str, old: &str, loser: (Dot, &Arc<str>)) -> Objection {
-    Objection {
+fn overwritten(what: &str, old: &str, loser: (Dot, &Arc<str>)) -> Ruling {
+    Ruling {
         rule: Rule::FieldMerge,
         loser: Some((loser.0, Arc::clone(loser.1))),
         winner: None,

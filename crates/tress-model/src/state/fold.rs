@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::State;
 use super::change::Change;
-use super::design::Objection;
 use super::graph::Edge;
 use super::prose::Prose;
 use super::todo::Closing;
@@ -31,13 +30,6 @@ impl Ruling {
 
     pub(super) fn precondition(detail: impl Into<String>) -> Self {
         Self::against(Rule::Precondition, None, detail)
-    }
-}
-
-impl From<Objection> for Ruling {
-    fn from(objection: Objection) -> Self {
-        let Objection { rule, loser, winner, detail } = objection;
-        Self { rule, loser, winner, detail }
     }
 }
 
@@ -89,7 +81,7 @@ impl State {
                 Vec::new()
             }
             O::ProseEdited { target: ProseTarget::Section(key), splices } => {
-                self.design.edit_section(event, key, splices).map(Into::into).into_iter().collect()
+                self.design.edit_section(event, key, splices).into_iter().collect()
             }
             O::AlertRaised { .. }
             | O::BudgetSpent { .. }
@@ -106,7 +98,7 @@ impl State {
     fn fold_elsewhere(&mut self, event: &Event) -> Rulings {
         let design = self.design.apply(event);
         let team = self.team.apply(event);
-        design.into_iter().chain(team).map(Into::into).collect()
+        design.into_iter().chain(team).collect()
     }
 
     fn fold_added(&mut self, event: &Event, id: TodoId, title: &str) -> Rulings {

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
-use super::design::Objection;
+use super::fold::Ruling;
 use crate::clock::{Millis, VersionVector};
 use crate::event::Event;
 use crate::ids::{Dot, EventId, Role, StoreId, TodoId};
 use crate::operation::{Operation, Severity};
-use crate::rules::Rule;
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -186,7 +185,7 @@ impl Team {
     }
 
     /// Folds an operation of the implementation strand that is not about one todo.
-    pub(super) fn apply(&mut self, event: &Event) -> Option<Objection> {
+    pub(super) fn apply(&mut self, event: &Event) -> Option<Ruling> {
         use Operation as O;
         let at = event.moment();
         let name = &event.author.name;
@@ -253,12 +252,7 @@ impl Team {
             }
             O::AlertAcknowledged { alert } | O::AlertCleared { alert } => {
                 let Some(held) = self.alerts.get_mut(alert) else {
-                    return Some(Objection {
-                        rule: Rule::Precondition,
-                        loser: None,
-                        winner: None,
-                        detail: format!("there is no alert {alert}"),
-                    });
+                    return Some(Ruling::precondition(format!("there is no alert {alert}")));
                 };
                 let held = Arc::make_mut(held);
                 if matches!(event.operation, O::AlertCleared { .. }) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tress::operation::{BlockerKind, FailureClass, Severity};
 use tress::{Agent, Claimed, Dot, Millis, Operation, Refused, Role, Run, Status, TodoId, now};
@@ -64,6 +64,17 @@ pub enum Outcome {
     Stopped,
 }
 
+impl Outcome {
+    /// The outcome as a word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Stuck => "stuck",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
@@ -92,8 +103,6 @@ pub(crate) struct Team {
     pub(crate) halt: watch::Sender<bool>,
     pub(crate) work: PathBuf,
     pub(crate) tasks: PathBuf,
-    /// One at a time changes the run's branch.
-    pub(crate) integrating: Mutex<()>,
 }
 
 /// A team at work on a run.
@@ -132,8 +141,8 @@ impl Orchestrator {
         let lock = lock(&local.join(format!("{}.orchestrator", run.name())), run.name()).await?;
         let state = run.refresh().await?;
         let planned = plan::plan(&state, now(), options.scale);
-        let (halt, integrating) = (watch::Sender::new(false), Mutex::default());
-        let team = Team { run, tree, options, driver, stop, halt, work, tasks, integrating };
+        let halt = watch::Sender::new(false);
+        let team = Team { run, tree, options, driver, stop, halt, work, tasks };
         team.begin(&planned).await?;
         recover::settle(&team).await?;
         Ok(Self { team: Arc::new(team), implementers: planned.implementers, _lock: lock })

@@ -1,15 +1,16 @@
 //! Review: claims of completion are verified by another agent, and verified work is integrated.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tress::operation::{Severity, Verdict};
-use tress::{Dot, Operation, Role, TodoId};
+use tress::{Dot, Operation, Role, Todo, TodoId};
 
 use super::orchestrator::{COORDINATOR, RunError, Team, VERIFIER};
 use crate::git::{GitError, Signature, Tree};
-use crate::verify::{self, Claim};
+use crate::verify::{self, Claim, Terms};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -102,6 +103,15 @@ impl Team {
             .into()
     }
 
+    /// How the check of a todo is run.
+    fn terms<'a>(&'a self, todo: &'a Todo, pid_file: &'a Path) -> Terms<'a> {
+        Terms {
+            command: todo.check.as_deref().or(self.options.check.as_deref()),
+            timeout: self.options.check_timeout,
+            pid_file: Some(pid_file),
+        }
+    }
+
     /// Verifies one claim of completion, and says in the log what was seen.
     async fn verify(&self, todo: TodoId, completion: Dot) -> Result<(), RunError> {
         let state = self.run.state();
@@ -122,15 +132,9 @@ impl Team {
             }),
             Ok(commit) => {
                 let tree = self.review_tree(VERIFY, &commit).await?;
-                let pid_file = Some(self.tasks.join(format!("{VERIFY}.pid")));
-                let claim = Claim {
-                    todo: found,
-                    base: &base,
-                    commit: &commit,
-                    default_check: self.options.check.as_deref(),
-                    timeout: self.options.check_timeout,
-                    pid_file: pid_file.as_deref(),
-                };
+                let pid_file = self.tasks.join(format!("{VERIFY}.pid"));
+                let terms = self.terms(found, &pid_file);
+                let claim = Claim { todo: found, base: &base, commit: &commit, terms };
                 verify::verify(&tree, claim, &self.env(), self.stopping()).await
             }
         };
@@ -187,7 +191,6 @@ impl Team {
     /// Merges verified work into the run's branch, checks it there, and only then moves the
     /// branch; whether it did.
     async fn integrate(&self, todo: TodoId, completion: Dot) -> Result<bool, RunError> {
-        let _one_at_a_time = self.integrating.lock().await;
         let state = self.run.state();
         let Some(found) = state.todo(todo) else {
             return Ok(false);
@@ -218,13 +221,8 @@ impl Team {
         };
         // Where nobody else's work came in between, the merge is what was verified.
         if tree.tree_hash(&merged).await? != tree.tree_hash(commit).await? {
-            let check = found.check.as_deref().or(self.options.check.as_deref());
             let pid_file = self.tasks.join(format!("{INTEGRATE}.pid"));
-            let terms = verify::Terms {
-                command: check,
-                timeout: self.options.check_timeout,
-                pid_file: Some(&pid_file),
-            };
+            let terms = self.terms(found, &pid_file);
             let check = verify::run_check(tree.dir(), terms, &self.env(), self.stopping()).await;
             if self.stopped() {
                 return Ok(false);

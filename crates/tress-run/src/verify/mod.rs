@@ -49,12 +49,8 @@ pub struct Claim<'a> {
     pub base: &'a str,
     /// The commit that is claimed to be the work.
     pub commit: &'a str,
-    /// The command that must succeed where the todo names none.
-    pub default_check: Option<&'a str>,
-    /// How long a check may take.
-    pub timeout: Duration,
-    /// Where the process id of a running check is kept.
-    pub pid_file: Option<&'a Path>,
+    /// How its check is run.
+    pub terms: Terms<'a>,
 }
 
 /// How a check is run.
@@ -86,9 +82,7 @@ pub async fn verify(
     checks.push(no_stubs(&added));
     let sound = checks.iter().all(|check| check.verdict == Verdict::Pass);
     if sound {
-        let command = claim.todo.check.as_deref().or(claim.default_check);
-        let terms = Terms { command, timeout: claim.timeout, pid_file: claim.pid_file };
-        checks.push(run_check(tree.dir(), terms, env, stop).await);
+        checks.push(run_check(tree.dir(), claim.terms, env, stop).await);
     }
     for check in &mut checks {
         check.tree = Some(hash.clone());

@@ -6,7 +6,7 @@ use tress::operation::{Layer, TodoEdit, Verdict};
 use tress::{Operation, Role, Store, TodoId};
 use tress_run::Tree;
 use tress_run::git::{GitError, Signature};
-use tress_run::verify::{Claim, Report, verify};
+use tress_run::verify::{Claim, Report, Terms, verify};
 
 use super::repository;
 
@@ -36,9 +36,11 @@ async fn judge(files: &[(&str, &str)], edits: Vec<TodoEdit>) -> Report {
         todo: state.todo(id).unwrap(),
         base: &base,
         commit: &commit,
-        default_check: None,
-        timeout: Duration::from_secs(20),
-        pid_file: None,
+        terms: Terms {
+            command: state.todo(id).unwrap().check.as_deref(),
+            timeout: Duration::from_secs(20),
+            pid_file: None,
+        },
     };
     verify(&clean, claim, &[], std::future::pending()).await.unwrap()
 }

@@ -191,10 +191,7 @@ async fn a_run_file_holds_the_whole_run() {
     let bytes = one.export().await.unwrap();
     let (name, items) = tress::decode_run_file("x.tressrun".as_ref(), &bytes).unwrap();
     assert_eq!(name, "main");
-    let segments = items.into_iter().filter_map(|item| match item {
-        Item::Segment(segment) => Some(segment),
-        Item::Seal(_) => None,
-    });
+    let segments = items.into_iter().filter_map(Item::into_segment);
     let mut log = Log::new();
     let admission = log.admit_all(segments, Some(now()));
     assert!(admission.rejected.is_empty() && admission.waiting == 0);
