@@ -113,3 +113,19 @@ fn reading_writes_nothing() {
     bench.ok(&["replay", "--check"]);
     assert_eq!(listing(), before);
 }
+
+/// Documents that another process has open are busy: a clear word, an exit code, nothing changed.
+#[test]
+fn documents_that_are_in_use_are_busy() {
+    let bench = Bench::new();
+    bench.add("it");
+    bench.ok(&["export", "automerge", "before"]);
+    let lock = bench.path().join(".tress/local/documents.lock");
+    let held = std::fs::File::options().append(true).open(lock).expect("it was made");
+    held.lock().expect("nobody else has it");
+    let refused = bench.run(&["export", "automerge", "out"]);
+    refused.fails(6, "another process has the documents open");
+    assert!(!bench.path().join("out").exists());
+    drop(held);
+    bench.ok(&["export", "automerge", "out"]);
+}
