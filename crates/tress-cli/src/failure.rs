@@ -252,6 +252,10 @@ impl From<Error> for Failure {
                  or a time such as `2h ago` or 2026-11-22T10:00:00Z",
             ),
             Error::Find(error) => error.into(),
+            Error::NotAdmitted { .. } => Self::invalid(message)
+                .hint("nothing was merged; look at it with `tress replay FILE`"),
+            Error::Incomplete(_) => Self::invalid(message).hint("nothing was merged"),
+            Error::LeftOut(_) => Self::conflict(message),
             Error::Behind(_) | Error::Closed => Self::internal(message),
             Error::Unknown(_) => {
                 Self::damaged(message).hint("`tress log --limit 5` shows what is there")
@@ -272,6 +276,10 @@ impl From<StoreError> for Failure {
             StoreError::NoRun { name } => Self::not_found(message)
                 .hint(format!("`tress runs` lists the runs; `tress init --run {name}` makes it")),
             StoreError::RunName { .. } => Self::invalid(message),
+            StoreError::RunExists { .. } => {
+                Self::conflict(message).hint("`tress runs` lists the runs")
+            }
+            StoreError::ReplicaHeld { .. } => Self::new(Code::Busy, message),
             StoreError::NewerFormat { .. } => Self::new(Code::NewerFormat, message),
             StoreError::Damaged(_) => Self::damaged(message)
                 .hint("`tress fsck` lists the damage; the undamaged journals stay readable"),

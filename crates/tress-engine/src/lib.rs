@@ -14,7 +14,11 @@
 pub mod admit;
 pub mod log;
 pub mod replay;
+pub mod selective;
+pub mod undo;
 
 pub use admit::{Admission, Rejection};
 pub use log::{BehindSnapshot, Draft, Log, PrepareError, Prepared};
 pub use replay::{CheckpointCheck, When, WhenError};
+pub use selective::{Fate, Selection, Without};
+pub use undo::UndoError;

@@ -1,11 +1,15 @@
 //! The log: events in their canonical order, and the states they fold to.
 //!
 //! A log starts from a snapshot (or from nothing) and holds the events since then. Every
-//! [`limits::SNAPSHOT_EVERY`] events it marks the state it had; a late event takes its place, and
-//! only what lies behind the mark before it is folded again. States are persistent values, so a
-//! mark costs no copy.
+//! [`limits::MARK_EVERY`] events it marks the state it had; a late event takes its place, and only
+//! what lies behind the mark before it is folded again. States are persistent values, so a mark
+//! costs what changed since the one before. There are at most [`limits::MARKS_MAX`] marks: when
+//! there are more, every other one goes, and they lie twice as far apart.
+//!
+//! A log can leave events out: they are in it and known, and have no effect on its states. That is
+//! what a selective replay is made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tress_model::clock::Millis;
@@ -83,8 +87,13 @@ pub struct Log {
     /// The events of each replica since the snapshot, by number, without holes.
     chains: BTreeMap<ReplicaId, Vec<Arc<Event>>>,
     marks: Vec<Mark>,
+    /// How many events lie between two marks.
+    spacing: usize,
     state: Arc<State>,
     pub(crate) waiting: BTreeMap<(ReplicaId, u64), Segment>,
+    left_out: Arc<BTreeSet<Dot>>,
+    /// The last event that happened before it was appended.
+    backdated: Option<OrderKey>,
 }
 
 impl Default for Log {
@@ -107,9 +116,30 @@ impl Log {
             events: Vec::new(),
             chains: BTreeMap::new(),
             marks: Vec::new(),
+            spacing: limits::MARK_EVERY,
             state: snapshot.state,
             waiting: BTreeMap::new(),
+            left_out: Arc::default(),
+            backdated: None,
         }
+    }
+
+    /// The same log, in which the events `left_out` have no effect. Snapshots that it goes on from
+    /// must have been made of such a log, too. Folds everything again.
+    #[must_use]
+    pub fn leaving_out(mut self, left_out: Arc<BTreeSet<Dot>>) -> Self {
+        if self.left_out != left_out {
+            self.left_out = left_out;
+            self.marks.clear();
+            self.state = Arc::clone(&self.base);
+            self.fold_from(0);
+        }
+        self
+    }
+
+    /// The events that have no effect here.
+    pub fn left_out(&self) -> &Arc<BTreeSet<Dot>> {
+        &self.left_out
     }
 
     /// The state and the chains as they stand, to be kept and gone on from.
@@ -180,6 +210,11 @@ impl Log {
     /// Whether anything waits for its causes.
     pub fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// How many segments wait for their causes.
+    pub fn waiting_segments(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Whether events of `replica` wait for their causes.
@@ -262,19 +297,16 @@ impl Log {
         for event in by_chain {
             self.chains.entry(event.dot.replica).or_default().push(Arc::clone(event));
         }
+        let backdated = fresh.iter().rev().find(|event| event.occurred.is_some());
+        self.backdated = self.backdated.max(backdated.map(|event| event.order()));
         let place = self.events.partition_point(|event| event.order() < first.order());
         if place == self.events.len() {
             self.events.extend(fresh.iter().cloned());
             self.fold_from(place);
             return;
         }
-        while self.marks.last().is_some_and(|mark| mark.count > place) {
-            self.marks.pop();
-        }
-        let (from, state) = match self.marks.last() {
-            Some(mark) => (mark.count, Arc::clone(&mark.state)),
-            None => (0, Arc::clone(&self.base)),
-        };
+        let (from, state) = self.mark_before(|mark| mark.count <= place);
+        self.marks.retain(|mark| mark.count <= from);
         self.state = state;
         self.events.extend(fresh.iter().cloned());
         if let Some(tail) = self.events.get_mut(place..) {
@@ -286,16 +318,53 @@ impl Log {
     fn fold_from(&mut self, from: usize) {
         let mut state = std::mem::take(&mut self.state);
         for (index, event) in self.events.iter().enumerate().skip(from) {
-            Arc::make_mut(&mut state).apply(event);
+            fold(&mut state, event, &self.left_out);
             let count = index + 1;
-            if count % limits::SNAPSHOT_EVERY == 0 {
+            if count % self.spacing == 0 {
                 self.marks.push(Mark { count, state: Arc::clone(&state) });
+                if self.marks.len() > limits::MARKS_MAX {
+                    self.spacing *= 2;
+                    self.marks.retain(|mark| mark.count % self.spacing == 0);
+                }
             }
         }
         self.state = state;
     }
 
-    /// The state that the events of `version` fold to. Folds from the nearest mark on.
+    /// The last mark for which `before` holds, or the beginning: how many events it has, and the
+    /// state after them. `before` holds for the marks up to some point.
+    fn mark_before(&self, before: impl Fn(&Mark) -> bool) -> (usize, Arc<State>) {
+        let place = self.marks.partition_point(before);
+        match place.checked_sub(1).and_then(|last| self.marks.get(last)) {
+            Some(mark) => (mark.count, Arc::clone(&mark.state)),
+            None => (0, Arc::clone(&self.base)),
+        }
+    }
+
+    /// A state no later than place `place`, and how many events it has.
+    pub(crate) fn state_before(&self, place: usize) -> (usize, Arc<State>) {
+        self.mark_before(|mark| mark.count <= place)
+    }
+
+    /// The version of the first `count` events. Costs a mark's distance.
+    pub(crate) fn version_of(&self, count: usize) -> VersionVector {
+        let (from, state) = self.mark_before(|mark| mark.count <= count);
+        let mut version = state.version.clone();
+        for event in self.events.iter().take(count).skip(from) {
+            version.insert(event.dot);
+        }
+        version
+    }
+
+    /// Whether any event from place `from` on happened before it was appended.
+    pub(crate) fn backdated_from(&self, from: usize) -> bool {
+        let order = self.events.get(from).map(|event| event.order());
+        order.is_some_and(|order| self.backdated >= Some(order))
+    }
+
+    /// The state that the events of `version` fold to. Folds from the last mark on that lies in
+    /// the version: for what the log was at some time of its canonical order, that is less than a
+    /// mark's distance; for a version that lacks an early event, all that comes behind it.
     ///
     /// # Errors
     /// When the version lies before the snapshot, or names events that are not here.
@@ -306,20 +375,32 @@ impl Log {
         if !(self.base.version <= *version && version <= self.version()) {
             return Err(BehindSnapshot { dot: None });
         }
-        let mark = self.marks.iter().rev().find(|mark| mark.state.version <= *version);
-        let (from, mut state) = match mark {
-            Some(mark) => (mark.count, Arc::clone(&mark.state)),
-            None => (0, Arc::clone(&self.base)),
-        };
-        for event in self.events.iter().skip(from).filter(|event| version.contains(event.dot)) {
-            Arc::make_mut(&mut state).apply(event);
+        let (from, mut state) = self.mark_before(|mark| mark.state.version <= *version);
+        let mut left = version.events().saturating_sub(state.events());
+        for event in self.events.iter().skip(from) {
+            if left == 0 {
+                break;
+            }
+            if version.contains(event.dot) {
+                left -= 1;
+                fold(&mut state, event, &self.left_out);
+            }
         }
         Ok(state)
     }
 
     /// The events whose id starts with the hexadecimal digits `prefix`, two at most.
     pub fn events_by_id(&self, prefix: &str) -> Vec<&Arc<Event>> {
-        let found = self.events.iter().filter(|event| event.id.to_string().starts_with(prefix));
+        let found = self.events.iter().filter(|event| event.id.begins_with(prefix));
         found.take(2).collect()
+    }
+}
+
+fn fold(state: &mut Arc<State>, event: &Event, left_out: &BTreeSet<Dot>) {
+    let state = Arc::make_mut(state);
+    if left_out.contains(&event.dot) {
+        state.pass_over(event);
+    } else {
+        state.apply(event);
     }
 }

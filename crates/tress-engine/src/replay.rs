@@ -1,9 +1,11 @@
 //! Replay: any moment of a run, recomputed; and whether every checkpoint comes out as it was taken.
 
+use std::sync::Arc;
+
 use tress_model::clock::Millis;
 use tress_model::codec::STATE_FORM;
 use tress_model::ids::{Dot, EventId};
-use tress_model::{State, VersionVector};
+use tress_model::{Event, State, VersionVector};
 
 use crate::log::Log;
 
@@ -45,10 +47,11 @@ pub struct CheckpointCheck {
     pub events: u64,
     /// The root that was recorded.
     pub recorded: EventId,
-    /// The root that was recomputed; `None` where its events are not all here, or where it was
-    /// taken of another form of state.
+    /// The root that was recomputed; `None` where its events are not all here, or where it does
+    /// not compare.
     pub recomputed: Option<EventId>,
-    /// Whether it was taken of the form of state that this version folds; others do not compare.
+    /// Whether it was taken of the form of state that this version folds, and of nothing that is
+    /// left out here; others do not compare.
     pub comparable: bool,
 }
 
@@ -81,8 +84,12 @@ impl Log {
                 Ok(event.version())
             }
             When::Time(time) => {
-                let mut version = self.base_version().clone();
-                for event in self.events() {
+                // Nothing happens after it is appended, so all that was appended by then counts.
+                let appended = |event: &Arc<Event>| event.time.millis <= *time;
+                let by_then = self.events().partition_point(appended);
+                let mut version = self.version_of(by_then);
+                let later = if self.backdated_from(by_then) { by_then } else { usize::MAX };
+                for event in self.events().iter().skip(later) {
                     let next = event.dot.number == version.get(event.dot.replica) + 1;
                     if next && event.moment() <= *time && *event.seen <= version {
                         version.insert(event.dot);
@@ -108,8 +115,10 @@ impl Log {
     /// Recomputes the state of every checkpoint, and compares roots. The log must be whole for the
     /// states to come from nothing.
     pub fn check_checkpoints(&self) -> Vec<CheckpointCheck> {
-        let check = |checkpoint: &std::sync::Arc<tress_model::state::team::Checkpoint>| {
-            let comparable = checkpoint.form == STATE_FORM;
+        let check = |checkpoint: &Arc<tress_model::state::team::Checkpoint>| {
+            // One that was taken with events that are left out here is of another state.
+            let whole = !self.left_out().iter().any(|&dot| checkpoint.version.contains(dot));
+            let comparable = checkpoint.form == STATE_FORM && whole;
             let state = self.state_at(&checkpoint.version).ok().filter(|_| comparable);
             CheckpointCheck {
                 name: checkpoint.name.clone(),

@@ -107,6 +107,19 @@ impl ReplicaId {
 pub struct StoreId(pub [u8; 16]);
 hex_id!(StoreId, 16, "a store id (32 hexadecimal digits)");
 
+impl StoreId {
+    /// The id that this store goes by where it writes the documents of the path `name`, so that two
+    /// histories of one document never share an author.
+    #[must_use]
+    pub fn on_path(&self, name: &str) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("tress 2026 store on a path, v1");
+        hasher.update(&self.0).update(name.as_bytes());
+        let mut id = [0; 16];
+        hasher.finalize_xof().fill(&mut id);
+        Self(id)
+    }
+}
+
 /// The BLAKE3 hash of an event, chained over the previous event of its replica.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(pub [u8; 32]);
@@ -120,6 +133,15 @@ impl EventId {
     pub fn mark(&self) -> [u8; 8] {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         [a, b, c, d, e, f, g, h]
+    }
+
+    /// Whether its hexadecimal digits begin with `prefix`.
+    pub fn begins_with(&self, prefix: &str) -> bool {
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        prefix.len() <= 2 * self.0.len()
+            && prefix.chars().zip(digits).all(|(wanted, digit)| {
+                char::from_digit(u32::from(digit), 16).is_some_and(|digit| digit == wanted)
+            })
     }
 
     /// The first ten digits, for people; unique in any log of practical size.

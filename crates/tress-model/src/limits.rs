@@ -22,8 +22,10 @@ pub const CLOCK_DRIFT_MAX: Millis = 24 * 60 * 60 * 1000;
 pub const WAITING_SEGMENTS_MAX: usize = 16_384;
 /// The most splices in one edit of a text; each costs a walk over the text.
 pub const SPLICES_MAX: usize = 1024;
-/// How many events lie between two snapshots that the log keeps in memory.
-pub const SNAPSHOT_EVERY: usize = 1024;
+/// How many events lie between two states that a log keeps in mind, at the least.
+pub const MARK_EVERY: usize = 1024;
+/// How many states a log keeps in mind, at the most; then they lie further apart.
+pub const MARKS_MAX: usize = 256;
 /// How long a claim lasts unless its agent says otherwise: 30 minutes.
 pub const LEASE_DEFAULT: Millis = 30 * 60 * 1000;
 /// The longest lease: 30 days.

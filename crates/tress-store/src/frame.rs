@@ -3,7 +3,7 @@
 //! ```text
 //! offset  size  field
 //!      0     4  magic "TRF1"
-//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot; others are passed over
+//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot, 4 origin; others are passed over
 //!      5     3  reserved, zero
 //!      8     4  length of the body, little-endian
 //!     12     4  CRC-32C of everything but this field
@@ -35,6 +35,8 @@ pub enum FrameKind {
     Seal,
     /// A folded state.
     Snapshot,
+    /// Where the run of a run file branched off.
+    Origin,
     /// Something that a newer minor version writes, to be passed over.
     Unknown(u8),
 }
@@ -46,6 +48,7 @@ impl FrameKind {
             Self::Segment => 1,
             Self::Seal => 2,
             Self::Snapshot => 3,
+            Self::Origin => 4,
             Self::Unknown(code) => code,
         }
     }
@@ -56,6 +59,7 @@ impl FrameKind {
             1 => Self::Segment,
             2 => Self::Seal,
             3 => Self::Snapshot,
+            4 => Self::Origin,
             code => Self::Unknown(code),
         }
     }

@@ -29,7 +29,7 @@ pub struct JournalHeader {
 }
 
 impl JournalHeader {
-    fn body(&self) -> Result<Vec<u8>, StoreError> {
+    pub(crate) fn body(&self) -> Result<Vec<u8>, StoreError> {
         serde_json::to_vec(self)
             .map_err(|error| StoreError::Internal(format!("a header does not encode: {error}")))
     }
@@ -81,6 +81,14 @@ pub enum Item {
 
 impl Item {
     /// The events, if it is events.
+    pub fn as_segment(&self) -> Option<&Segment> {
+        match self {
+            Self::Segment(segment) => Some(segment),
+            Self::Seal(_) => None,
+        }
+    }
+
+    /// The events, if it is events.
     pub fn into_segment(self) -> Option<Segment> {
         match self {
             Self::Segment(segment) => Some(segment),
@@ -104,6 +112,10 @@ pub struct JournalReader {
     position: JournalPosition,
     damage: Option<Damage>,
     seals_only: bool,
+    /// The last event that is wanted, where it is not all.
+    until: Option<u64>,
+    /// Whether that was read.
+    done: bool,
 }
 
 impl JournalReader {
@@ -117,7 +129,21 @@ impl JournalReader {
             position,
             damage: None,
             seals_only: false,
+            until: None,
+            done: false,
         }
+    }
+
+    /// A reader of the events up to number `last`, and of nothing else.
+    #[must_use]
+    pub fn until(mut self, last: u64) -> Self {
+        self.until = Some(last);
+        self
+    }
+
+    /// Whether a reader that goes up to some event has read it.
+    pub fn done(&self) -> bool {
+        self.done
     }
 
     /// A reader that passes over events.
@@ -154,7 +180,7 @@ impl JournalReader {
     /// When the files cannot be read, or are of a newer format.
     pub fn poll(&mut self, files: &dyn Files) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
-        if self.damage.is_some() {
+        if self.damage.is_some() || self.done {
             return Ok(items);
         }
         let listed = files.list(&self.dir);
@@ -214,7 +240,7 @@ impl JournalReader {
     ) -> Result<bool, StoreError> {
         let start = self.position.offset;
         let mut at = 0;
-        while at < bytes.len() {
+        while at < bytes.len() && !self.done {
             let rest = bytes.get(at..).unwrap_or_default();
             let Some(frame) = frame::decode(rest) else {
                 if let Some(next) = frame::find(bytes, at + 1) {
@@ -271,7 +297,9 @@ impl JournalReader {
             FrameKind::Header => return Ok(self.take_header(path, frame.body)?.map(|()| None)),
             FrameKind::Unknown(_) => return Ok(Ok(None)),
             FrameKind::Snapshot => return Ok(Err("a snapshot in a journal".to_owned())),
+            FrameKind::Origin => return Ok(Err("an origin in a journal".to_owned())),
             FrameKind::Segment if self.seals_only => return Ok(Ok(None)),
+            FrameKind::Seal if self.until.is_some() => return Ok(Ok(None)),
             FrameKind::Seal => codec::decode_seal(frame.body).map(Item::Seal),
             FrameKind::Segment => {
                 let Some(store) = self.store else {
@@ -279,10 +307,20 @@ impl JournalReader {
                 };
                 let (replica, first) = (self.replica, frame.first);
                 codec::decode_segment(replica, store, first, frame.previous, frame.body)
-                    .map(Item::Segment)
+                    .map(|segment| Item::Segment(self.cut(segment)))
             }
         };
         Ok(item.map(Some).map_err(|error| error.to_string()))
+    }
+
+    /// What is wanted of a segment.
+    fn cut(&mut self, mut segment: Segment) -> Segment {
+        if let Some(until) = self.until.filter(|&until| segment.last() >= until) {
+            self.done = true;
+            let wanted = until.saturating_add(1).saturating_sub(segment.first);
+            segment.records.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
+        }
+        segment
     }
 }
 
@@ -446,90 +484,4 @@ impl JournalWriter {
     pub fn failed(&self) -> bool {
         self.failed
     }
-}
-
-/// The journals of a run as one portable file: each journal's header, then what it holds.
-///
-/// # Errors
-/// When something is too large.
-pub fn encode_run_file(run: &str, items: &[Item]) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = Vec::new();
-    let mut current = None;
-    let mut sorted: Vec<&Item> = items.iter().collect();
-    sorted.sort_by_key(|item| match item {
-        Item::Segment(segment) => (0, segment.replica, segment.first),
-        Item::Seal(seal) => (1, ReplicaId(*seal.store.as_bytes()), seal.number),
-    });
-    for item in sorted {
-        let (replica, store) = match item {
-            Item::Segment(segment) => (segment.replica, segment.store),
-            Item::Seal(seal) => (ReplicaId([0; 16]), seal.store),
-        };
-        if current != Some((replica, store)) {
-            current = Some((replica, store));
-            let header = JournalHeader { format: FORMAT, replica, store, run: run.to_owned() };
-            bytes.extend(frame::encode(FrameKind::Header, 0, EventId::GENESIS, &header.body()?));
-        }
-        bytes.extend(match item {
-            Item::Segment(segment) => {
-                let body = codec::encode_segment(segment)?;
-                frame::encode(FrameKind::Segment, segment.first, segment.previous, &body)
-            }
-            Item::Seal(seal) => {
-                frame::encode(FrameKind::Seal, 0, EventId::GENESIS, &codec::encode_seal(seal)?)
-            }
-        });
-    }
-    Ok(bytes)
-}
-
-/// Reads a run file: the name of its run, and what it holds. Everything in it has yet to be
-/// admitted.
-///
-/// # Errors
-/// When the bytes are not such a file, are cut or damaged, or are of a newer format.
-pub fn decode_run_file(path: &Path, bytes: &[u8]) -> Result<(String, Vec<Item>), StoreError> {
-    let damaged = |offset: usize, reason: &str| {
-        let (path, reason) = (path.to_owned(), reason.to_owned());
-        StoreError::Damaged(Damage { path, offset: offset as u64, reason })
-    };
-    let mut items = Vec::new();
-    let mut run = None;
-    let mut header: Option<JournalHeader> = None;
-    let mut at = 0;
-    while at < bytes.len() {
-        let frame = bytes.get(at..).and_then(frame::decode);
-        let frame = frame.ok_or_else(|| {
-            let what = if at == 0 && !bytes.starts_with(&frame::MAGIC) {
-                "this is not a run file"
-            } else {
-                "the file is cut or damaged"
-            };
-            damaged(at, what)
-        })?;
-        match (frame.kind, &header) {
-            (FrameKind::Header, _) => {
-                let next: JournalHeader = serde_json::from_slice(frame.body)
-                    .map_err(|error| damaged(at, &error.to_string()))?;
-                if !next.format.readable() {
-                    let (path, found) = (path.to_owned(), next.format);
-                    return Err(StoreError::NewerFormat { path, found, known: FORMAT });
-                }
-                run.get_or_insert_with(|| next.run.clone());
-                header = Some(next);
-            }
-            (FrameKind::Segment, Some(header)) => items.push(Item::Segment(codec::decode_segment(
-                header.replica,
-                header.store,
-                frame.first,
-                frame.previous,
-                frame.body,
-            )?)),
-            (FrameKind::Unknown(_), _) => {}
-            (FrameKind::Seal, _) => items.push(Item::Seal(codec::decode_seal(frame.body)?)),
-            _ => return Err(damaged(at, "a frame that has no place here")),
-        }
-        at += frame.len();
-    }
-    Ok((run.ok_or_else(|| damaged(0, "the file is empty"))?, items))
 }

@@ -14,18 +14,21 @@ pub mod files;
 pub mod frame;
 pub mod journal;
 pub mod memory;
+pub mod origin;
+mod paths;
 pub mod place;
 pub mod real;
+mod receive;
+pub mod run_file;
 pub mod snapshots;
 pub mod store;
 
 pub use documents::{DocumentsError, SavedDocument, SledDocuments};
 pub use files::{AppendFile, DirEntry, Files, Lock};
-pub use journal::{
-    Damage, Item, JournalPosition, JournalReader, JournalWriter, Positions, decode_run_file,
-    encode_run_file,
-};
+pub use journal::{Damage, Item, JournalPosition, JournalReader, JournalWriter, Positions};
 pub use memory::MemoryFiles;
+pub use origin::{Origin, Stretch};
 pub use real::RealFiles;
+pub use run_file::{RunFile, decode_run_file, encode_run_file};
 pub use snapshots::StoredSnapshot;
 pub use store::{Batch, Readers, ReplicaHold, RunStore, Store, StoreError};

@@ -126,6 +126,20 @@ impl Place {
         hold.ok_or_else(|| StoreError::Internal("a new replica was held already".to_owned()))
     }
 
+    /// Takes `replica`, if this place made it for `run`: `None` where it did not, `Some(None)` where
+    /// another process holds it.
+    pub(crate) fn hold_made(
+        &self,
+        files: &dyn Files,
+        run: &str,
+        replica: ReplicaId,
+    ) -> Result<Option<Option<ReplicaHold>>, StoreError> {
+        let dir = self.replicas.join(run);
+        let name = replica.to_string();
+        let made = files.list(&dir).is_ok_and(|made| made.iter().any(|entry| entry.name == name));
+        if made { try_hold(files, &dir, replica).map(Some) } else { Ok(None) }
+    }
+
     /// Where it is kept which very file a journal's file was when this place made it.
     fn origin(&self, journal: &str) -> PathBuf {
         self.origins.join(journal)

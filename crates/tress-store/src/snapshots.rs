@@ -1,8 +1,15 @@
 //! Snapshots: the folded state at a version, beside the journals, so that opening a run does not
 //! read its history. Any process may make one; all of them can be deleted.
+//!
+//! The last two are kept, and of the older ones one for each power of two of events that lie behind
+//! it. So there are at most about as many as the number of events has binary digits, and an event
+//! that comes late finds one before its place that is not much further back than it must be.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+use tress_model::OrderKey;
 use tress_model::codec::{self, STATE_FORM, Snapshot};
 use tress_model::ids::EventId;
 
@@ -11,8 +18,8 @@ use crate::frame::{self, FrameKind};
 use crate::journal::Positions;
 use crate::store::StoreError;
 
-/// How many snapshots of a run are kept.
-const KEPT: usize = 2;
+/// How many of the newest snapshots are kept, whatever lies between them.
+const NEWEST: usize = 2;
 
 /// A snapshot, and how far the journals had been read for it.
 #[derive(Debug, Clone)]
@@ -23,47 +30,86 @@ pub struct StoredSnapshot {
     pub positions: Positions,
 }
 
+/// What stands before the state.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    positions: Positions,
+    /// The last event of the state.
+    last: Option<OrderKey>,
+}
+
 fn names(files: &dyn Files, dir: &Path) -> Vec<String> {
     let entries = files.list(dir).unwrap_or_default().into_iter();
     entries.map(|entry| entry.name).filter(|name| name.ends_with(".snap")).collect()
 }
 
-/// The newest snapshot in `dir` that can be read.
-pub(crate) fn newest(files: &dyn Files, dir: &Path) -> Option<StoredSnapshot> {
+/// The newest snapshot in `dir` that can be read, and into which an event at `before` does not
+/// belong.
+pub(crate) fn newest(
+    files: &dyn Files,
+    dir: &Path,
+    before: Option<OrderKey>,
+) -> Option<StoredSnapshot> {
     names(files, dir).into_iter().rev().find_map(|name| {
         let path = dir.join(name);
-        let read = read(files, &path);
-        if read.is_none() {
-            tracing::warn!(path = %path.display(), "passed over a snapshot that cannot be read");
+        match read(files, &path, before) {
+            Some(found) => found,
+            None => {
+                let path = path.display();
+                tracing::warn!(%path, "passed over a snapshot that cannot be read");
+                None
+            }
         }
-        read
     })
 }
 
-fn read(files: &dyn Files, path: &Path) -> Option<StoredSnapshot> {
+/// A snapshot; `Some(None)` where the event at `before` belongs into it.
+fn read(
+    files: &dyn Files,
+    path: &Path,
+    before: Option<OrderKey>,
+) -> Option<Option<StoredSnapshot>> {
     let bytes = files.read(path, 0).ok()?;
-    let positions = frame::decode(&bytes)?;
-    let state = frame::decode(bytes.get(positions.len()..)?)?;
-    if positions.kind != FrameKind::Header || state.kind != FrameKind::Snapshot {
-        return None;
+    let header = frame::decode(&bytes).filter(|frame| frame.kind == FrameKind::Header)?;
+    let Header { positions, last } = serde_json::from_slice(header.body).ok()?;
+    if before.is_some_and(|before| last >= Some(before)) {
+        return Some(None);
     }
-    if state.first != u64::from(STATE_FORM) {
+    let state = frame::decode(bytes.get(header.len()..)?)?;
+    if state.kind != FrameKind::Snapshot || state.first != u64::from(STATE_FORM) {
         return None;
     }
     let snapshot = codec::decode_snapshot(state.body).ok()?;
-    Some(StoredSnapshot { snapshot, positions: serde_json::from_slice(positions.body).ok()? })
+    Some(Some(StoredSnapshot { snapshot, positions }))
 }
 
-/// Writes a snapshot, and removes those that are older than the last two.
+/// How many events a snapshot has, by its name.
+fn events_of(name: &str) -> u64 {
+    name.split('-').next().and_then(|events| events.parse().ok()).unwrap_or(0)
+}
+
+/// Those of `names`, the oldest first, that need not be kept.
+fn superfluous(names: &[String]) -> Vec<&String> {
+    let newest = names.last().map_or(0, |name| events_of(name));
+    let mut rungs = BTreeSet::new();
+    let (older, _) = names.split_at(names.len().saturating_sub(NEWEST));
+    // Of those that are equally far back, the oldest: it grows into the next rung.
+    let rung = |name: &String| (newest - events_of(name).min(newest)).checked_ilog2();
+    let spare = |name: &&String| !rung(name).is_some_and(|rung| rungs.insert(rung));
+    older.iter().filter(spare).collect()
+}
+
+/// Writes a snapshot, and removes those that need not be kept.
 pub(crate) fn save(
     files: &dyn Files,
     dir: &Path,
     stored: &StoredSnapshot,
 ) -> Result<PathBuf, StoreError> {
     files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
-    let positions = serde_json::to_vec(&stored.positions)
+    let header = Header { positions: stored.positions.clone(), last: stored.snapshot.state.last };
+    let header = serde_json::to_vec(&header)
         .map_err(|error| StoreError::Internal(format!("positions do not encode: {error}")))?;
-    let mut bytes = frame::encode(FrameKind::Header, 0, EventId::GENESIS, &positions);
+    let mut bytes = frame::encode(FrameKind::Header, 0, EventId::GENESIS, &header);
     let state = codec::encode_snapshot(&stored.snapshot)?;
     bytes.extend(frame::encode(
         FrameKind::Snapshot,
@@ -79,9 +125,32 @@ pub(crate) fn save(
     let path = dir.join(format!("{events:012}-{later:08}-{}.snap", unique.short()));
     write_whole(files, &path, &bytes).map_err(|error| StoreError::io("write", &path, error))?;
     let names = names(files, dir);
-    for name in names.iter().take(names.len().saturating_sub(KEPT)) {
+    for name in superfluous(&names) {
         // Another process may have removed it first.
         let _ = files.remove(&dir.join(name));
     }
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_snapshots_are_kept_and_one_lies_not_far_before_any_place() {
+        let mut kept: Vec<String> = Vec::new();
+        for number in 1..=400_u64 {
+            let events = number * 2048;
+            kept.push(format!("{events:012}-{number:08}-x.snap"));
+            let gone: Vec<String> = superfluous(&kept).into_iter().cloned().collect();
+            kept.retain(|name| !gone.contains(name));
+            assert!(kept.len() <= 2 + 20, "{} after {number}", kept.len());
+            for place in (0..events).step_by(4096) {
+                let before = kept.iter().map(|name| events_of(name)).filter(|&at| at <= place);
+                let far = events - before.max().unwrap_or(0);
+                let near = events - place;
+                assert!(far <= 4 * near.max(2048), "{far} for {near} of {events}: {kept:?}");
+            }
+        }
+    }
 }

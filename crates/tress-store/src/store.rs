@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tress_model::Segment;
 use tress_model::codec::{CodecError, FORMAT, FormatVersion, Snapshot};
 use tress_model::event::Seal;
 use tress_model::ids::{ReplicaId, StoreId};
+use tress_model::{OrderKey, Segment};
 
 use crate::files::{Files, Lock, write_whole};
 use crate::journal::{
     Damage, Item, JournalHeader, JournalPosition, JournalReader, JournalWriter, Positions,
 };
+use crate::origin::Origin;
 pub use crate::place::ReplicaHold;
 use crate::place::{self, Place};
 use crate::real::RealFiles;
@@ -58,6 +59,20 @@ pub enum StoreError {
     RunName {
         /// What was asked for.
         name: String,
+    },
+    /// There is such a run already.
+    #[error("there is a run called {name} already: choose another name")]
+    RunExists {
+        /// Its name.
+        name: String,
+    },
+    /// Events cannot be taken in, since they are of a replica that another process writes here.
+    #[error(
+        "replica {replica} is being written here, and lacks events that were taken in: end what writes it, and try again"
+    )]
+    ReplicaHeld {
+        /// The replica.
+        replica: ReplicaId,
     },
     /// A newer Tress wrote it.
     #[error("{} has format {found}, this tress reads {known}: install a newer one", path.display())]
@@ -225,7 +240,7 @@ impl Store {
         self.with_place(|place| Ok(place.id))
     }
 
-    fn with_place<T>(
+    pub(crate) fn with_place<T>(
         &self,
         work: impl FnOnce(&Place) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -249,7 +264,7 @@ impl Store {
         self.with_place(|place| place.hold(&*self.shared.files, run))
     }
 
-    fn retire(&self, hold: &ReplicaHold) -> Result<(), StoreError> {
+    pub(crate) fn retire(&self, hold: &ReplicaHold) -> Result<(), StoreError> {
         self.with_place(|place| place.retire(&*self.shared.files, hold))
     }
 
@@ -261,8 +276,10 @@ impl Store {
         let dir = self.shared.dir.join("runs");
         match self.shared.files.list(&dir) {
             Ok(entries) => {
+                // A path without journals is one that is only half made.
+                let made = |name: &String| self.shared.files.list(&journals_of(&dir, name)).is_ok();
                 let dirs = entries.into_iter().filter(|entry| entry.is_dir);
-                Ok(dirs.map(|entry| entry.name).collect())
+                Ok(dirs.map(|entry| entry.name).filter(made).collect())
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(StoreError::io("list", &dir, error)),
@@ -274,11 +291,7 @@ impl Store {
     /// # Errors
     /// When there is no such run, or it cannot be made.
     pub fn run(&self, name: &str, create: bool) -> Result<RunStore, StoreError> {
-        let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(valid) {
-            return Err(StoreError::RunName { name: name.to_owned() });
-        }
-        let dir = self.shared.dir.join("runs").join(name);
+        let dir = self.run_dir(name)?;
         let journals = dir.join("journals");
         match self.shared.files.list(&journals) {
             Ok(_) => {}
@@ -291,15 +304,33 @@ impl Store {
             }
             Err(error) => return Err(StoreError::io("list", &journals, error)),
         }
-        Ok(RunStore {
+        let origin = Origin::load(&*self.shared.files, &dir)?.map(Arc::new);
+        let mut run = RunStore {
             store: self.clone(),
             name: name.to_owned(),
             dir,
             readers: BTreeMap::new(),
+            shared: Vec::new(),
+            origin,
             writer: None,
             unsynced: BTreeSet::new(),
-        })
+        };
+        run.shared = run.stretches();
+        Ok(run)
     }
+
+    /// The directory of the run `name`, if a run can be called so.
+    pub(crate) fn run_dir(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(valid) {
+            return Err(StoreError::RunName { name: name.to_owned() });
+        }
+        Ok(self.shared.dir.join("runs").join(name))
+    }
+}
+
+fn journals_of(runs: &Path, name: &str) -> PathBuf {
+    runs.join(name).join("journals")
 }
 
 /// What a look at the journals brought.
@@ -315,15 +346,18 @@ pub struct Batch {
 
 /// How far the journals of a run were read.
 #[derive(Debug)]
-pub struct Readers(BTreeMap<ReplicaId, JournalReader>);
+pub struct Readers(BTreeMap<ReplicaId, JournalReader>, Vec<JournalReader>);
 
 /// One run on disk: reads all of its journals, and writes one.
 #[derive(Debug)]
 pub struct RunStore {
-    store: Store,
-    name: String,
-    dir: PathBuf,
-    readers: BTreeMap<ReplicaId, JournalReader>,
+    pub(crate) store: Store,
+    pub(crate) name: String,
+    pub(crate) dir: PathBuf,
+    pub(crate) readers: BTreeMap<ReplicaId, JournalReader>,
+    /// Readers of what it shares with other runs.
+    pub(crate) shared: Vec<JournalReader>,
+    pub(crate) origin: Option<Arc<Origin>>,
     writer: Option<(ReplicaHold, JournalWriter)>,
     /// Replicas of which something was read that may not be durable yet.
     unsynced: BTreeSet<ReplicaId>,
@@ -340,18 +374,27 @@ impl RunStore {
         &self.store
     }
 
-    fn files(&self) -> Arc<dyn Files> {
+    /// Where it branched off another run, if it did.
+    pub fn origin(&self) -> Option<&Arc<Origin>> {
+        self.origin.as_ref()
+    }
+
+    pub(crate) fn files(&self) -> Arc<dyn Files> {
         Arc::clone(self.store.files())
     }
 
-    /// The newest snapshot; the journals are read from its positions on.
-    pub fn load_snapshot(&mut self) -> Option<Snapshot> {
-        let stored = snapshots::newest(&*self.files(), &self.dir.join("snapshots"))?;
+    /// The newest snapshot, or the newest of those that an event at `before` does not belong into;
+    /// the journals are read from its positions on.
+    pub fn load_snapshot(&mut self, before: Option<OrderKey>) -> Option<Snapshot> {
+        let stored = snapshots::newest(&*self.files(), &self.dir.join("snapshots"), before)?;
+        self.readers.clear();
         let journals = self.dir.join("journals");
         for (replica, position) in stored.positions {
             let dir = journals.join(replica.to_string());
             self.readers.insert(replica, JournalReader::new(&self.name, dir, replica, position));
         }
+        // A snapshot is made of everything that is shared.
+        self.shared.clear();
         Some(stored.snapshot)
     }
 
@@ -404,12 +447,14 @@ impl RunStore {
     /// Forgets how far the journals were read: the next look reads everything. Gives back what was
     /// known, for [`RunStore::restore`].
     pub fn rewind(&mut self) -> Readers {
-        Readers(std::mem::take(&mut self.readers))
+        let shared = self.stretches();
+        Readers(std::mem::take(&mut self.readers), std::mem::replace(&mut self.shared, shared))
     }
 
     /// Knows again how far the journals were read.
     pub fn restore(&mut self, readers: Readers) {
         self.readers = readers.0;
+        self.shared = readers.1;
     }
 
     /// Writes a snapshot of what was read so far.
@@ -433,8 +478,12 @@ impl RunStore {
     pub fn poll(&mut self) -> Result<Batch, StoreError> {
         let before: Vec<_> =
             self.readers.iter().map(|(&replica, reader)| (replica, reader.position())).collect();
+        let shared = !self.shared.is_empty();
         let polled = self.poll_all();
         if polled.is_err() {
+            if shared {
+                self.shared = self.stretches();
+            }
             // What was read of some journals is lost with the error: read it again.
             self.readers.retain(|replica, _| before.iter().any(|(known, _)| known == replica));
             for (replica, position) in before {
@@ -452,6 +501,7 @@ impl RunStore {
         let listed = files.list(&journals);
         let listed = listed.map_err(|error| StoreError::io("list", &journals, error))?;
         let mut batch = Batch::default();
+        self.poll_shared(&*files, &mut batch)?;
         for entry in listed.into_iter().filter(|entry| entry.is_dir) {
             let Ok(replica) = entry.name.parse() else {
                 continue;
@@ -546,6 +596,10 @@ impl RunStore {
         }
     }
 
+    pub(crate) fn writes(&self, replica: ReplicaId) -> bool {
+        self.writer.as_ref().is_some_and(|(_, writer)| writer.replica() == replica)
+    }
+
     /// Whether `replica`'s journal could not be read to its end.
     pub fn is_damaged(&self, replica: ReplicaId) -> bool {
         self.readers.get(&replica).is_some_and(|reader| reader.damage().is_some())
@@ -553,7 +607,7 @@ impl RunStore {
 
     /// Makes durable what was read of other journals: their writers may not have synced it yet,
     /// and what is written next may cite it.
-    fn sync_what_was_read(&mut self, own: Option<ReplicaId>) -> Result<(), StoreError> {
+    pub(crate) fn sync_what_was_read(&mut self, own: Option<ReplicaId>) -> Result<(), StoreError> {
         let files = self.files();
         for replica in self.unsynced.clone() {
             let Some(reader) = self.readers.get(&replica).filter(|_| Some(replica) != own) else {

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tress_engine::log::Draft;
 use tress_engine::{Log, PrepareError};
-use tress_model::{Event, ReplicaId, Segment, State, StoreId, VersionVector, limits};
+use tress_model::codec::Snapshot;
+use tress_model::{Event, OrderKey, ReplicaId, Segment, State, StoreId, VersionVector, limits};
 use tress_store::{Damage, RunStore, StoreError};
 
-use crate::error::Error;
+use crate::error::{Error, Refused};
 
 /// The most commands that wait; whoever appends more waits for room.
 pub(crate) const QUEUE_MAX: usize = 1024;
@@ -81,9 +82,9 @@ impl Core {
         publish: watch::Sender<Published>,
         followers: Arc<AtomicUsize>,
     ) -> Result<Self, Error> {
-        let snapshot = files.load_snapshot();
+        let snapshot = files.load_snapshot(None);
         let snapshot_events = snapshot.as_ref().map_or(0, |snapshot| snapshot.state.events());
-        let log = snapshot.map_or_else(Log::new, Log::from_snapshot);
+        let log = log_of(&files, snapshot);
         let mut core = Self {
             log,
             files,
@@ -109,34 +110,46 @@ impl Core {
     pub(crate) fn make_whole(&mut self) -> Result<(), Error> {
         if !self.log.is_whole() {
             tracing::debug!(run = self.files.name(), "reading the whole history");
-            // What is known stays until everything was read.
-            let log = std::mem::take(&mut self.log);
-            let readers = self.files.rewind();
-            let refused = std::mem::take(&mut self.refused);
-            if let Err(error) = self.poll_once() {
-                self.log = log;
-                self.files.restore(readers);
-                self.refused = refused;
-                return Err(error);
-            }
+            self.read_again(None)?;
         }
         Ok(())
     }
 
+    /// Reads again what lies behind the newest snapshot into which an event at `before` does not
+    /// belong, or everything. Costs what is read.
+    pub(crate) fn read_again(&mut self, before: Option<OrderKey>) -> Result<(), Error> {
+        // What is known stays until everything was read.
+        let log = std::mem::take(&mut self.log);
+        let readers = self.files.rewind();
+        let refused = std::mem::take(&mut self.refused);
+        let snapshot = before.and_then(|before| self.files.load_snapshot(Some(before)));
+        self.log = log_of(&self.files, snapshot);
+        match self.poll_once() {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => self.read_again(None),
+            Err(error) => {
+                self.log = log;
+                self.files.restore(readers);
+                self.refused = refused;
+                Err(error)
+            }
+        }
+    }
+
     /// Forgets everything but what is on disk.
-    fn start_over(&mut self) {
+    pub(crate) fn start_over(&mut self) {
         self.files.rewind();
-        self.log = Log::new();
+        self.log = log_of(&self.files, None);
         self.refused.clear();
         self.refused_replicas.clear();
     }
 
     /// Takes in what other processes wrote.
     pub(crate) fn poll(&mut self) -> Result<(), Error> {
-        if self.poll_once()? {
-            self.make_whole()?;
+        match self.poll_once()? {
+            Some(behind) => self.read_again(Some(behind)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Looks at what other processes wrote, if somebody follows the run and it is time.
@@ -153,16 +166,16 @@ impl Core {
         }
     }
 
-    /// Whether something came that lies before the snapshot.
-    fn poll_once(&mut self) -> Result<bool, Error> {
+    /// The place of the earliest event that came and lies before the snapshot.
+    fn poll_once(&mut self) -> Result<Option<OrderKey>, Error> {
         let batch = self.files.poll()?;
         self.damage = batch.damage;
-        let mut behind = false;
+        let mut behind = None;
         if !batch.segments.is_empty() {
             let admission = self.log.admit_all(batch.segments, None);
             for (segment, reason) in admission.rejected {
                 if matches!(reason, tress_engine::Rejection::Behind(_)) {
-                    behind = true;
+                    behind = earlier(behind, &segment);
                     continue;
                 }
                 let replica = segment.replica;
@@ -179,7 +192,7 @@ impl Core {
         Ok(behind)
     }
 
-    fn arrive(&mut self, events: &[Arc<Event>]) {
+    pub(crate) fn arrive(&mut self, events: &[Arc<Event>]) {
         for event in events.iter().filter(|event| !self.arrived.contains(event.dot)) {
             self.arrivals.push(Arc::clone(event));
         }
@@ -314,6 +327,35 @@ impl Core {
         }
     }
 
+    /// Appends what `decide` makes of the log as it is on disk, under the run's lock.
+    pub(crate) fn append_on<E>(
+        &mut self,
+        decide: impl FnOnce(&Log) -> Result<Vec<Draft>, E>,
+    ) -> Result<Vec<Arc<Event>>, Refused<E>> {
+        let lock = self.files.lock().map_err(Error::from)?;
+        self.writer()?;
+        self.poll()?;
+        self.show();
+        let drafts = decide(&self.log).map_err(Refused::Condition)?;
+        let appended = self.append_alone(drafts);
+        drop(lock);
+        Ok(appended?)
+    }
+
+    /// Appends drafts as a group of their own.
+    pub(crate) fn append_alone(&mut self, drafts: Vec<Draft>) -> Appended {
+        let mut group = Vec::new();
+        let events = self.stage(drafts, &mut group)?;
+        let (reply, mut answer) = oneshot::channel();
+        self.flush(group, vec![Waiting { reply, events }]);
+        answer.try_recv().map_err(|_| Error::Closed)?
+    }
+
+    /// Forgets which replica is written, so that it is looked at again.
+    pub(crate) fn forget_writer(&mut self) {
+        self.ids = None;
+    }
+
     /// Appends seals. A journal that fails with them is not written any more.
     pub(crate) fn append_seals(&mut self, seals: &[tress_model::event::Seal]) -> Result<(), Error> {
         self.writer()?;
@@ -372,6 +414,23 @@ impl Core {
             tracing::warn!(%error, "no snapshot was made");
         }
     }
+}
+
+/// A log of the run that goes on from `snapshot`, or begins.
+fn log_of(files: &RunStore, snapshot: Option<Snapshot>) -> Log {
+    let left_out = files.origin().map(|origin| Arc::new(origin.left_out.clone()));
+    let log = snapshot.map_or_else(Log::new, Log::from_snapshot);
+    log.leaving_out(left_out.unwrap_or_default())
+}
+
+/// The earlier of `known` and the first event of `segment`.
+pub(crate) fn earlier(known: Option<OrderKey>, segment: &Segment) -> Option<OrderKey> {
+    let first = segment.records.first().map(|record| OrderKey {
+        time: record.time,
+        replica: segment.replica,
+        number: segment.first,
+    });
+    known.into_iter().chain(first).min()
 }
 
 /// Whether it is not known what is on disk: a sync of our own journal failed.

@@ -1,6 +1,7 @@
 //! What can go wrong, for those who embed Tress.
 
-use tress_engine::{BehindSnapshot, PrepareError, WhenError};
+use tress_engine::{BehindSnapshot, PrepareError, Rejection, WhenError};
+use tress_model::ids::ReplicaId;
 use tress_model::state::FindError;
 use tress_store::{DocumentsError, StoreError};
 
@@ -28,6 +29,24 @@ pub enum Error {
     /// What was asked for lies before what is here.
     #[error(transparent)]
     Behind(#[from] BehindSnapshot),
+    /// An event of another run cannot be taken in; nothing was.
+    #[error("an event of replica {replica} cannot be taken in: {reason}")]
+    NotAdmitted {
+        /// The replica that wrote it.
+        replica: ReplicaId,
+        /// Why.
+        reason: Rejection,
+    },
+    /// What was to be merged is not whole; nothing was.
+    #[error(
+        "{0} stretches of its events wait for events that neither side has: export it again from a store that is whole"
+    )]
+    Incomplete(usize),
+    /// A path that leaves out events which this run does not have.
+    #[error(
+        "the path {0} leaves out events that this run does not know, and would bring them along: merge it into the run that it branched off"
+    )]
+    LeftOut(String),
     /// The run's writer has ended.
     #[error("the run is closed")]
     Closed,

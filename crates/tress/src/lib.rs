@@ -40,6 +40,7 @@ mod care;
 mod core;
 mod error;
 pub mod formats;
+mod paths;
 mod run;
 mod seal;
 mod store;
@@ -47,19 +48,25 @@ mod subscription;
 mod work;
 
 pub use error::{Error, Refused};
+pub use paths::{Fork, Merge, log_of};
 pub use run::{Agent, Run, Updates};
 pub use seal::{Documents, Sealed};
 pub use store::{DIR, Store};
 pub use subscription::Subscription;
 pub use tress_documents::Node;
 pub use tress_engine::log::Draft;
-pub use tress_engine::{CheckpointCheck, Log, PrepareError, When, WhenError};
+pub use tress_engine::{
+    CheckpointCheck, Fate, Log, PrepareError, Rejection, Selection, UndoError, When, WhenError,
+    Without,
+};
 pub use tress_model::codec::{CodecError, FORMAT, FormatVersion};
 pub use tress_model::{
     Author, Dot, Event, EventId, HybridTime, LedgerEntry, Millis, Operation, ReplicaId, Role, Rule,
     Segment, State, Status, StoreId, Strand, Todo, TodoId, VersionVector, limits, operation, state,
 };
-pub use tress_store::{Damage, DocumentsError, Item, MemoryFiles, StoreError, decode_run_file};
+pub use tress_store::{
+    Damage, DocumentsError, Item, MemoryFiles, Origin, RunFile, StoreError, decode_run_file,
+};
 pub use work::{ClaimRefused, Claimed, new_todo_id, todo};
 
 /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z.

@@ -246,7 +246,8 @@ impl Run {
     pub async fn check(&self) -> Result<Vec<CheckpointCheck>, Error> {
         self.query(|core| {
             core.make_whole()?;
-            let mut fresh = tress_engine::Log::new();
+            let left_out = Arc::clone(core.log.left_out());
+            let mut fresh = tress_engine::Log::new().leaving_out(left_out);
             let items = core.files.read_all()?;
             let segments = items.into_iter().filter_map(Item::into_segment);
             fresh.admit_all(segments, None);
@@ -260,9 +261,7 @@ impl Run {
     /// # Errors
     /// When the journals cannot be read.
     pub async fn export(&self) -> Result<Vec<u8>, Error> {
-        let name = self.name().to_owned();
-        let items = self.query(|core| core.files.read_all()).await??;
-        Ok(tress_store::encode_run_file(&name, &items)?)
+        Ok(tress_store::encode_run_file(&self.run_file().await?)?)
     }
 }
 

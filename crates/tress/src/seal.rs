@@ -123,12 +123,10 @@ impl Sealing {
             lock: store.dir().join("local").join("documents.lock"),
             quarantine: store.dir().join("quarantine"),
         });
-        Ok(Self {
-            name: run.name().to_owned(),
-            files: store.run(run.name(), false)?,
-            store: store.place()?,
-            dirs,
-        })
+        let files = store.run(run.name(), false)?;
+        let place = store.place()?;
+        let store = if files.origin().is_some() { place.on_path(run.name()) } else { place };
+        Ok(Self { name: run.name().to_owned(), files, store, dirs })
     }
 
     /// Seals the state that is newest once nobody else can seal.

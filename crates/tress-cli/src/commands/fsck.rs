@@ -1,6 +1,7 @@
 //! `fsck`: everything read again, every chain checked, every damage told.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -80,8 +81,12 @@ fn found(run: &str, file: &Path, offset: Option<u64>, reason: String) -> Found {
 /// Reads a run from its first byte, as if nothing of it were known.
 fn check_run(store: &Store, name: &str, checked: &mut Checked) {
     let dir = store.dir().join("runs").join(name);
-    let batch = match store.files().run(name, false).and_then(|mut run| run.poll()) {
-        Ok(batch) => batch,
+    let read = store.files().run(name, false).and_then(|mut run| {
+        let left_out = run.origin().map(|origin| Arc::new(origin.left_out.clone()));
+        Ok((run.poll()?, left_out.unwrap_or_default()))
+    });
+    let (batch, left_out) = match read {
+        Ok(read) => read,
         Err(error) => {
             checked.damage.push(found(name, &dir, None, error.to_string()));
             return;
@@ -91,7 +96,7 @@ fn check_run(store: &Store, name: &str, checked: &mut Checked) {
         checked.damage.push(found(name, &damage.path, Some(damage.offset), damage.reason));
     }
     let seals = batch.seals.len();
-    let mut log = Log::new();
+    let mut log = Log::new().leaving_out(left_out);
     let admission = log.admit_all(batch.segments, None);
     for (segment, reason) in &admission.rejected {
         let journal = dir.join("journals").join(segment.replica.to_string());

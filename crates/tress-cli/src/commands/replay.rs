@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use tress::{CheckpointCheck, Event, Item, Log, Millis, State, StoreError, When};
+use tress::{CheckpointCheck, Event, Item, Log, Millis, RunFile, State, StoreError, When};
 
 use super::log::{EventView, events, sentence};
 use crate::context::Context;
@@ -127,15 +127,17 @@ async fn from_store(context: &Context, check: bool) -> Result<Told, Failure> {
 
 fn from_file(context: &Context, file: &Path, check: bool) -> Result<Told, Failure> {
     let bytes = std::fs::read(file).map_err(|error| Failure::file("read", file, &error))?;
-    let (run, items) = tress::decode_run_file(file, &bytes).map_err(|error| match error {
-        StoreError::Damaged(damage) if damage.reason.contains("not a run file") => {
-            Failure::invalid(format!("{}: {}", damage.path.display(), damage.reason))
-                .hint("`tress export run FILE` makes run files")
-        }
-        other => Failure::from(other).hint(AGAIN),
-    })?;
+    let RunFile { run, origin, items } =
+        tress::decode_run_file(file, &bytes).map_err(|error| match error {
+            StoreError::Damaged(damage) if damage.reason.contains("not a run file") => {
+                Failure::invalid(format!("{}: {}", damage.path.display(), damage.reason))
+                    .hint("`tress export run FILE` makes run files")
+            }
+            other => Failure::from(other).hint(AGAIN),
+        })?;
     let segments = items.into_iter().filter_map(Item::into_segment);
-    let mut log = Log::new();
+    let left_out = origin.map(|origin| Arc::new(origin.left_out)).unwrap_or_default();
+    let mut log = Log::new().leaving_out(left_out);
     let admission = log.admit_all(segments, None);
     let place = file.display();
     if let Some((_, reason)) = admission.rejected.first() {

@@ -364,17 +364,13 @@ struct AssignmentView {
 
 /// Does `start --plan`: in memory, so that nothing is changed.
 async fn plan(context: &Context, args: &Start, texts: &Texts) -> Result<(), Failure> {
-    let known = match context.store_dir() {
-        Some(dir) => match Store::open(dir)?.run(&context.global.run).await {
-            Ok(run) => Some(run.export().await?),
-            Err(_) => None,
-        },
-        None => None,
-    };
     let mut log = tress::Log::new();
-    if let Some(bytes) = known {
-        let (_, items) = tress::decode_run_file(Path::new("the run"), &bytes)?;
-        log.admit_all(items.into_iter().filter_map(tress::Item::into_segment), None);
+    if let Some(dir) = context.store_dir() {
+        match Store::open(dir)?.run(&context.global.run).await {
+            Ok(run) => log = tress::log_of(run.run_file().await?, None)?,
+            Err(tress::Error::Store(tress::StoreError::NoRun { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     let planned = texts.operations(log.state())?;
     if !planned.is_empty() {

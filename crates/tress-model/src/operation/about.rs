@@ -1,7 +1,7 @@
 //! What can be said of an operation without looking inside: strand, todo, name.
 
 use super::{Operation, ProseTarget, Strand};
-use crate::ids::TodoId;
+use crate::ids::{Dot, TodoId};
 
 impl Operation {
     /// The document it speaks of.
@@ -85,6 +85,31 @@ impl Operation {
             | O::DeviationFound { todo, .. }
             | O::AlertRaised { todo, .. }
             | O::BudgetSpent { todo, .. } => *todo,
+            _ => None,
+        }
+    }
+
+    /// The event without which it means nothing: the claim that it was done under, the claim of
+    /// completion, blocker or deviation that it answers, the event that it undoes or takes note of.
+    pub const fn rests_on(&self) -> Option<Dot> {
+        use Operation as O;
+        match self {
+            O::Renewed { token, .. }
+            | O::Released { token, .. }
+            | O::TaskStarted { token, .. }
+            | O::ProgressReported { token, .. }
+            | O::AttemptFailed { token, .. }
+            | O::ScopeReserved { token, .. } => Some(*token),
+            O::CompletionClaimed { token, .. } => *token,
+            O::Verified { completion, .. }
+            | O::CheckRecorded { completion, .. }
+            | O::Integrated { completion, .. }
+            | O::IntegrationFailed { completion, .. } => Some(*completion),
+            O::BlockerResolved { blocker, .. } | O::BlockerEscalated { blocker, .. } => {
+                Some(*blocker)
+            }
+            O::DeviationDecided { deviation, .. } => Some(*deviation),
+            O::LossAcknowledged { event } | O::Undone { event, .. } => Some(*event),
             _ => None,
         }
     }

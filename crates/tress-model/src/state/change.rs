@@ -10,7 +10,7 @@ use crate::clock::Millis;
 use crate::event::Event;
 use crate::ids::Dot;
 use crate::limits;
-use crate::operation::{Operation, ProseField, ProseTarget, Splice, TodoEdit, Verdict};
+use crate::operation::{Operation, ProseField, ProseTarget, TodoEdit, Verdict};
 use crate::rules::Rule;
 
 /// The event at hand, while it changes one todo.
@@ -132,8 +132,7 @@ impl Change<'_> {
         for (field, text) in prose {
             let prose = todo.prose.entry(*field).or_default();
             if !prose.is(text) {
-                let delete = prose.seen_len(self.event);
-                prose.edit(self.event, &[Splice { at: 0, delete, insert: text.clone() }]);
+                prose.edit(self.event, &[prose.whole(self.event, text)]);
             }
         }
         rulings.extend(self.labels(todo, labels, &[]));

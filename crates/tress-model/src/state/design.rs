@@ -214,9 +214,7 @@ impl Design {
                 section.position = *position;
                 section.updated_at = at;
                 if !section.body.is(body) {
-                    let delete = section.body.seen_len(event);
-                    let whole = Splice { at: 0, delete, insert: body.clone() };
-                    section.body.edit(event, &[whole]);
+                    section.body.edit(event, &[section.body.whole(event, body)]);
                 }
                 return objection;
             }

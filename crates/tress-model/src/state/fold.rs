@@ -38,15 +38,54 @@ pub(super) type Rulings = Vec<Ruling>;
 impl State {
     /// Folds the next event. Events come in canonical order, each once.
     pub fn apply(&mut self, event: &Event) {
-        debug_assert!(self.last.is_none_or(|last| last < event.order()), "canonical order");
-        debug_assert_eq!(self.version.get(event.dot.replica) + 1, event.dot.number, "no holes");
-        self.version.insert(event.dot);
-        self.last = Some(event.order());
+        self.advance(event);
         self.team.heard(event);
         let rulings = self.fold(event);
         for ruling in rulings {
             self.record(event, ruling);
         }
+    }
+
+    /// Passes over the next event: it is known and has no effect. Only in prose it is taken note
+    /// of, for the places in which those who saw it wrote.
+    pub fn pass_over(&mut self, event: &Event) {
+        self.advance(event);
+        match &event.operation {
+            Operation::ProseEdited { target: ProseTarget::Section(key), splices } => {
+                if let Some(section) = self.design.sections.get_mut(key) {
+                    Arc::make_mut(section).body.leave_out(event, splices);
+                }
+            }
+            Operation::ProseEdited { target: ProseTarget::Todo(id, field), splices } => {
+                if let Some(todo) = self.todos.get_mut(id) {
+                    let todo = Arc::make_mut(todo);
+                    todo.prose.entry(*field).or_default().leave_out(event, splices);
+                }
+            }
+            Operation::SectionAdded { section: key, body, .. } => {
+                if let Some(section) = self.design.sections.get_mut(key) {
+                    let prose = &mut Arc::make_mut(section).body;
+                    prose.leave_out(event, &[prose.whole(event, body)]);
+                }
+            }
+            Operation::TodoAdded { todo: id, prose: texts, .. } => {
+                if let Some(todo) = self.todos.get_mut(id) {
+                    let todo = Arc::make_mut(todo);
+                    for (field, text) in texts {
+                        let prose = todo.prose.entry(*field).or_default();
+                        prose.leave_out(event, &[prose.whole(event, text)]);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn advance(&mut self, event: &Event) {
+        debug_assert!(self.last.is_none_or(|last| last < event.order()), "canonical order");
+        debug_assert_eq!(self.version.get(event.dot.replica) + 1, event.dot.number, "no holes");
+        self.version.insert(event.dot);
+        self.last = Some(event.order());
     }
 
     fn record(&mut self, event: &Event, ruling: Ruling) {
@@ -83,6 +122,10 @@ impl State {
             O::ProseEdited { target: ProseTarget::Section(key), splices } => {
                 self.design.edit_section(event, key, splices).into_iter().collect()
             }
+            O::Undone { event: undone, .. } => {
+                self.withdraw(*undone);
+                self.fold_elsewhere(event)
+            }
             O::AlertRaised { .. }
             | O::BudgetSpent { .. }
             | O::AssessmentGiven { .. }
@@ -92,6 +135,16 @@ impl State {
                 Some(todo) => self.fold_todo(event, todo),
                 None => self.fold_elsewhere(event),
             },
+        }
+    }
+
+    /// Takes back what no operation takes back: a remark, an assessment.
+    fn withdraw(&mut self, undone: Dot) {
+        self.design.assessments.retain(|assessment| assessment.dot != undone);
+        let noted = |todo: &&Arc<Todo>| todo.notes.iter().any(|note| note.dot == undone);
+        let noted = self.todos.values().find(noted).map(|todo| todo.id);
+        if let Some(todo) = noted.and_then(|todo| self.todos.get_mut(&todo)) {
+            Arc::make_mut(todo).notes.retain(|note| note.dot != undone);
         }
     }
 

@@ -7,6 +7,9 @@
 //! an insertion goes behind the concurrent insertions at its place, so that each author's text
 //! stays in one piece. (The event graph takes the part that it has in Gentle and Kleppmann,
 //! *Collaborative Text Editing with Eg-walker*, EuroSys 2025.)
+//!
+//! An edit that a selective replay leaves out still counts for the places of those that saw it: its
+//! insertions are kept without their text, and its deletions hide nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,12 +30,35 @@ struct Span {
     len: u32,
     text: String,
     deleted: Vec<Dot>,
+    /// Deletions that were left out: they hold for whoever saw them, and for nobody else.
+    spared: Vec<Dot>,
+    /// Whether its insertion was left out.
+    left_out: bool,
 }
 
 impl Span {
-    fn visible_to(&self, event: &Event) -> bool {
-        event.saw(self.dot) && !self.deleted.iter().any(|&dot| event.saw(dot))
+    fn new(dot: Dot, text: String) -> Self {
+        let len = chars(&text);
+        Self { dot, len, text, deleted: Vec::new(), spared: Vec::new(), left_out: false }
     }
+
+    fn live(&self) -> bool {
+        self.deleted.is_empty() && !self.left_out
+    }
+
+    fn visible_to(&self, event: &Event) -> bool {
+        let gone = self.deleted.iter().chain(&self.spared).any(|&dot| event.saw(dot));
+        event.saw(self.dot) && !gone
+    }
+}
+
+/// How an edit is merged.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    /// It counts.
+    Counts,
+    /// It was left out: only the places of others are counted with it.
+    LeftOut,
 }
 
 fn chars(text: &str) -> u32 {
@@ -44,7 +70,7 @@ impl Prose {
     pub fn new(dot: Dot, text: String) -> Self {
         let mut prose = Self::default();
         if !text.is_empty() {
-            prose.spans.push(Span { dot, len: chars(&text), text, deleted: Vec::new() });
+            prose.spans.push(Span::new(dot, text));
         }
         prose
     }
@@ -69,7 +95,7 @@ impl Prose {
     }
 
     fn live(&self) -> impl Iterator<Item = &str> {
-        self.spans.iter().filter(|span| span.deleted.is_empty()).map(|span| span.text.as_str())
+        self.spans.iter().filter(|span| span.live()).map(|span| span.text.as_str())
     }
 
     /// The length of the text that the author of `event` saw, in characters.
@@ -78,24 +104,35 @@ impl Prose {
         seen.fold(0, |sum, span| sum.saturating_add(span.len))
     }
 
+    /// The splice that puts `text` in place of everything that the author of `event` saw.
+    pub fn whole(&self, event: &Event, text: &str) -> Splice {
+        Splice { at: 0, delete: self.seen_len(event), insert: text.to_owned() }
+    }
+
     /// Merges an edit. What lies behind the end of the text that its author saw is moved to the
     /// end. Linear in the number of spans for each splice.
     pub fn edit(&mut self, event: &Event, splices: &[Splice]) {
+        self.merge(event, splices, Mode::Counts);
+    }
+
+    /// Takes note of an edit that is left out, so that the places of those who saw it are right.
+    pub fn leave_out(&mut self, event: &Event, splices: &[Splice]) {
+        self.merge(event, splices, Mode::LeftOut);
+    }
+
+    fn merge(&mut self, event: &Event, splices: &[Splice], mode: Mode) {
         for splice in splices {
             let at = self.seek(event, splice.at);
-            self.delete(event, at, splice.delete);
+            self.delete(event, at, splice.delete, mode);
             if !splice.insert.is_empty() {
                 let concurrent = self.spans.iter().skip(at);
                 let skip = concurrent.take_while(|span| !event.saw(span.dot)).count();
-                self.spans.insert(
-                    at + skip,
-                    Span {
-                        dot: event.dot,
-                        len: chars(&splice.insert),
-                        text: splice.insert.clone(),
-                        deleted: Vec::new(),
-                    },
-                );
+                let mut span = Span::new(event.dot, splice.insert.clone());
+                if mode == Mode::LeftOut {
+                    span.left_out = true;
+                    span.text = String::new();
+                }
+                self.spans.insert(at + skip, span);
             }
         }
     }
@@ -120,7 +157,7 @@ impl Prose {
         index
     }
 
-    fn delete(&mut self, event: &Event, from: usize, count: u32) {
+    fn delete(&mut self, event: &Event, from: usize, count: u32, mode: Mode) {
         let mut left = count;
         let mut index = from;
         while left > 0 {
@@ -133,8 +170,12 @@ impl Prose {
                 }
                 if let Some(span) = self.spans.get_mut(index) {
                     left -= span.len;
-                    span.deleted.push(event.dot);
-                    span.text = String::new();
+                    if mode == Mode::LeftOut {
+                        span.spared.push(event.dot);
+                    } else {
+                        span.deleted.push(event.dot);
+                        span.text = String::new();
+                    }
                 }
             }
             index += 1;
@@ -146,12 +187,9 @@ impl Prose {
             return;
         };
         let byte = span.text.char_indices().nth(at as usize).map_or(span.text.len(), |(b, _)| b);
-        let tail = Span {
-            dot: span.dot,
-            len: span.len - at,
-            text: span.text.split_off(byte),
-            deleted: span.deleted.clone(),
-        };
+        let mut tail = span.clone();
+        tail.len = span.len - at;
+        tail.text = span.text.split_off(byte);
         span.len = at;
         self.spans.insert(index + 1, tail);
     }

@@ -407,6 +407,15 @@ impl Todo {
     }
 
     /// Sets a field; gives back the edit that would undo it, or `None` where nothing changes.
+    /// The value of the field that `like` is an edit of, as an edit.
+    #[must_use]
+    pub fn value(&self, like: &TodoEdit) -> TodoEdit {
+        match like {
+            TodoEdit::Extra(key, _) => TodoEdit::Extra(key.clone(), self.extra.get(key).cloned()),
+            like => self.clone().set(like).unwrap_or_else(|| like.clone()),
+        }
+    }
+
     pub(super) fn set(&mut self, edit: &TodoEdit) -> Option<TodoEdit> {
         fn swap<T: Clone + PartialEq>(
             old: &mut T,

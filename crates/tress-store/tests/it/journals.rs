@@ -209,7 +209,7 @@ fn a_snapshot_leads_past_what_it_covers() {
         run.save_snapshot(snapshot.clone()).unwrap();
     }
     let mut reader = store.run("main", false).unwrap();
-    assert_eq!(reader.load_snapshot(), Some(snapshot));
+    assert_eq!(reader.load_snapshot(None), Some(snapshot));
     assert!(reader.poll().unwrap().segments.is_empty());
     reader.rewind();
     assert_eq!(numbers(&reader.poll().unwrap()), [1, 2, 3, 4]);

@@ -3,6 +3,7 @@
 
 mod documents;
 mod faults;
+mod paths;
 mod runs;
 
 use std::path::Path;

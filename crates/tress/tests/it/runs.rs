@@ -189,7 +189,8 @@ async fn a_run_file_holds_the_whole_run() {
     }
     one.seal().await.unwrap();
     let bytes = one.export().await.unwrap();
-    let (name, items) = tress::decode_run_file("x.tressrun".as_ref(), &bytes).unwrap();
+    let file = tress::decode_run_file("x.tressrun".as_ref(), &bytes).unwrap();
+    let (name, items) = (file.run, file.items);
     assert_eq!(name, "main");
     let segments = items.into_iter().filter_map(Item::into_segment);
     let mut log = Log::new();

@@ -1,0 +1,99 @@
+//! Paths: runs that branched off others, made and read without copying.
+//!
+//! A path reads the journals of other runs up to where it branched off, in their own directories.
+//! So a run that others branched off must stay; where it is gone, that is damage, and told.
+
+use std::io;
+
+use tress_model::VersionVector;
+use tress_model::ids::ReplicaId;
+
+use crate::files::Files;
+use crate::journal::{Damage, JournalPosition, JournalReader};
+use crate::origin::{Origin, Stretch};
+use crate::store::{Batch, RunStore, Store, StoreError};
+
+impl Store {
+    /// Makes the run `name`, with `origin` as its past.
+    ///
+    /// # Errors
+    /// [`StoreError::RunExists`] when there is such a run; else when it cannot be made.
+    pub fn branch(&self, name: &str, origin: &Origin) -> Result<(), StoreError> {
+        let dir = self.run_dir(name)?;
+        let files = &**self.files();
+        files.create_dir(&dir).map_err(|error| StoreError::io("create", &dir, error))?;
+        let lock = dir.join("lock");
+        let held = files.lock(&lock, true).map_err(|error| StoreError::lock(&lock, error))?;
+        let journals = dir.join("journals");
+        if files.list(&journals).is_ok() {
+            return Err(StoreError::RunExists { name: name.to_owned() });
+        }
+        // The journals come last: without them it is no run yet.
+        origin.save(files, &dir)?;
+        files.create_dir(&journals).map_err(|error| StoreError::io("create", &journals, error))?;
+        drop(held);
+        Ok(())
+    }
+}
+
+impl RunStore {
+    /// In which journals the events of `version` are, for a run that branches off here. What was
+    /// read so far is made durable first, since the branch is durable when it is made.
+    ///
+    /// # Errors
+    /// When the journals cannot be listed or synced.
+    pub fn stretches_to(&mut self, version: &VersionVector) -> Result<Vec<Stretch>, StoreError> {
+        self.sync_what_was_read(None)?;
+        let own = |replica: ReplicaId| self.readers.contains_key(&replica);
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for shared in self.origin.iter().flat_map(|origin| &origin.stretches) {
+            let to = shared.to.min(version.get(shared.replica));
+            stretches.extend((to > 0).then(|| Stretch { to, ..shared.clone() }));
+        }
+        for (replica, to) in version.iter().filter(|&(replica, _)| own(replica)) {
+            let inherited = |shared: &Stretch| shared.replica == replica && shared.to >= to;
+            if !stretches.iter().any(inherited) {
+                stretches.push(Stretch { run: self.name.clone(), replica, to });
+            }
+        }
+        Ok(stretches)
+    }
+
+    /// Readers of what is shared with other runs, from the beginning.
+    pub(crate) fn stretches(&self) -> Vec<JournalReader> {
+        let reader = |stretch: &Stretch| {
+            let runs = self.dir.parent().map(|runs| runs.join(&stretch.run)).unwrap_or_default();
+            let dir = runs.join("journals").join(stretch.replica.to_string());
+            let start = JournalPosition::default();
+            JournalReader::new(&stretch.run, dir, stretch.replica, start).until(stretch.to)
+        };
+        self.origin.iter().flat_map(|origin| &origin.stretches).map(reader).collect()
+    }
+
+    /// Reads what is shared. It is there from the beginning, so what is missing is damage.
+    pub(crate) fn poll_shared(
+        &mut self,
+        files: &dyn Files,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        for reader in &mut self.shared {
+            let items = match reader.poll(files) {
+                Ok(items) => items,
+                Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    let reason = "the journal is gone; a path branched off its run".to_owned();
+                    batch.damage.push(Damage { path: reader.path(), offset: 0, reason });
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            batch.segments.extend(items.into_iter().filter_map(|item| item.into_segment()));
+            batch.damage.extend(reader.damage().cloned());
+            if !reader.done() && reader.damage().is_none() {
+                let reason = "it ends before the place where a path branched off".to_owned();
+                let offset = reader.position().offset;
+                batch.damage.push(Damage { path: reader.path(), offset, reason });
+            }
+        }
+        Ok(())
+    }
+}

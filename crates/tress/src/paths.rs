@@ -1,0 +1,346 @@
+//! Paths: runs that branch off, are explored, and come back.
+//!
+//! A fork copies nothing: the path reads its past in the journals of the run that it branched off
+//! ([`tress_store::Origin`]). A merge takes the path's own events into the run's journals, through
+//! the one door, [`tress_engine::admit`], so that both histories are one and the rules decide; the
+//! path can then be thrown away. Merging a path that has nothing of its own appends nothing.
+//!
+//! What can go wrong: the events of a merge are written, and the process dies before it says so in
+//! the log. Then they are part of the run all the same, and merging again finds nothing left to do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tress_engine::log::Draft;
+use tress_engine::{Log, Rejection, Selection, UndoError, When, Without};
+use tress_model::clock::Millis;
+use tress_model::ids::{Dot, EventId, ReplicaId};
+use tress_model::{Event, LedgerEntry, Operation, OrderKey, Segment, State, VersionVector};
+use tress_store::{Item, Origin, RunFile};
+
+use crate::core::{Core, earlier};
+use crate::error::{Error, Refused};
+use crate::run::{Agent, Run};
+use crate::store::Store;
+
+/// How a run is to branch off.
+#[derive(Debug, Clone, Default)]
+pub struct Fork {
+    /// Where; now, unless it is said.
+    pub at: Option<When>,
+    /// What is to be left out ([`Run::select`]).
+    pub without: Vec<Without>,
+    /// What for.
+    pub reason: String,
+}
+
+/// What a merge brought.
+#[derive(Debug, Clone, Default)]
+pub struct Merge {
+    /// The events that came in, in canonical order.
+    pub events: Vec<Arc<Event>>,
+    /// What the rules had to decide.
+    pub decided: Vec<Arc<LedgerEntry>>,
+    /// The state with them.
+    pub state: Arc<State>,
+    /// The event that records the merge; `None` where nothing was merged, or only tried.
+    pub recorded: Option<Arc<Event>>,
+}
+
+impl Run {
+    /// Where it branched off another run, if it did.
+    ///
+    /// # Errors
+    /// When the run was closed.
+    pub async fn origin(&self) -> Result<Option<Arc<Origin>>, Error> {
+        self.query(|core| core.files.origin().cloned()).await
+    }
+
+    /// What the run would be without some of its events, and why each is left out.
+    ///
+    /// # Errors
+    /// When the journals cannot be read, or a moment that is named is not there.
+    pub async fn select(&self, without: Vec<Without>) -> Result<Selection, Error> {
+        self.query(move |core| {
+            core.make_whole()?;
+            Ok(core.log.select(&without)?)
+        })
+        .await?
+    }
+
+    /// What [`Agent::merge`] would bring, without bringing it.
+    ///
+    /// # Errors
+    /// As [`Agent::merge`].
+    pub async fn try_merge(&self, from: &Run) -> Result<Merge, Error> {
+        let file = from.run_file().await?;
+        self.query(move |core| {
+            core.poll()?;
+            let trial = core.admit_on_trial(&file)?;
+            Ok(trial.map(|trial| trial.merge(core)).unwrap_or_default())
+        })
+        .await?
+    }
+
+    /// Everything that the run is, to be kept or merged elsewhere.
+    ///
+    /// # Errors
+    /// When the journals cannot be read.
+    pub async fn run_file(&self) -> Result<RunFile, Error> {
+        let run = self.name().to_owned();
+        self.query(move |core| {
+            let items = core.files.read_all()?;
+            let origin = core.files.origin().map(|origin| Origin::clone(origin));
+            Ok(RunFile { run, origin, items })
+        })
+        .await?
+    }
+}
+
+impl Agent {
+    /// Branches off: makes the run `name`, whose past is this run's. Nothing is copied. The path's
+    /// first event says who made it.
+    ///
+    /// # Errors
+    /// When there is such a run, or no such moment, or it cannot be written.
+    pub async fn fork(&self, store: &Store, name: &str, fork: Fork) -> Result<Run, Error> {
+        let (from, by) = (self.run().name().to_owned(), self.name().to_owned());
+        let (path, reason) = (name.to_owned(), fork.reason.clone());
+        let version = self
+            .run()
+            .query(move |core| {
+                core.poll()?;
+                core.make_whole()?;
+                let mut without = fork.without;
+                without.extend(fork.at.map(Without::After));
+                let Selection { version, left_out, .. } = core.log.select(&without)?;
+                let origin = Origin {
+                    format: tress_model::codec::FORMAT,
+                    from,
+                    stretches: core.files.stretches_to(&version)?,
+                    version: version.clone(),
+                    left_out,
+                    by,
+                    at: crate::now(),
+                    reason,
+                };
+                core.files.store().branch(&path, &origin)?;
+                Ok::<VersionVector, Error>(version)
+            })
+            .await??;
+        let path = store.run(name).await?;
+        let from = self.run().name().to_owned();
+        path.agent(self.name(), self.author().role)
+            .append([Operation::Forked { from, version }])
+            .await?;
+        Ok(path)
+    }
+
+    /// Takes the events of `from` into this run: both histories are one then, and the rules have
+    /// decided. Merging again, or a path that has nothing of its own, changes nothing.
+    ///
+    /// # Errors
+    /// When an event cannot be admitted; nothing was merged then. [`Error::LeftOut`] for a path
+    /// that leaves out events which this run does not know either.
+    pub async fn merge(&self, from: &Run) -> Result<Merge, Error> {
+        self.merge_file(from.run_file().await?).await
+    }
+
+    /// Takes the events of a run file into this run; see [`Agent::merge`].
+    ///
+    /// # Errors
+    /// As [`Agent::merge`].
+    pub async fn merge_file(&self, file: RunFile) -> Result<Merge, Error> {
+        let author = self.author().clone();
+        self.run()
+            .query(move |core| {
+                core.receive(&file, |from, version| Draft {
+                    author,
+                    occurred: None,
+                    operation: Operation::Merged { from, version },
+                })
+            })
+            .await?
+    }
+
+    /// Takes back the effect of one event, by new events; later work by others stays.
+    ///
+    /// # Errors
+    /// [`Refused::Condition`] with the reason why it cannot be taken back.
+    pub async fn undo(
+        &self,
+        event: Dot,
+        reason: &str,
+    ) -> Result<Vec<Arc<Event>>, Refused<UndoError>> {
+        let (agent, reason) = (self.clone(), reason.to_owned());
+        let undone = self.run().query(move |core| {
+            core.make_whole()?;
+            core.append_on(|log| {
+                let planned = log.undo(event, &reason, crate::now())?;
+                Ok(planned.into_iter().map(|operation| agent.draft(operation)).collect())
+            })
+        });
+        undone.await?
+    }
+}
+
+/// The log of a run file. Everything in it is admitted, with `now` as from another machine.
+///
+/// # Errors
+/// When it is not whole, or an event cannot be admitted.
+pub fn log_of(file: RunFile, now: Option<Millis>) -> Result<Log, Error> {
+    let left_out = file.origin.map(|origin| Arc::new(origin.left_out)).unwrap_or_default();
+    let mut log = Log::new().leaving_out(left_out);
+    let admission = log.admit_all(file.items.into_iter().filter_map(Item::into_segment), now);
+    match admission.rejected.into_iter().next() {
+        Some((segment, reason)) => Err(Error::NotAdmitted { replica: segment.replica, reason }),
+        None if admission.waiting > 0 => Err(Error::Incomplete(admission.waiting)),
+        None => Ok(log),
+    }
+}
+
+/// A log with what is to be merged, that nobody has seen yet.
+struct Trial {
+    log: Log,
+    events: Vec<Arc<Event>>,
+    /// What has to be written for it.
+    fresh: Vec<Segment>,
+}
+
+impl Trial {
+    fn merge(self, core: &Core) -> Merge {
+        let state = Arc::clone(self.log.state());
+        let decided = decided(core.log.state(), &state);
+        Merge { events: self.events, decided, state, recorded: None }
+    }
+}
+
+/// The entries of the ledger that only `after` has.
+fn decided(before: &State, after: &State) -> Vec<Arc<LedgerEntry>> {
+    let mut known: BTreeMap<_, usize> = BTreeMap::new();
+    for entry in &before.ledger {
+        *known.entry((entry.loser, entry.winner, entry.rule, &entry.detail)).or_default() += 1;
+    }
+    let new = after.ledger.iter().filter(|entry| {
+        let key = (entry.loser, entry.winner, entry.rule, &entry.detail);
+        match known.get_mut(&key).filter(|count| **count > 0) {
+            Some(count) => {
+                *count -= 1;
+                false
+            }
+            None => true,
+        }
+    });
+    new.cloned().collect()
+}
+
+impl Core {
+    /// Admits what `file` has and the log lacks to a copy of the log. `None` where there is nothing
+    /// to merge.
+    fn admit_on_trial(&mut self, file: &RunFile) -> Result<Option<Trial>, Error> {
+        let left_out = file.origin.iter().flat_map(|origin| &origin.left_out);
+        if left_out.clone().any(|&dot| !self.log.version().contains(dot)) {
+            return Err(Error::LeftOut(file.run.clone()));
+        }
+        let version = self.log.version();
+        let lacks = |segment: &&Segment| segment.last() > version.get(segment.replica);
+        let segments = file.items.iter().filter_map(|item| item.as_segment());
+        let lacking: Vec<Segment> = segments.filter(lacks).cloned().collect();
+        let only_forks = lacking.iter().all(|segment| {
+            let known =
+                usize::try_from(version.get(segment.replica).saturating_sub(segment.first - 1));
+            let new = segment.records.iter().skip(known.unwrap_or(usize::MAX));
+            new.into_iter().all(|record| matches!(record.operation, Operation::Forked { .. }))
+        });
+        if only_forks {
+            return Ok(None);
+        }
+        let mut before: Option<OrderKey> = None;
+        loop {
+            let mut log = self.log.clone();
+            let waiting = log.waiting_segments();
+            let admission = log.admit_all(lacking.clone(), Some(crate::now()));
+            let behind = |reason: &Rejection| matches!(reason, Rejection::Behind(_));
+            if admission.rejected.iter().any(|(_, reason)| behind(reason)) {
+                let all = || lacking.iter().fold(None, earlier);
+                // The second time everything is read.
+                let again = if before.is_none() { all() } else { None };
+                before = all();
+                self.read_again(again)?;
+                continue;
+            }
+            if let Some((segment, reason)) = admission.rejected.into_iter().next() {
+                return Err(Error::NotAdmitted { replica: segment.replica, reason });
+            }
+            if admission.waiting > waiting {
+                return Err(Error::Incomplete(admission.waiting - waiting));
+            }
+            let fresh = fresh(&self.log, &log, &lacking);
+            return Ok(Some(Trial { log, events: admission.admitted, fresh }));
+        }
+    }
+
+    /// Takes in the events of a run, writes them, and records that in the log.
+    fn receive(
+        &mut self,
+        file: &RunFile,
+        record: impl FnOnce(String, VersionVector) -> Draft,
+    ) -> Result<Merge, Error> {
+        let lock = self.files.lock()?;
+        self.writer()?;
+        self.poll()?;
+        let Some(trial) = self.admit_on_trial(file)? else {
+            self.show();
+            return Ok(Merge { state: Arc::clone(self.log.state()), ..Merge::default() });
+        };
+        if let Err(error) = self.files.receive(&trial.fresh) {
+            tracing::error!(%error, "a merge could not be written");
+            self.start_over();
+            self.forget_writer();
+            self.poll()?;
+            self.show();
+            return Err(error.into());
+        }
+        let log = trial.log.clone();
+        let mut merge = trial.merge(self);
+        self.log = log;
+        self.arrive(&merge.events);
+        self.show();
+        // The replica that was written may be one of those that came in.
+        self.forget_writer();
+        let version = theirs(&merge.events);
+        merge.recorded =
+            self.append_alone(vec![record(file.run.clone(), version)])?.into_iter().next();
+        merge.state = Arc::clone(self.log.state());
+        drop(lock);
+        Ok(merge)
+    }
+}
+
+/// The version of what came in.
+fn theirs(events: &[Arc<Event>]) -> VersionVector {
+    events.iter().map(|event| (event.dot.replica, event.dot.number)).collect()
+}
+
+/// What of `lacking` the log `before` does not have, each piece going on where its replica's chain
+/// ends there. `after` has all of it.
+fn fresh(before: &Log, after: &Log, lacking: &[Segment]) -> Vec<Segment> {
+    let mut sorted: Vec<&Segment> = lacking.iter().collect();
+    sorted.sort_by_key(|segment| (segment.replica, segment.first));
+    let mut ends: BTreeMap<ReplicaId, (u64, EventId)> = BTreeMap::new();
+    let mut fresh = Vec::new();
+    for segment in sorted {
+        let head = before.head(segment.replica, segment.store);
+        let (number, id) = *ends.entry(segment.replica).or_insert((head.number, head.id));
+        let last = segment.last();
+        let end = after.event(Dot::new(segment.replica, last)).map(|event| event.id);
+        let (true, Some(end)) = (last > number, end) else { continue };
+        let known = usize::try_from((number + 1).saturating_sub(segment.first));
+        let mut segment = segment.clone();
+        segment.records.drain(..known.unwrap_or(0).min(segment.records.len()));
+        (segment.first, segment.previous) = (number + 1, id);
+        ends.insert(segment.replica, (last, end));
+        fresh.push(segment);
+    }
+    fresh
+}

@@ -1,0 +1,247 @@
+//! Forks, merges, selective replay and undoing, in stores on disk.
+
+use std::path::Path;
+
+use tress::operation::TodoEdit;
+use tress::{
+    Agent, Error, Fate, Fork, Operation, Refused, Role, Rule, Run, Status, Store, TodoId,
+    UndoError, When, Without, now,
+};
+
+use super::{human, open};
+
+fn store(dir: &Path) -> Store {
+    Store::create(dir.join(".tress")).unwrap()
+}
+
+fn retitle(todo: TodoId, title: &str) -> Operation {
+    Operation::TodoEdited { todo, edits: vec![TodoEdit::Title(title.to_owned())] }
+}
+
+fn title(run: &Run, todo: TodoId) -> String {
+    run.state().todo(todo).unwrap().title.clone()
+}
+
+fn agent(run: &Run, name: &str) -> Agent {
+    run.agent(name, Role::Implementer)
+}
+
+/// The bytes of all files in `dir`.
+fn bytes(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| if path.is_dir() { bytes(&path) } else { path.metadata().unwrap().len() })
+        .sum()
+}
+
+#[tokio::test]
+async fn a_path_and_the_run_it_branched_off_go_their_own_ways() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    let todo = human(&run).add("one").await.unwrap();
+    let path = human(&run).fork(&store(dir.path()), "path", Fork::default()).await.unwrap();
+    assert_eq!(title(&path, todo), "one");
+    human(&run).one(retitle(todo, "in the run")).await.unwrap();
+    human(&path).one(retitle(todo, "on the path")).await.unwrap();
+    drop((run, path));
+    // Another process sees the same.
+    let (run, path) = (open(dir.path()).await, store(dir.path()).run("path").await.unwrap());
+    assert_eq!(
+        (title(&run, todo).as_str(), title(&path, todo).as_str()),
+        ("in the run", "on the path")
+    );
+    let origin = path.origin().await.unwrap().unwrap();
+    assert_eq!((origin.from.as_str(), origin.version.events(), &*origin.by), ("main", 1, "ada"));
+    assert!(run.origin().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_fork_copies_nothing_and_can_begin_anywhere_in_the_past() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    let ada = human(&run);
+    let mut moments = Vec::new();
+    for number in 0..3000 {
+        let operation = tress::todo(tress::new_todo_id().unwrap(), format!("todo {number}"));
+        moments.push(ada.one(operation).await.unwrap());
+        if number == 1500 {
+            ada.checkpoint("half", "a place to come back to").await.unwrap();
+        }
+    }
+    let at = Some(When::Name("half".to_owned()));
+    let path = ada.fork(&store(dir.path()), "half", Fork { at, ..Fork::default() }).await.unwrap();
+    assert_eq!(path.state().todos.len(), 1501);
+    let event = &moments[10];
+    let at = Some(When::Event(event.dot));
+    let early =
+        ada.fork(&store(dir.path()), "early", Fork { at, ..Fork::default() }).await.unwrap();
+    assert_eq!(early.state().todos.len(), 11);
+    // A path of a path.
+    let nested = human(&path).add("only here").await.unwrap();
+    let third = human(&path).fork(&store(dir.path()), "third", Fork::default()).await.unwrap();
+    assert!(third.state().todo(nested).is_some());
+    assert_eq!(third.state().todos.len(), 1502);
+    drop((path, early, third));
+    for name in ["half", "early", "third"] {
+        let size = bytes(&dir.path().join(".tress/runs").join(name).join("journals"));
+        assert!(size < 2000, "{name} has {size} bytes of its own");
+        let again = store(dir.path()).run(name).await.unwrap();
+        assert!(again.damage().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn to_fork_and_merge_without_changes_is_the_identity() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    human(&run).add("one").await.unwrap();
+    let before = run.state().root();
+    let path = human(&run).fork(&store(dir.path()), "path", Fork::default()).await.unwrap();
+    let merge = human(&run).merge(&path).await.unwrap();
+    assert!(merge.events.is_empty() && merge.recorded.is_none());
+    assert_eq!(run.refresh().await.unwrap().root(), before);
+}
+
+#[tokio::test]
+async fn a_merge_brings_the_events_of_a_path_into_one_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    let todo = human(&run).add("one").await.unwrap();
+    let path = human(&run).fork(&store(dir.path()), "path", Fork::default()).await.unwrap();
+    agent(&path, "bob").one(retitle(todo, "by bob")).await.unwrap();
+    let only_there = agent(&path, "bob").add("two").await.unwrap();
+    agent(&run, "eve").one(retitle(todo, "by eve")).await.unwrap();
+
+    let tried = run.try_merge(&path).await.unwrap();
+    assert_eq!((tried.events.len(), tried.decided.len()), (3, 1));
+    assert!(run.state().todo(only_there).is_none(), "it was only tried");
+    let merge = human(&run).merge(&path).await.unwrap();
+    assert_eq!(merge.events.len(), 3, "the fork and two events of bob");
+    assert_eq!(merge.decided[0].rule, Rule::FieldMerge);
+    assert_eq!(title(&run, todo), "by eve", "the later title holds");
+    assert!(run.state().todo(only_there).is_some());
+
+    let again = human(&run).merge(&path).await.unwrap();
+    assert!(again.events.is_empty(), "there is nothing left to merge");
+    agent(&path, "bob").one(retitle(only_there, "three")).await.unwrap();
+    let more = human(&run).merge(&path).await.unwrap();
+    assert_eq!(more.events.len(), 1);
+
+    // The other way, and both are the same but for the event that records the merge.
+    human(&path).merge(&run).await.unwrap();
+    assert_eq!(title(&path, todo), "by eve");
+    human(&run).merge(&path).await.unwrap();
+    human(&path).merge(&run).await.unwrap();
+    drop(path);
+    // The path can be thrown away.
+    std::fs::remove_dir_all(dir.path().join(".tress/runs/path")).unwrap();
+    let root = run.refresh().await.unwrap().root();
+    drop(run);
+    let run = open(dir.path()).await;
+    assert_eq!(run.state().root(), root);
+    assert!(run.damage().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_file_from_another_machine_comes_in_by_the_same_door() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (run, other) = (open(here.path()).await, open(there.path()).await);
+    let mine = human(&run).add("mine").await.unwrap();
+    let theirs = human(&other).add("theirs").await.unwrap();
+    let file = tress::decode_run_file(Path::new("x"), &other.export().await.unwrap()).unwrap();
+    let merge = human(&run).merge_file(file.clone()).await.unwrap();
+    assert_eq!(merge.events.len(), 1);
+    assert!(run.state().todo(mine).is_some() && run.state().todo(theirs).is_some());
+    assert!(human(&run).merge_file(file).await.unwrap().events.is_empty());
+    // What is cut out of the middle is refused, and nothing is merged.
+    let second = human(&other).add("second").await.unwrap();
+    human(&other).add("third").await.unwrap();
+    let mut file = tress::decode_run_file(Path::new("x"), &other.export().await.unwrap()).unwrap();
+    let number = |item: &tress::Item| item.as_segment().map(|segment| segment.first);
+    file.items.retain(|item| number(item) != Some(2));
+    let refused = human(&run).merge_file(file).await;
+    assert!(matches!(refused, Err(Error::Incomplete(1))), "{refused:?}");
+    assert!(run.refresh().await.unwrap().todo(second).is_none());
+}
+
+#[tokio::test]
+async fn a_path_whose_run_is_gone_is_damaged_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    human(&run).add("one").await.unwrap();
+    drop(human(&run).fork(&store(dir.path()), "path", Fork::default()).await.unwrap());
+    drop(run);
+    std::fs::remove_dir_all(dir.path().join(".tress/runs/main")).unwrap();
+    let path = store(dir.path()).run("path").await.unwrap();
+    assert_eq!(path.damage().len(), 1);
+    assert!(path.damage()[0].reason.contains("gone"), "{:?}", path.damage());
+}
+
+#[tokio::test]
+async fn a_path_can_leave_out_what_an_agent_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    let todo = human(&run).add("one").await.unwrap();
+    let (bob, eve) = (agent(&run, "bob"), agent(&run, "eve"));
+    let bobs = bob.add("of bob").await.unwrap();
+    let noted = eve
+        .one(Operation::NoteAdded { todo: bobs, text: "on bob's".to_owned(), layout: None })
+        .await
+        .unwrap();
+    let kept = eve
+        .one(Operation::NoteAdded { todo, text: "on the other".to_owned(), layout: None })
+        .await
+        .unwrap();
+    let selection = run.select(vec![Without::Agent("bob".to_owned())]).await.unwrap();
+    let fates: Vec<_> = selection.fates.iter().map(|(event, fate)| (event.dot, fate)).collect();
+    assert_eq!(fates[0].1, &Fate::Chosen);
+    assert_eq!(fates[1].0, noted.dot);
+    assert!(matches!(fates[1].1, Fate::Gone(what) if what.contains("todo")));
+    assert_eq!(fates.len(), 2);
+
+    let without = vec![Without::Agent("bob".to_owned())];
+    let fork = Fork { without, ..Fork::default() };
+    let path = human(&run).fork(&store(dir.path()), "without-bob", fork).await.unwrap();
+    let check = |path: &Run| {
+        let state = path.state();
+        assert!(state.todo(bobs).is_none());
+        assert_eq!(state.todo(todo).unwrap().notes[0].dot, kept.dot);
+        assert!(!state.team.agents.contains_key("bob"));
+    };
+    check(&path);
+    human(&path).add("new on the path").await.unwrap();
+    path.documents().await.unwrap();
+    drop(path);
+    let path = store(dir.path()).run("without-bob").await.unwrap();
+    check(&path);
+    // What was left out stays in the run when the path comes back.
+    let merge = human(&run).merge(&path).await.unwrap();
+    assert_eq!(merge.events.len(), 2);
+    assert!(run.state().todo(bobs).is_some());
+    // A run that does not know what is left out does not get it by the back door.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = open(elsewhere.path()).await;
+    assert!(matches!(human(&other).merge(&path).await, Err(Error::LeftOut(_))));
+}
+
+#[tokio::test]
+async fn an_event_is_undone_and_later_work_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    let (ada, eve) = (human(&run), agent(&run, "eve"));
+    let todo = ada.add("one").await.unwrap();
+    let first = ada.one(retitle(todo, "two")).await.unwrap();
+    let second = eve.one(retitle(todo, "three")).await.unwrap();
+    let closed = eve.one(Operation::Closed { todo, reason: "done".to_owned() }).await.unwrap();
+    let undone = ada.undo(first.dot, "a mistake").await;
+    assert!(matches!(undone, Err(Refused::Condition(UndoError::NothingLeft))), "{undone:?}");
+    ada.undo(second.dot, "a mistake").await.unwrap();
+    assert_eq!(title(&run, todo), "two");
+    let again = ada.undo(second.dot, "once more").await;
+    assert!(matches!(again, Err(Refused::Condition(UndoError::Already))), "{again:?}");
+    ada.undo(closed.dot, "not at all").await.unwrap();
+    let state = run.state();
+    assert_eq!(state.status_unblocked(state.todo(todo).unwrap(), now()), Status::Open);
+    let built = ada.undo(tress::Dot::new(first.dot.replica, 1), "").await;
+    assert!(matches!(built, Err(Refused::Condition(UndoError::OthersBuilt { .. }))), "{built:?}");
+}
