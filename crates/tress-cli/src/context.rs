@@ -170,7 +170,11 @@ impl Context {
 
     /// The run, with what other processes wrote so far.
     pub(crate) async fn open(&self) -> Result<Run, Failure> {
-        let store = self.store()?;
+        self.open_in(&self.store()?).await
+    }
+
+    /// The run of `store`.
+    pub(crate) async fn open_in(&self, store: &Store) -> Result<Run, Failure> {
         let opening = store.run(&self.global.run);
         let run = self.out.waiting("reading the run", opening).await?;
         for damage in run.damage().iter() {

@@ -101,14 +101,26 @@ impl Log {
                 if let Some(checkpoint) = self.state().team.checkpoint(name) {
                     return Ok(checkpoint.version.clone());
                 }
-                let hex = name.len() >= 4 && name.bytes().all(|b| b.is_ascii_hexdigit());
-                let found = if hex { self.events_by_id(name) } else { Vec::new() };
-                match found.as_slice() {
-                    [] => Err(WhenError::Unknown(name.clone())),
-                    [event] => Ok(event.version()),
-                    _ => Err(WhenError::Ambiguous(name.clone())),
-                }
+                Ok(self.find_event(name)?.version())
             }
+        }
+    }
+
+    /// The event that `name` names: a dot, an id, or the beginning of one. Linear in the events.
+    ///
+    /// # Errors
+    /// When there is none, or there are several.
+    pub fn find_event(&self, name: &str) -> Result<Arc<Event>, WhenError> {
+        if let Ok(dot) = name.parse::<Dot>() {
+            let event = self.event(dot).cloned();
+            return event.ok_or_else(|| WhenError::Unknown(name.to_owned()));
+        }
+        let hex = name.len() >= 4 && name.bytes().all(|b| b.is_ascii_hexdigit());
+        let found = if hex { self.events_by_id(name) } else { Vec::new() };
+        match found.as_slice() {
+            [] => Err(WhenError::Unknown(name.to_owned())),
+            [event] => Ok(Arc::clone(event)),
+            _ => Err(WhenError::Ambiguous(name.to_owned())),
         }
     }
 

@@ -73,7 +73,14 @@ impl Run {
     /// # Errors
     /// As [`Agent::merge`].
     pub async fn try_merge(&self, from: &Run) -> Result<Merge, Error> {
-        let file = from.run_file().await?;
+        self.try_merge_file(from.run_file().await?).await
+    }
+
+    /// What [`Agent::merge_file`] would bring, without bringing it.
+    ///
+    /// # Errors
+    /// As [`Agent::merge_file`].
+    pub async fn try_merge_file(&self, file: RunFile) -> Result<Merge, Error> {
         self.query(move |core| {
             core.poll()?;
             let trial = core.admit_on_trial(&file)?;

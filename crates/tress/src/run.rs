@@ -210,6 +210,19 @@ impl Run {
         .await?
     }
 
+    /// The event that `name` names: a dot, an id, or the beginning of an id.
+    ///
+    /// # Errors
+    /// When there is none, or there are several.
+    pub async fn event(&self, name: &str) -> Result<Arc<Event>, Error> {
+        let name = name.trim().to_lowercase();
+        self.query(move |core| {
+            core.make_whole()?;
+            Ok(core.log.find_event(&name)?)
+        })
+        .await?
+    }
+
     /// The events that `version` does not know, in canonical order.
     ///
     /// # Errors

@@ -20,12 +20,15 @@ pub(crate) mod list;
 pub(crate) mod live;
 pub(crate) mod log;
 pub(crate) mod note;
+pub(crate) mod paths;
 pub(crate) mod replay;
 pub(crate) mod show;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod undo;
 pub(crate) mod why;
+pub(crate) mod without;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -108,6 +111,9 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Checkpoint(args) => checkpoints::take(context, &args).await,
         Command::Checkpoints(_) => checkpoints::list(context).await,
         Command::Replay(args) => replay::run(context, &args).await,
+        Command::Fork(args) => paths::fork(context, &args).await,
+        Command::Merge(args) => paths::merge(context, &args).await,
+        Command::Undo(args) => undo::undo(context, &args).await,
         Command::Conflicts(args) => conflicts::run(context, &args).await,
         Command::Runs(_) => init::runs(context).await,
         Command::Fsck(_) => fsck::run(context).await,

@@ -23,7 +23,9 @@ Examples:
   tress replay --check
   tress export run monday.tressrun && tress replay monday.tressrun --check
   tress replay monday.tressrun --step | less
-  tress replay monday.tressrun --at before-refactor")]
+  tress replay monday.tressrun --at before-refactor
+  tress replay --without agent:codex-2             what would be, had it not been there
+  tress replay --without event:3f9c2a71b0 --as without-it")]
 pub(crate) struct Replay {
     /// A run file (default: the run of the store)
     file: Option<PathBuf>,
@@ -33,6 +35,13 @@ pub(crate) struct Replay {
     /// Tell every event, in order
     #[arg(long)]
     step: bool,
+    /// The run as it would stand without these: agent:NAME, event:ID, todo:ID or after:WHEN; may
+    /// be given several times
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["file", "check", "step"])]
+    without: Vec<String>,
+    /// Make a path of that
+    #[arg(long = "as", value_name = "NAME", requires = "without")]
+    name: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -92,6 +101,9 @@ struct Told {
 
 /// Does `replay`.
 pub(crate) async fn run(context: &Context, args: &Replay) -> Result<(), Failure> {
+    if !args.without.is_empty() {
+        return super::without::replay(context, &args.without, args.name.as_deref()).await;
+    }
     let told = match &args.file {
         Some(file) => from_file(context, file, args.check)?,
         None => from_store(context, args.check).await?,
