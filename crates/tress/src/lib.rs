@@ -52,6 +52,7 @@ pub use seal::{Documents, Sealed};
 pub use store::{DIR, Store};
 pub use subscription::Subscription;
 pub use tress_documents::Node;
+pub use tress_engine::diff::{self, Difference, difference};
 pub use tress_engine::log::Draft;
 pub use tress_engine::{CheckpointCheck, Log, PrepareError, When, WhenError};
 pub use tress_model::codec::{CodecError, FORMAT, FormatVersion};
