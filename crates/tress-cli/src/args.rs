@@ -119,6 +119,7 @@ pub(crate) enum Command {
     Checkpoint(commands::checkpoints::Checkpoint),
     Checkpoints(commands::checkpoints::Checkpoints),
     Replay(commands::replay::Replay),
+    Diff(commands::diff::Diff),
     Conflicts(commands::conflicts::Conflicts),
     Runs(commands::init::Runs),
     Fsck(commands::fsck::Fsck),

@@ -9,6 +9,7 @@ pub(crate) mod completions;
 pub(crate) mod conflicts;
 pub(crate) mod demo;
 pub(crate) mod dep;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod fields;
@@ -108,6 +109,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Checkpoint(args) => checkpoints::take(context, &args).await,
         Command::Checkpoints(_) => checkpoints::list(context).await,
         Command::Replay(args) => replay::run(context, &args).await,
+        Command::Diff(args) => diff::run(context, &args).await,
         Command::Conflicts(args) => conflicts::run(context, &args).await,
         Command::Runs(_) => init::runs(context).await,
         Command::Fsck(_) => fsck::run(context).await,

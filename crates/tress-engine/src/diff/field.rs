@@ -110,6 +110,7 @@ names! {
         FollowUp = "follow_up",
         Phase = "phase",
         Summary = "summary",
+        Plan = "plan",
         Implementers = "implementers",
         Coordinators = "coordinators",
         Role = "role",

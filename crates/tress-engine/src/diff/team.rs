@@ -112,7 +112,7 @@ fn run(team: &Team) -> Facts {
         (Field::Summary, Value::text(&team.summary)),
         (Field::Implementers, plan.and_then(|(implementers, ..)| Value::number(*implementers))),
         (Field::Coordinators, plan.and_then(|(_, coordinators, _)| Value::number(*coordinators))),
-        (Field::Reason, plan.and_then(|(_, _, reason)| Value::text(reason))),
+        (Field::Plan, plan.and_then(|(_, _, reason)| Value::text(reason))),
     ]
 }
 
