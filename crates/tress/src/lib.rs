@@ -54,13 +54,15 @@ pub use subscription::Subscription;
 pub use tress_documents::Node;
 pub use tress_engine::diff::{self, Difference, difference};
 pub use tress_engine::log::Draft;
-pub use tress_engine::{CheckpointCheck, Log, PrepareError, When, WhenError};
+pub use tress_engine::{CheckpointCheck, Log, PrepareError, Rejection, When, WhenError};
 pub use tress_model::codec::{CodecError, FORMAT, FormatVersion};
 pub use tress_model::{
     Author, Dot, Event, EventId, HybridTime, LedgerEntry, Millis, Operation, ReplicaId, Role, Rule,
     Segment, State, Status, StoreId, Strand, Todo, TodoId, VersionVector, limits, operation, state,
 };
-pub use tress_store::{Damage, DocumentsError, Item, MemoryFiles, StoreError, decode_run_file};
+pub use tress_store::{
+    Damage, DocumentsError, Item, MemoryFiles, StoreError, decode_run_file, encode_run_file,
+};
 pub use work::{ClaimRefused, Claimed, new_todo_id, todo};
 
 /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z.
