@@ -122,6 +122,7 @@ pub(crate) enum Command {
     Fork(commands::paths::Fork),
     Merge(commands::paths::Merge),
     Undo(commands::undo::Undo),
+    Diff(commands::diff::Diff),
     Conflicts(commands::conflicts::Conflicts),
     Runs(commands::init::Runs),
     Fsck(commands::fsck::Fsck),

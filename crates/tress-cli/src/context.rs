@@ -170,13 +170,12 @@ impl Context {
 
     /// The run, with what other processes wrote so far.
     pub(crate) async fn open(&self) -> Result<Run, Failure> {
-        self.open_in(&self.store()?).await
+        self.open_run(&self.store()?, &self.global.run).await
     }
 
-    /// The run of `store`.
-    pub(crate) async fn open_in(&self, store: &Store) -> Result<Run, Failure> {
-        let opening = store.run(&self.global.run);
-        let run = self.out.waiting("reading the run", opening).await?;
+    /// The run of this name, with what other processes wrote so far.
+    pub(crate) async fn open_run(&self, store: &Store, name: &str) -> Result<Run, Failure> {
+        let run = self.out.waiting("reading the run", store.run(name)).await?;
         for damage in run.damage().iter() {
             self.out.warn(&format!("warning: {damage}; what its replica wrote later is missing"));
         }
@@ -186,10 +185,20 @@ impl Context {
     /// The run at the moment that `--at` names, or now. Writes nothing.
     pub(crate) async fn moment(&self) -> Result<Moment, Failure> {
         let run = self.open().await?;
-        let (state, now) = match &self.global.at {
-            None => (run.state(), tress::now()),
+        self.moment_of(run, self.global.at.as_deref(), tress::now()).await
+    }
+
+    /// `run` at a moment, or as it is.
+    pub(crate) async fn moment_of(
+        &self,
+        run: Run,
+        at: Option<&str>,
+        now: Millis,
+    ) -> Result<Moment, Failure> {
+        let (state, now) = match at {
+            None => (run.state(), now),
             Some(at) => {
-                let when = parse_when(at, tress::now());
+                let when = parse_when(at, now);
                 let state = self.out.waiting("going back", run.state_at(when.clone())).await?;
                 let last = state.last.map(|last| last.time.millis).unwrap_or_default();
                 let now = if let When::Time(time) = when { time } else { last };

@@ -142,6 +142,11 @@ impl Failure {
         Self::new(Code::Damaged, message)
     }
 
+    /// Whether something was looked for and is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code == Code::NotFound
+    }
+
     /// Only an exit code: what there is to say was said.
     pub(crate) fn silent(code: Code) -> Self {
         Self::new(code, String::new())

@@ -51,20 +51,24 @@ pub(crate) fn ago(at: Millis, now: Millis) -> String {
 
 /// A moment on the clock: `11:04` today, with the day on other days.
 pub(crate) fn clock(at: Millis, now: Millis) -> String {
-    let (at, now) = (zoned(at), zoned(now));
-    let format = if at.date() == now.date() {
-        "%H:%M"
-    } else if at.year() == now.year() {
-        "%b %-d %H:%M"
-    } else {
-        "%Y-%m-%d %H:%M"
-    };
-    at.strftime(format).to_string()
+    format!("{}{}", day(at, now), zoned(at).strftime("%H:%M"))
 }
 
 /// A moment on the clock, to the second.
-pub(crate) fn clock_seconds(at: Millis) -> String {
-    zoned(at).strftime("%H:%M:%S").to_string()
+pub(crate) fn clock_seconds(at: Millis, now: Millis) -> String {
+    format!("{}{}", day(at, now), zoned(at).strftime("%H:%M:%S"))
+}
+
+/// The day of a moment, with a blank behind it; nothing where it is today.
+fn day(at: Millis, now: Millis) -> String {
+    let (at, now) = (zoned(at), zoned(now));
+    if at.date() == now.date() {
+        String::new()
+    } else if at.year() == now.year() {
+        at.strftime("%b %-d ").to_string()
+    } else {
+        at.strftime("%Y-%m-%d ").to_string()
+    }
 }
 
 fn millis(time: Timestamp) -> Option<Millis> {

@@ -1,9 +1,11 @@
 //! Words: what happened, and how things stand, in sentences.
 
 mod events;
+mod facts;
 mod standing;
 
 pub(crate) use events::{blocker, describe};
+pub(crate) use facts::{Names, item, lines, phrases};
 pub(crate) use standing::{Why, reasons, standing};
 
 /// Text that a terminal shows as it is: no control characters, one line.

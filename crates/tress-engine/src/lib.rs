@@ -1,8 +1,8 @@
 //! The engine of Tress: how events become a log, and a log becomes state.
 //!
 //! This crate owns *admit* (the one door through which events enter), *order* (their one canonical
-//! sequence), *rewind* (what a late event costs) and *replay* (any moment, recomputed). It is
-//! sans-I/O: segments come in, events and states go out; somebody else reads files, waits for
+//! sequence), *rewind* (what a late event costs), *replay* (any moment, recomputed) and *diff* (what differs
+//! between two moments or two runs). It is sans-I/O: segments come in, events and states go out; somebody else reads files, waits for
 //! locks and moves bytes. It never learns of Automerge, sled, tokio or a clock.
 //!
 //! ```text
@@ -12,12 +12,14 @@
 //! ```
 
 pub mod admit;
+pub mod diff;
 pub mod log;
 pub mod replay;
 pub mod selective;
 pub mod undo;
 
 pub use admit::{Admission, Rejection};
+pub use diff::{Difference, difference};
 pub use log::{BehindSnapshot, Draft, Log, PrepareError, Prepared};
 pub use replay::{CheckpointCheck, When, WhenError};
 pub use selective::{Fate, Selection, Without};

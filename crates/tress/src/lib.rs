@@ -54,6 +54,7 @@ pub use seal::{Documents, Sealed};
 pub use store::{DIR, Store};
 pub use subscription::Subscription;
 pub use tress_documents::Node;
+pub use tress_engine::diff::{self, Difference, difference};
 pub use tress_engine::log::Draft;
 pub use tress_engine::{
     CheckpointCheck, Fate, Log, PrepareError, Rejection, Selection, UndoError, When, WhenError,
@@ -66,6 +67,7 @@ pub use tress_model::{
 };
 pub use tress_store::{
     Damage, DocumentsError, Item, MemoryFiles, Origin, RunFile, StoreError, decode_run_file,
+    encode_run_file,
 };
 pub use work::{ClaimRefused, Claimed, new_todo_id, todo};
 

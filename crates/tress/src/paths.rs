@@ -8,7 +8,7 @@
 //! What can go wrong: the events of a merge are written, and the process dies before it says so in
 //! the log. Then they are part of the run all the same, and merging again finds nothing left to do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tress_engine::log::Draft;
@@ -54,6 +54,14 @@ impl Run {
     /// When the run was closed.
     pub async fn origin(&self) -> Result<Option<Arc<Origin>>, Error> {
         self.query(|core| core.files.origin().cloned()).await
+    }
+
+    /// The events of the run that have no effect on it, since it is a path without them.
+    ///
+    /// # Errors
+    /// When the run was closed.
+    pub async fn left_out(&self) -> Result<Arc<BTreeSet<Dot>>, Error> {
+        self.query(|core| Arc::clone(core.log.left_out())).await
     }
 
     /// What the run would be without some of its events, and why each is left out.

@@ -137,7 +137,7 @@ impl Live {
             }
             _ => Tone::Plain,
         };
-        let at = self.out.paint(Tone::Dim, &clock_seconds(event.moment()));
+        let at = self.out.paint(Tone::Dim, &clock_seconds(event.moment(), event.moment()));
         let name = short(&event.author.name, 20);
         let about = event.operation.todo().map(|todo| short(&state.name(todo), 16));
         let about = about.unwrap_or_default();

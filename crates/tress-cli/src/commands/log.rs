@@ -172,10 +172,14 @@ fn line(context: &Context, state: &State, event: &Event) -> Result<(), Failure> 
 
 /// An event in one sentence.
 pub(super) fn sentence(state: &State, event: &Event, now: Millis) -> String {
+    sentence_at(&clock(event.moment(), now), state, event, now)
+}
+
+/// The same, with the moment in other words.
+pub(super) fn sentence_at(when: &str, state: &State, event: &Event, now: Millis) -> String {
     let todo = event.operation.todo().map(|todo| format!("{}: ", short(&state.name(todo), 60)));
     format!(
-        "{}  {}  {}{} {}",
-        clock(event.moment(), now),
+        "{when}  {}  {}{} {}",
         event.id.short(),
         todo.unwrap_or_default(),
         short(&event.author.name, 60),

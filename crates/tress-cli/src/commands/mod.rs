@@ -9,6 +9,7 @@ pub(crate) mod completions;
 pub(crate) mod conflicts;
 pub(crate) mod demo;
 pub(crate) mod dep;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod fields;
@@ -114,6 +115,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Fork(args) => paths::fork(context, &args).await,
         Command::Merge(args) => paths::merge(context, &args).await,
         Command::Undo(args) => undo::undo(context, &args).await,
+        Command::Diff(args) => diff::run(context, &args).await,
         Command::Conflicts(args) => conflicts::run(context, &args).await,
         Command::Runs(_) => init::runs(context).await,
         Command::Fsck(_) => fsck::run(context).await,

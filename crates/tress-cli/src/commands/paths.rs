@@ -83,7 +83,7 @@ pub(super) async fn branch(
     replayed: Option<(Replayed, String)>,
 ) -> Result<(), Failure> {
     let store = context.store()?;
-    let run = context.open_in(&store).await?;
+    let run = context.open_run(&store, &context.global.run).await?;
     let agent = run.agent(&context.agent_name()?, context.global.role);
     let path = context.out.waiting("reading the history", agent.fork(&store, name, terms)).await?;
     let origin = path.origin().await?.ok_or_else(|| Failure::internal("the path has no origin"))?;
@@ -131,7 +131,7 @@ struct Decided {
 pub(crate) async fn merge(context: &Context, args: &Merge) -> Result<(), Failure> {
     let store = context.store()?;
     context.no_at()?;
-    let run = context.open_in(&store).await?;
+    let run = context.open_run(&store, &context.global.run).await?;
     let agent = run.agent(&context.agent_name()?, context.global.role);
     let file = from(context, &store, &args.from).await?;
     let source = file.run.clone();

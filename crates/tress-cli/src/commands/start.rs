@@ -174,7 +174,8 @@ pub(crate) async fn work(
     Ok(summary?)
 }
 
-async fn interrupted() {
+/// Waits for Ctrl-C, or for somebody who asks the process to end.
+pub(super) async fn interrupted() {
     let ctrl_c = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

@@ -62,6 +62,7 @@ async fn without(run: &Run, text: &str) -> Result<Without, Failure> {
 pub(super) async fn replay(
     context: &Context,
     texts: &[String],
+    until: Option<&str>,
     name: Option<&str>,
 ) -> Result<(), Failure> {
     let run = context.open().await?;
@@ -69,9 +70,7 @@ pub(super) async fn replay(
     for text in texts {
         chosen.push(without(&run, text).await?);
     }
-    if let Some(at) = &context.global.at {
-        chosen.push(Without::After(parse_when(at, tress::now())));
-    }
+    chosen.extend(until.map(|until| Without::After(parse_when(until, tress::now()))));
     let selecting = run.select(chosen.clone());
     let selection = context.out.waiting("replaying the run", selecting).await?;
     let replayed = replayed(&selection, &run.state());

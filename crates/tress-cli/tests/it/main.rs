@@ -3,9 +3,11 @@
 mod care;
 mod claims;
 mod contract;
+mod diff;
 mod formats;
 mod history;
 mod orchestrate;
+mod replay;
 mod todos;
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! What the engine promises, on random histories.
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod diff;
 mod history;
 
 use history::{assert_invariants, merged, play, steps};

@@ -113,6 +113,72 @@ impl Operation {
             _ => None,
         }
     }
+    /// The name of every operation, in the order of the variants.
+    pub const NAMES: [&str; 63] = [
+        "todo_added",
+        "todo_edited",
+        "prose_edited",
+        "labels_changed",
+        "note_added",
+        "dependency_added",
+        "dependency_removed",
+        "closed",
+        "reopened",
+        "deleted",
+        "claimed",
+        "renewed",
+        "released",
+        "task_started",
+        "progress_reported",
+        "blocker_raised",
+        "blocker_resolved",
+        "blocker_escalated",
+        "completion_claimed",
+        "verified",
+        "loss_acknowledged",
+        "attempt_failed",
+        "assigned",
+        "scope_reserved",
+        "section_added",
+        "section_removed",
+        "requirement_added",
+        "requirement_removed",
+        "design_rule_added",
+        "design_rule_removed",
+        "decision_recorded",
+        "assessment_given",
+        "deviation_found",
+        "deviation_decided",
+        "run_started",
+        "run_paused",
+        "run_resumed",
+        "run_finished",
+        "agent_joined",
+        "agent_left",
+        "agent_reported",
+        "check_recorded",
+        "artifact_recorded",
+        "integrated",
+        "integration_failed",
+        "rolled_back",
+        "plan_made",
+        "strategy_changed",
+        "alert_raised",
+        "alert_acknowledged",
+        "alert_cleared",
+        "metrics_recorded",
+        "learning_recorded",
+        "budget_spent",
+        "checkpoint_taken",
+        "forked",
+        "merged",
+        "undone",
+        "replica_retired",
+        "member_added",
+        "member_removed",
+        "custom",
+        "unknown",
+    ];
 
     /// The operation's name: `todo_added`, `claimed` …
     pub const fn name(&self) -> &'static str {
@@ -182,5 +248,22 @@ impl Operation {
             O::Custom { .. } => "custom",
             O::Unknown(_) => "unknown",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde::de::value::{Error, StrDeserializer};
+
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_all_variants_in_order() {
+        // Serde names every variant that it knows when it is given one that it does not.
+        let unknown: StrDeserializer<'_, Error> = StrDeserializer::new("no such operation");
+        let error = Operation::deserialize(unknown).expect_err("it is not one").to_string();
+        let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert_eq!(known, Operation::NAMES);
     }
 }

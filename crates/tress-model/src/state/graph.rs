@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use imbl::ordmap::DiffItem;
 use serde::{Deserialize, Serialize};
 
 use super::{State, Status};
@@ -132,7 +133,7 @@ impl State {
     }
 
     /// Whether `todo` counts as in the way of what depends on it.
-    fn holds_back(&self, todo: TodoId) -> bool {
+    pub fn holds_back(&self, todo: TodoId) -> bool {
         self.todos.get(&todo).is_some_and(|todo| {
             !todo.finished() && !todo.pinned && todo.stage.as_deref() != Some("pinned")
         })
@@ -183,6 +184,40 @@ impl State {
         let ready = ready.into_iter().map(|(_, _, id)| id).collect();
         blocked.retain(|id, _| self.todos.get(id).is_some_and(|todo| !todo.finished()));
         Readiness { ready, blocked }
+    }
+
+    /// Whether something holds `todo` back: whether [`State::readiness`] would list it as blocked.
+    /// Costs what it and the todos that it is part of depend on.
+    pub fn is_blocked(&self, todo: TodoId) -> bool {
+        let unfinished = |id| self.todos.get(&id).filter(|todo| !todo.finished());
+        let mut queue = vec![todo];
+        let mut seen = BTreeSet::from([todo]);
+        while let Some(id) = queue.pop() {
+            // Nothing is in the way of what is finished, nor of what is part of it.
+            let Some(found) = unfinished(id) else { continue };
+            if found.open_blockers().next().is_some() {
+                return true;
+            }
+            for edge in self.edges(id).iter().filter(|edge| !edge.suspended) {
+                // The time decides only how the reason is worded.
+                if self.block_reason(id, edge, 0).is_some() {
+                    return true;
+                }
+                if edge.kind == EdgeKind::ParentChild && seen.insert(edge.on) {
+                    queue.push(edge.on);
+                }
+            }
+        }
+        false
+    }
+
+    /// The todos whose edges are others in `other`. What the two states share is not looked at.
+    pub fn edges_changed(&self, other: &Self) -> Vec<TodoId> {
+        let changed = self.edges.diff(&other.edges).map(|item| match item {
+            DiffItem::Add(id, _) | DiffItem::Remove(id, _) => *id,
+            DiffItem::Update { new: (id, _), .. } => *id,
+        });
+        changed.collect()
     }
 
     /// Whether `todo` could be worked on at `now` if nothing blocked it.

@@ -192,6 +192,14 @@ impl State {
         }
     }
 
+    /// The same, for one todo without the readiness of all.
+    pub fn status_of(&self, todo: &Todo, now: Millis) -> Status {
+        match self.status_unblocked(todo, now) {
+            Status::Open if self.is_blocked(todo.id) => Status::Blocked,
+            status => status,
+        }
+    }
+
     /// The todo that `text` names: an external id, a todo id, or a prefix of one that fits no
     /// other.
     ///
