@@ -277,11 +277,12 @@ impl Log {
         Tried::Admitted(events)
     }
 
-    /// Whether the event that `cause` cites is the one that is known; it may lie before the
-    /// snapshot, and is believed then.
+    /// Whether the event that `cause` cites is the one that is known. Of what lies before the
+    /// snapshot only the last event of each replica is known by its id; the others are believed.
     fn is_cause(&self, cause: &Cause, pending: &Pending) -> bool {
         let known = pending.get(&cause.dot()).or_else(|| self.event(cause.dot()));
-        known.is_none_or(|event| event.id.mark() == cause.mark)
+        let known = known.map(|event| event.id).or_else(|| self.head_id(cause.dot()));
+        known.is_none_or(|id| id.mark() == cause.mark)
     }
 
     /// The head that `segment` continues: the replica's own, or an earlier one where the segment

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tress_model::clock::Millis;
 use tress_model::codec::{CodecError, Snapshot};
 use tress_model::event::{Cause, Head, Record};
-use tress_model::ids::{Author, Dot, ReplicaId, StoreId};
+use tress_model::ids::{Author, Dot, EventId, ReplicaId, StoreId};
 use tress_model::{Event, HybridTime, Operation, OrderKey, Segment, State, VersionVector, limits};
 
 use crate::admit;
@@ -197,6 +197,12 @@ impl Log {
 
     pub(crate) fn head_number(&self, replica: ReplicaId) -> u64 {
         self.heads.get(&replica).map_or(0, |head| head.number)
+    }
+
+    /// The id of the event `dot`, where it is the last of its replica.
+    pub(crate) fn head_id(&self, dot: Dot) -> Option<EventId> {
+        let head = self.heads.get(&dot.replica).filter(|head| head.number == dot.number);
+        head.map(|head| head.id)
     }
 
     pub(crate) fn set_head(&mut self, replica: ReplicaId, head: Head) {

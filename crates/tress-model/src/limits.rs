@@ -32,5 +32,7 @@ pub const LEASE_DEFAULT: Millis = 30 * 60 * 1000;
 pub const LEASE_MAX: Millis = 30 * 24 * 60 * 60 * 1000;
 /// The lowest priority a todo can have; 0 is the most urgent.
 pub const PRIORITY_MAX: u8 = 4;
+/// How many claims that ended a todo remembers; an older token counts as one whose end is known.
+pub const ENDED_CLAIMS_MAX: usize = 64;
 /// How many ledger entries the state carries; older ones are counted, and read from the log.
 pub const LEDGER_ENTRIES_MAX: usize = 100_000;

@@ -60,7 +60,7 @@ pub use tress_engine::{
     CheckpointCheck, Fate, Log, PrepareError, Rejection, Selection, UndoError, When, WhenError,
     Without,
 };
-pub use tress_model::codec::{CodecError, FORMAT, FormatVersion};
+pub use tress_model::codec::{CodecError, FORMAT, FormatVersion, STATE_FORM};
 pub use tress_model::{
     Author, Dot, Event, EventId, HybridTime, LedgerEntry, Millis, Operation, ReplicaId, Role, Rule,
     Segment, State, Status, StoreId, Strand, Todo, TodoId, VersionVector, limits, operation, state,

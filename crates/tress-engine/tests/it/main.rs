@@ -3,6 +3,7 @@
 
 mod diff;
 mod history;
+mod rules;
 
 use history::{assert_invariants, merged, play, steps};
 use proptest::prelude::*;

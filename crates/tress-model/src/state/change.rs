@@ -143,19 +143,22 @@ impl Change<'_> {
     fn edit(&self, todo: &mut Todo, edits: &[TodoEdit]) -> Rulings {
         let mut rulings = Vec::new();
         for edit in edits {
-            let Some(old) = todo.set(edit) else { continue };
-            let field = edit.field();
-            let (writer, agent) = todo.writer(field);
-            let bookkeeping = matches!(edit, TodoEdit::UpdatedAt(_));
-            if !self.event.saw(writer) && writer != self.event.dot && !bookkeeping {
-                rulings.push(Ruling {
-                    rule: Rule::FieldMerge,
-                    loser: Some((writer, agent)),
-                    winner: None,
-                    detail: format!("{field} was written by two at once; the other was {old:?}"),
-                });
+            let old = todo.set(edit);
+            if matches!(edit, TodoEdit::UpdatedAt(_)) {
+                continue;
             }
-            todo.writers.insert(field.to_owned(), (self.event.dot, Arc::clone(self.agent())));
+            let field = edit.field();
+            let writers = todo.writers(field);
+            let Some(old) = old else {
+                writers.agree(self.event);
+                continue;
+            };
+            rulings.extend(writers.replace(self.event).into_iter().map(|loser| Ruling {
+                rule: Rule::FieldMerge,
+                loser: Some(loser),
+                winner: None,
+                detail: format!("{field} was written by two at once; the other was {old:?}"),
+            }));
         }
         rulings
     }
@@ -198,7 +201,7 @@ impl Change<'_> {
     fn close(&self, todo: &mut Todo, reason: &str) -> Rulings {
         todo.closings.push(self.closing(reason, false));
         let claim = todo.end_claim(self.event.dot);
-        todo.lost.clear();
+        todo.end_lost(self.event.dot);
         let loser = claim.filter(|claim| !self.event.saw(claim.token));
         let entry = |claim: Claim| Ruling {
             rule: Rule::ClosedStaysClosed,
@@ -212,6 +215,7 @@ impl Change<'_> {
     /// Rule `closed-stays-closed`: undoes only what its author had seen.
     fn reopen(&self, todo: &mut Todo) -> Rulings {
         let mut undone = false;
+        todo.put_aside = None;
         for closing in todo.closings.iter_mut().chain(&mut todo.deletions) {
             if !closing.undone && self.event.saw(closing.dot) {
                 closing.undone = true;
@@ -225,7 +229,7 @@ impl Change<'_> {
                 undone = true;
             }
         }
-        todo.stage = None;
+        undone |= todo.stage.take().is_some();
         if todo.finished() {
             let winner = todo.closing().or_else(|| todo.deletion()).map(|closing| closing.dot);
             let detail = "it was finished by somebody whom the reopening had not seen";
@@ -239,7 +243,9 @@ impl Change<'_> {
         let seen = self.event.saw_all(&todo.touched);
         todo.deletions.push(self.closing(reason, !seen));
         if seen {
-            todo.end_claim(self.event.dot);
+            if let Some(claim) = todo.end_claim(self.event.dot) {
+                todo.put_aside = Some((self.event.dot, claim));
+            }
             return Vec::new();
         }
         let detail = format!("{} was edited meanwhile and stays", todo.title);
@@ -249,11 +255,6 @@ impl Change<'_> {
     /// Rules `first-claim` and `leases-end`.
     fn claim(&self, todo: &mut Todo, lease: Option<Millis>, scope: &[String]) -> Rulings {
         let mut rulings = Vec::new();
-        if todo.finished() {
-            let winner = todo.closing().map(|closing| closing.dot);
-            let detail = "it is finished";
-            return vec![Ruling::against(Rule::ClosedStaysClosed, winner, detail)];
-        }
         let lease = lease.map(|lease| lease.min(limits::LEASE_MAX));
         let claim = Claim {
             token: self.event.dot,
@@ -267,13 +268,25 @@ impl Change<'_> {
             branch: None,
             progress: None,
         };
+        if todo.finished() {
+            let done = todo.completed().and_then(|done| done.verification.as_ref());
+            let winner = todo.closing().map(|closing| closing.dot).or(done.map(|done| done.dot));
+            if let Some(winner) = winner {
+                todo.remember_end(&claim, winner);
+            }
+            let detail = "it is finished";
+            return vec![Ruling::against(Rule::ClosedStaysClosed, winner, detail)];
+        }
         match todo.holder(self.now) {
             Some(holder) if holder.agent == *self.agent() && self.event.saw(holder.token) => {
+                todo.end_claim(self.event.dot);
                 todo.claim = Some(claim);
             }
             Some(holder) => {
+                let winner = holder.token;
                 let detail = format!("it is held by {}", holder.agent);
-                rulings.push(Ruling::against(Rule::FirstClaim, Some(holder.token), detail));
+                rulings.push(Ruling::against(Rule::FirstClaim, Some(winner), detail));
+                todo.remember_end(&claim, winner);
                 todo.lost.push(claim);
             }
             None => {
@@ -315,12 +328,13 @@ impl Change<'_> {
             return Vec::new();
         }
         let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
-        if let Some(lost) = todo.lost.iter_mut().find(|claim| claim.token == token) {
-            let release = self.change_claim(lost);
-            if release {
-                todo.lost.retain(|claim| claim.token != token);
+        let known = self.known_end(todo, token).is_some();
+        if let Some(at) = todo.lost.iter().position(|claim| claim.token == token) {
+            if todo.lost.get_mut(at).is_some_and(|lost| self.change_claim(lost)) {
+                let lost = todo.lost.remove(at);
+                todo.remember_end(&lost, event.dot);
             }
-            if holder.as_ref().is_none_or(|(winner, _)| !event.saw(*winner)) {
+            if !known && holder.as_ref().is_none_or(|(winner, _)| !event.saw(*winner)) {
                 return Vec::new();
             }
         }
@@ -376,14 +390,15 @@ impl Change<'_> {
             return Vec::new();
         };
         let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
-        let mut claims = todo.claim.iter().chain(&todo.lost);
-        let claimant = claims.find(|claim| token == Some(claim.token));
-        let claimant = claimant.filter(|claim| claim.agent != *self.agent());
+        let claims = todo.claim.iter().chain(&todo.lost).map(|claim| (claim.token, &claim.agent));
+        let mut claims = claims.chain(todo.ended.iter().map(|ended| (ended.token, &ended.agent)));
+        let claimant = claims.find(|(claim, _)| token == Some(*claim)).map(|(_, agent)| agent);
+        let claimant = claimant.filter(|agent| *agent != self.agent()).map(Arc::clone);
         let mut completion = Completion {
             dot: event.dot,
             agent: Arc::clone(self.agent()),
             token,
-            claimant: claimant.map(|claim| Arc::clone(&claim.agent)),
+            claimant,
             at: self.at,
             commit: commit.clone(),
             to_integrate: *to_integrate,
@@ -398,36 +413,33 @@ impl Change<'_> {
         let mut rulings = Vec::new();
         let closed = todo.closing().map(|closing| closing.dot);
         let done = todo.completed().map(|completion| completion.dot);
-        let nobody = holder.is_none();
         let own = |(held, agent): &(Dot, Arc<str>)| {
             token.map_or(agent == self.agent(), |token| token == *held)
         };
+        let lapsed = todo.holder(self.now).is_none();
+        let other = holder.filter(|holder| !own(holder));
         if let Some(winner) = closed.or(done) {
             let rule = Rule::ClosedStaysClosed;
             rulings.push(Ruling::against(rule, Some(winner), "it was finished before"));
             completion.void = Some("it was finished before".to_owned());
-        } else if let Some(holder) = holder.filter(|holder| !own(holder)) {
-            let (winner, agent) = holder;
-            let lapsed = todo.holder(self.now).is_none();
-            if !event.saw(winner) || lapsed {
-                rulings.push(Ruling {
-                    rule: Rule::FinishedWorkHolds,
-                    loser: Some((winner, agent)),
-                    winner: None,
-                    detail: format!("{} had finished it without knowing", self.agent()),
-                });
-                let at = token.and_then(|t| todo.lost.iter().position(|lost| lost.token == t));
-                let mine = at.map(|at| todo.lost.remove(at));
-                todo.lost.extend(std::mem::replace(&mut todo.claim, mine));
-            } else {
-                let detail = format!("{agent} holds it; claim it first");
-                rulings.push(Ruling::against(Rule::StaleToken, Some(winner), detail));
-                completion.void = Some(format!("{agent} held it"));
-            }
-        } else if nobody && let Some(by) = self.ended_knowingly(todo, token) {
+        } else if let Some((winner, agent)) =
+            other.clone().filter(|(winner, _)| event.saw(*winner) && !lapsed)
+        {
+            let detail = format!("{agent} holds it; claim it first");
+            rulings.push(Ruling::against(Rule::StaleToken, Some(winner), detail));
+            completion.void = Some(format!("{agent} held it"));
+        } else if let Some(by) = token.and_then(|token| self.known_end(todo, token)) {
             let detail = "the claim had ended, and its agent knew; claim it again";
-            rulings.push(Ruling::against(Rule::StaleToken, Some(by), detail));
+            rulings.push(Ruling::against(Rule::StaleToken, by, detail));
             completion.void = Some("its claim had ended".to_owned());
+        } else if let Some(loser) = other {
+            rulings.push(Ruling {
+                rule: Rule::FinishedWorkHolds,
+                loser: Some(loser),
+                winner: None,
+                detail: format!("{} had finished it without knowing", self.agent()),
+            });
+            self.take_over(todo, token);
         }
         if completion.void.is_none() {
             for older in todo.completions.iter_mut().filter(|older| older.pending()) {
@@ -440,10 +452,30 @@ impl Change<'_> {
         rulings
     }
 
-    /// The event that ended the claim `token`, where the author at hand had seen it.
-    fn ended_knowingly(&self, todo: &Todo, token: Option<Dot>) -> Option<Dot> {
-        let (ended, by) = todo.ended?;
-        (token == Some(ended) && self.event.saw(by)).then_some(by)
+    /// Gives the todo to the claim `token`, where that had lost; whoever held it has lost now.
+    fn take_over(&self, todo: &mut Todo, token: Option<Dot>) {
+        let at = token.and_then(|token| todo.lost.iter().position(|lost| lost.token == token));
+        let mine = at.map(|at| todo.lost.remove(at));
+        if let Some(held) = todo.claim.take() {
+            todo.remember_end(&held, self.event.dot);
+            todo.lost.push(held);
+        }
+        if let Some(mine) = mine {
+            todo.give_back(mine);
+        }
+    }
+
+    /// The event that ended the claim `token`, where the author at hand had seen it; or none, where
+    /// no claim with that token is remembered.
+    fn known_end(&self, todo: &Todo, token: Dot) -> Option<Option<Dot>> {
+        if todo.claim.as_ref().is_some_and(|claim| claim.token == token) {
+            return None;
+        }
+        let mut ends = todo.ended.iter().filter(|ended| ended.token == token).peekable();
+        match ends.peek() {
+            None => Some(None),
+            Some(_) => ends.find(|ended| self.event.saw(ended.by)).map(|ended| Some(ended.by)),
+        }
     }
 
     /// Rule `done-means-verified`.
@@ -511,7 +543,7 @@ impl Change<'_> {
     fn finish_claim(&self, todo: &mut Todo, completion: Dot) -> Option<Ruling> {
         let own = is_own(todo, completion);
         let claim = todo.end_claim(self.event.dot);
-        todo.lost.clear();
+        todo.end_lost(self.event.dot);
         claim.filter(|_| !own).map(|claim| Ruling {
             rule: Rule::FinishedWorkHolds,
             loser: Some((claim.token, claim.agent)),

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
-use super::fold::Ruling;
+use super::fold::{Ruling, Rulings};
 use super::prose::Prose;
+use super::removal::{self, Gone, Part};
+use super::writers::Writers;
 use crate::clock::{Millis, VersionVector};
 use crate::event::Event;
 use crate::ids::{Dot, TodoId};
@@ -28,6 +30,9 @@ pub struct Design {
     pub deviations: imbl::Vector<Arc<Deviation>>,
     /// What was said of implementations, in canonical order.
     pub assessments: imbl::Vector<Arc<Assessment>>,
+    removed_sections: Gone<Section>,
+    removed_requirements: Gone<Requirement>,
+    removed_rules: Gone<DesignRule>,
 }
 
 /// A section of the design.
@@ -45,10 +50,10 @@ pub struct Section {
     pub updated_at: Millis,
     /// The event that last wrote its heading and place.
     pub dot: Dot,
-    /// Who made that event.
-    pub by: Arc<str>,
+    /// Who wrote what its heading and place are.
+    writers: Writers,
     /// Every event that touched it.
-    pub(super) touched: VersionVector,
+    touched: VersionVector,
 }
 
 /// A requirement.
@@ -64,8 +69,10 @@ pub struct Requirement {
     pub criticality: Severity,
     /// The event that last wrote it.
     pub dot: Dot,
-    /// Who made that event.
-    pub by: Arc<str>,
+    /// Who wrote what it says.
+    writers: Writers,
+    /// Every event that touched it.
+    touched: VersionVector,
 }
 
 /// A machine-checkable rule.
@@ -77,9 +84,29 @@ pub struct DesignRule {
     pub criticality: Severity,
     /// The event that last wrote it.
     pub dot: Dot,
-    /// Who made that event.
-    pub by: Arc<str>,
+    /// Who wrote what it says.
+    writers: Writers,
+    /// Every event that touched it.
+    touched: VersionVector,
 }
+
+/// Makes a type a part of the design that can be removed.
+macro_rules! part {
+    ($part:ty, $what:literal) => {
+        impl Part for $part {
+            const WHAT: &'static str = $what;
+            fn touched(&self) -> &VersionVector {
+                &self.touched
+            }
+            fn dot(&self) -> Dot {
+                self.dot
+            }
+        }
+    };
+}
+part!(Section, "section");
+part!(Requirement, "requirement");
+part!(DesignRule, "design rule");
 
 /// A decision. It is superseded, never edited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,10 +177,6 @@ pub struct Assessment {
     pub evidence: String,
 }
 
-fn missing(what: &str) -> Option<Ruling> {
-    Some(Ruling::precondition(format!("{what} is not there")))
-}
-
 impl Design {
     /// The sections in the order in which they stand.
     pub fn ordered_sections(&self) -> Vec<(&str, &Section)> {
@@ -163,109 +186,163 @@ impl Design {
         sections
     }
 
-    pub(super) fn edit_section(
-        &mut self,
-        event: &Event,
-        key: &str,
-        splices: &[Splice],
-    ) -> Option<Ruling> {
-        let Some(section) = self.sections.get_mut(key) else {
-            return missing(&format!("section {key}"));
+    /// Takes note of an edit of a section that is left out ([`Prose::leave_out`]).
+    pub(super) fn leave_out(&mut self, key: &str, note: impl FnOnce(&mut Prose)) {
+        let gone = self.removed_sections.get_mut(key).map(|removed| &mut removed.was);
+        if let Some(section) = self.sections.get_mut(key).or(gone) {
+            note(&mut Arc::make_mut(section).body);
+        }
+    }
+
+    pub(super) fn edit_section(&mut self, event: &Event, key: &str, splices: &[Splice]) -> Rulings {
+        let (live, gone) = (&mut self.sections, &mut self.removed_sections);
+        let mut rulings = removal::revive(live, gone, event, key, false);
+        let Some(section) = live.get_mut(key) else {
+            rulings.extend(removal::missing(gone, key));
+            return rulings;
         };
         let section = Arc::make_mut(section);
         section.body.edit(event, splices);
         section.updated_at = event.moment();
         section.touched.insert(event.dot);
-        None
+        rulings
     }
 
     /// Folds an operation of the design strand.
-    pub(super) fn apply(&mut self, event: &Event) -> Option<Ruling> {
+    pub(super) fn apply(&mut self, event: &Event) -> Rulings {
+        use Operation as O;
+        match &event.operation {
+            O::SectionAdded { section, heading, level, position, body } => {
+                self.add_section(event, section, (heading, *level, *position), body)
+            }
+            O::RequirementAdded { requirement, section, text, kind, criticality } => {
+                self.add_requirement(event, requirement, (section, text, kind), *criticality)
+            }
+            O::DesignRuleAdded { rule, text, criticality } => {
+                self.add_rule(event, rule, text, *criticality)
+            }
+            O::SectionRemoved { section } => {
+                removal::remove(&mut self.sections, &mut self.removed_sections, event, section)
+            }
+            O::RequirementRemoved { requirement } => {
+                let (live, gone) = (&mut self.requirements, &mut self.removed_requirements);
+                removal::remove(live, gone, event, requirement)
+            }
+            O::DesignRuleRemoved { rule } => {
+                removal::remove(&mut self.rules, &mut self.removed_rules, event, rule)
+            }
+            _ => self.judge(event).into_iter().collect(),
+        }
+    }
+
+    fn add_section(
+        &mut self,
+        event: &Event,
+        key: &str,
+        (heading, level, position): (&str, u8, u32),
+        body: &str,
+    ) -> Rulings {
+        let (live, gone) = (&mut self.sections, &mut self.removed_sections);
+        let mut rulings = removal::revive(live, gone, event, key, true);
+        let (dot, at) = (event.dot, event.moment());
+        let section = live.entry(key.to_owned()).or_insert_with(|| {
+            Arc::new(Section {
+                heading: heading.to_owned(),
+                level,
+                position,
+                body: Prose::new(dot, body.to_owned()),
+                updated_at: at,
+                dot,
+                writers: Writers::default(),
+                touched: VersionVector::new(),
+            })
+        });
+        let section = Arc::make_mut(section);
+        let fields = [
+            differs(&format!("the heading of {key}"), &*section.heading, heading),
+            differs(&format!("the level of {key}"), &section.level, &level),
+            differs(&format!("the place of {key}"), &section.position, &position),
+        ];
+        rulings.extend(overwritten(&mut section.writers, event, fields));
+        section.dot = dot;
+        section.touched.insert(dot);
+        heading.clone_into(&mut section.heading);
+        section.level = level;
+        section.position = position;
+        section.updated_at = at;
+        if !section.body.is(body) {
+            section.body.edit(event, &[section.body.whole(event, body)]);
+        }
+        rulings
+    }
+
+    fn add_requirement(
+        &mut self,
+        event: &Event,
+        key: &str,
+        (section, text, kind): (&str, &str, &str),
+        criticality: Severity,
+    ) -> Rulings {
+        let (live, gone) = (&mut self.requirements, &mut self.removed_requirements);
+        let mut rulings = removal::revive(live, gone, event, key, true);
+        let (mut writers, mut touched) = (Writers::default(), VersionVector::new());
+        if let Some(old) = live.get(key) {
+            (writers, touched) = (old.writers.clone(), old.touched.clone());
+            let fields = [
+                differs(&format!("requirement {key}"), &*old.text, text),
+                differs(&format!("the section of requirement {key}"), &*old.section, section),
+                differs(&format!("the kind of requirement {key}"), &*old.kind, kind),
+                differs(
+                    &format!("the criticality of requirement {key}"),
+                    &old.criticality,
+                    &criticality,
+                ),
+            ];
+            rulings.extend(overwritten(&mut writers, event, fields));
+        } else {
+            writers.agree(event);
+        }
+        touched.insert(event.dot);
+        let new = Requirement {
+            section: section.to_owned(),
+            text: text.to_owned(),
+            kind: kind.to_owned(),
+            criticality,
+            dot: event.dot,
+            writers,
+            touched,
+        };
+        live.insert(key.to_owned(), Arc::new(new));
+        rulings
+    }
+
+    fn add_rule(&mut self, event: &Event, key: &str, text: &str, criticality: Severity) -> Rulings {
+        let (live, gone) = (&mut self.rules, &mut self.removed_rules);
+        let mut rulings = removal::revive(live, gone, event, key, true);
+        let (mut writers, mut touched) = (Writers::default(), VersionVector::new());
+        if let Some(old) = live.get(key) {
+            (writers, touched) = (old.writers.clone(), old.touched.clone());
+            let what = format!("the criticality of design rule {key}");
+            let fields = [
+                differs(&format!("design rule {key}"), &*old.text, text),
+                differs(&what, &old.criticality, &criticality),
+            ];
+            rulings.extend(overwritten(&mut writers, event, fields));
+        } else {
+            writers.agree(event);
+        }
+        touched.insert(event.dot);
+        let (text, dot) = (text.to_owned(), event.dot);
+        let new = DesignRule { text, criticality, dot, writers, touched };
+        live.insert(key.to_owned(), Arc::new(new));
+        rulings
+    }
+
+    /// Folds decisions, deviations and assessments.
+    fn judge(&mut self, event: &Event) -> Option<Ruling> {
         use Operation as O;
         let (dot, agent, at) = (event.dot, &event.author.name, event.moment());
         match &event.operation {
-            O::SectionAdded { section: key, heading, level, position, body } => {
-                let section = self.sections.entry(key.clone()).or_insert_with(|| {
-                    Arc::new(Section {
-                        heading: heading.clone(),
-                        level: *level,
-                        position: *position,
-                        body: Prose::new(dot, body.clone()),
-                        updated_at: at,
-                        dot,
-                        by: Arc::clone(agent),
-                        touched: VersionVector::new(),
-                    })
-                });
-                let section = Arc::make_mut(section);
-                let rival = section.dot != dot && !event.saw(section.dot);
-                let objection = (rival && section.heading != *heading).then(|| {
-                    overwritten(
-                        &format!("the heading of {key}"),
-                        &section.heading,
-                        (section.dot, &section.by),
-                    )
-                });
-                section.dot = dot;
-                section.by = Arc::clone(agent);
-                section.touched.insert(dot);
-                section.heading.clone_from(heading);
-                section.level = *level;
-                section.position = *position;
-                section.updated_at = at;
-                if !section.body.is(body) {
-                    section.body.edit(event, &[section.body.whole(event, body)]);
-                }
-                return objection;
-            }
-            O::SectionRemoved { section: key } => {
-                let Some(section) = self.sections.get(key) else {
-                    return missing(&format!("section {key}"));
-                };
-                if !event.saw_all(&section.touched) {
-                    return Some(Ruling {
-                        rule: Rule::EditBeatsDelete,
-                        loser: None,
-                        winner: Some(section.dot),
-                        detail: format!("section {key} was edited meanwhile and stays"),
-                    });
-                }
-                self.sections.remove(key);
-            }
-            O::RequirementAdded { requirement, section, text, kind, criticality } => {
-                let new = Requirement {
-                    section: section.clone(),
-                    text: text.clone(),
-                    kind: kind.clone(),
-                    criticality: *criticality,
-                    dot,
-                    by: Arc::clone(agent),
-                };
-                let old = self.requirements.insert(requirement.clone(), Arc::new(new));
-                return old.filter(|old| !event.saw(old.dot) && old.text != *text).map(|old| {
-                    overwritten(
-                        &format!("requirement {requirement}"),
-                        &old.text,
-                        (old.dot, &old.by),
-                    )
-                });
-            }
-            O::RequirementRemoved { requirement }
-                if self.requirements.remove(requirement).is_none() =>
-            {
-                return missing(&format!("requirement {requirement}"));
-            }
-            O::DesignRuleAdded { rule, text, criticality } => {
-                let by = Arc::clone(agent);
-                let new = DesignRule { text: text.clone(), criticality: *criticality, dot, by };
-                let old = self.rules.insert(rule.clone(), Arc::new(new));
-                return old.filter(|old| !event.saw(old.dot) && old.text != *text).map(|old| {
-                    overwritten(&format!("design rule {rule}"), &old.text, (old.dot, &old.by))
-                });
-            }
-            O::DesignRuleRemoved { rule } if self.rules.remove(rule).is_none() => {
-                return missing(&format!("design rule {rule}"));
-            }
             O::DecisionRecorded {
                 title,
                 context,
@@ -336,7 +413,7 @@ impl Design {
             O::DeviationDecided { deviation, outcome, rationale, follow_up } => {
                 let found = self.deviations.iter_mut().find(|found| found.dot == *deviation);
                 let Some(found) = found else {
-                    return missing("the deviation");
+                    return Some(Ruling::precondition("the deviation is not there"));
                 };
                 let found = Arc::make_mut(found);
                 if found.decided.is_some() {
@@ -355,13 +432,38 @@ impl Design {
     }
 }
 
-fn overwritten(what: &str, old: &str, loser: (Dot, &Arc<str>)) -> Ruling {
-    Ruling {
-        rule: Rule::FieldMerge,
-        loser: Some((loser.0, Arc::clone(loser.1))),
-        winner: None,
-        detail: format!(
-            "{what} was written by two at once; the later holds, the other was {old:?}"
-        ),
+/// What a field was and how the ledger calls it, where it is not what it shall be.
+fn differs<T: PartialEq + std::fmt::Debug + ?Sized>(
+    what: &str,
+    old: &T,
+    new: &T,
+) -> Option<(String, String)> {
+    (old != new).then(|| (what.to_owned(), format!("{old:?}")))
+}
+
+/// Rule `field-merge`: one ruling for each field that differs, and for each of those who wrote what
+/// it was and were not seen.
+fn overwritten<const N: usize>(
+    writers: &mut Writers,
+    event: &Event,
+    fields: [Option<(String, String)>; N],
+) -> Rulings {
+    if fields.iter().all(Option::is_none) {
+        writers.agree(event);
+        return Vec::new();
     }
+    let losers = writers.replace(event);
+    let fields = fields.into_iter().flatten();
+    let rulings = fields.flat_map(|(what, old)| {
+        let ruling = move |loser: &(Dot, Arc<str>)| Ruling {
+            rule: Rule::FieldMerge,
+            loser: Some(loser.clone()),
+            winner: None,
+            detail: format!(
+                "{what} was written by two at once; the later holds, the other was {old}"
+            ),
+        };
+        losers.iter().map(ruling).collect::<Vec<_>>()
+    });
+    rulings.collect()
 }

@@ -52,9 +52,7 @@ impl State {
         self.advance(event);
         match &event.operation {
             Operation::ProseEdited { target: ProseTarget::Section(key), splices } => {
-                if let Some(section) = self.design.sections.get_mut(key) {
-                    Arc::make_mut(section).body.leave_out(event, splices);
-                }
+                self.design.leave_out(key, |body| body.leave_out(event, splices));
             }
             Operation::ProseEdited { target: ProseTarget::Todo(id, field), splices } => {
                 if let Some(todo) = self.todos.get_mut(id) {
@@ -63,10 +61,8 @@ impl State {
                 }
             }
             Operation::SectionAdded { section: key, body, .. } => {
-                if let Some(section) = self.design.sections.get_mut(key) {
-                    let prose = &mut Arc::make_mut(section).body;
-                    prose.leave_out(event, &[prose.whole(event, body)]);
-                }
+                self.design
+                    .leave_out(key, |prose| prose.leave_out(event, &[prose.whole(event, body)]));
             }
             Operation::TodoAdded { todo: id, prose: texts, .. } => {
                 if let Some(todo) = self.todos.get_mut(id) {
@@ -91,10 +87,16 @@ impl State {
     fn record(&mut self, event: &Event, ruling: Ruling) {
         let (loser, agent) =
             ruling.loser.unwrap_or_else(|| (event.dot, Arc::clone(&event.author.name)));
-        if self.ledger.len() >= limits::LEDGER_ENTRIES_MAX {
-            self.ledger.pop_front();
+        if self.ledger.len() >= limits::LEDGER_ENTRIES_MAX
+            && let Some(cut) = self.ledger.pop_front()
+        {
+            if let Some(places) = self.untold.get_mut(&cut.loser) {
+                places.retain(|&place| place != self.ledger_cut);
+            }
             self.ledger_cut += 1;
         }
+        let place = self.ledger_cut + self.ledger.len() as u64;
+        self.untold.entry(loser).or_default().push(place);
         let winner = if loser == event.dot { ruling.winner } else { Some(event.dot) };
         self.ledger.push_back(Arc::new(LedgerEntry {
             rule: ruling.rule,
@@ -112,15 +114,16 @@ impl State {
         use Operation as O;
         match &event.operation {
             O::LossAcknowledged { event: lost } => {
-                for entry in self.ledger.iter_mut() {
-                    if entry.loser == *lost && !entry.told {
+                for place in self.untold.remove(lost).unwrap_or_default() {
+                    let index = usize::try_from(place - self.ledger_cut).ok();
+                    if let Some(entry) = index.and_then(|index| self.ledger.get_mut(index)) {
                         Arc::make_mut(entry).told = true;
                     }
                 }
                 Vec::new()
             }
             O::ProseEdited { target: ProseTarget::Section(key), splices } => {
-                self.design.edit_section(event, key, splices).into_iter().collect()
+                self.design.edit_section(event, key, splices)
             }
             O::Undone { event: undone, .. } => {
                 self.withdraw(*undone);
@@ -149,9 +152,9 @@ impl State {
     }
 
     fn fold_elsewhere(&mut self, event: &Event) -> Rulings {
-        let design = self.design.apply(event);
-        let team = self.team.apply(event);
-        design.into_iter().chain(team).collect()
+        let mut rulings = self.design.apply(event);
+        rulings.extend(self.team.apply(event));
+        rulings
     }
 
     fn fold_added(&mut self, event: &Event, id: TodoId, title: &str) -> Rulings {
@@ -188,7 +191,7 @@ impl State {
         };
         let todo = Arc::make_mut(held);
         let mut rulings = Vec::new();
-        if !matches!(event.operation, Operation::Deleted { .. } | Operation::Reopened { .. }) {
+        if !matches!(event.operation, Operation::Deleted { .. }) {
             let unseen = |deletion: &&mut Closing| !deletion.undone && !event.saw(deletion.dot);
             for deletion in todo.deletions.iter_mut().filter(unseen) {
                 deletion.undone = true;
@@ -199,10 +202,15 @@ impl State {
                     detail: format!("{} was edited meanwhile and stays", todo.title),
                 });
             }
-            if let Some(deletion) = todo.deletion() {
-                let detail = format!("it was deleted by {}", deletion.agent);
-                rulings.push(Ruling::against(Rule::Precondition, Some(deletion.dot), detail));
-                return rulings;
+            match todo.deletion() {
+                // A reopening undoes the deletions that it had seen, too.
+                Some(deletion) if !matches!(event.operation, Operation::Reopened { .. }) => {
+                    let detail = format!("it was deleted by {}", deletion.agent);
+                    rulings.push(Ruling::against(Rule::Precondition, Some(deletion.dot), detail));
+                    return rulings;
+                }
+                Some(_) => {}
+                None => restore_claim(todo),
             }
         }
         let change = Change { event, now: event.time.millis, at: event.moment() };
@@ -329,6 +337,15 @@ impl State {
                 edge.suspended = false;
             }
         }
+    }
+}
+
+/// Brings back the claim that a deletion ended, where that deletion has lost.
+fn restore_claim(todo: &mut Todo) {
+    let Some((by, claim)) = todo.put_aside.take() else { return };
+    let lost = todo.deletions.iter().any(|deletion| deletion.dot == by && deletion.undone);
+    if lost && !todo.finished() && todo.claim.is_none() {
+        todo.give_back(claim);
     }
 }
 

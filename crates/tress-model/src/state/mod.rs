@@ -10,8 +10,10 @@ pub mod design;
 mod fold;
 pub mod graph;
 pub mod prose;
+mod removal;
 pub mod team;
 pub mod todo;
+mod writers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ pub use self::team::{Phase, Team};
 pub use self::todo::Todo;
 use crate::clock::{Millis, VersionVector};
 use crate::event::OrderKey;
-use crate::ids::{TODO_DIGITS, TODO_DIGITS_MIN, TodoId};
+use crate::ids::{Dot, TODO_DIGITS, TODO_DIGITS_MIN, TodoId};
 use crate::rules::LedgerEntry;
 
 /// The folded state of a run.
@@ -51,6 +53,9 @@ pub struct State {
     pub ledger: Vector<Arc<LedgerEntry>>,
     /// How many entries the ledger had before [`crate::limits::LEDGER_ENTRIES_MAX`] cut it.
     pub ledger_cut: u64,
+    /// Where in the ledger, counted from its uncut beginning, the entries against an event are that
+    /// its agent was not told of.
+    untold: OrdMap<Dot, Vec<u64>>,
 }
 
 /// Where a todo stands. Derived from facts, never stored.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::prose::Prose;
+use super::writers::Writers;
 use crate::clock::{Millis, VersionVector};
 use crate::ids::{Dot, TodoId};
+use crate::limits;
 use crate::operation::{BlockerKind, Check, FailureClass, ProseField, TodoEdit, Verdict};
 
 /// A todo, its history boiled down to the facts that still count.
@@ -73,8 +75,11 @@ pub struct Todo {
     pub claim: Option<Claim>,
     /// Claims that lost, while the todo is not finished.
     pub lost: Vec<Claim>,
-    /// The claim that ended last, and the event that ended it.
-    pub ended: Option<(Dot, Dot)>,
+    /// Claims that ended or lost, the latest [`limits::ENDED_CLAIMS_MAX`] of them; one that lost
+    /// and then ended is here twice.
+    pub ended: Vec<Ended>,
+    /// The claim that a deletion ended, with that deletion: it comes back when the deletion loses.
+    pub(super) put_aside: Option<(Dot, Claim)>,
     /// What is or was in the way.
     pub blockers: Vec<Blocker>,
     /// Claims of completion, in order.
@@ -89,8 +94,8 @@ pub struct Todo {
     pub assigned: Option<String>,
     /// Files that work on it made or changed, with the git blob they became.
     pub artifacts: BTreeMap<String, Option<String>>,
-    /// The event that last wrote a field, for fields written since the todo came into being.
-    pub(super) writers: BTreeMap<String, (Dot, Arc<str>)>,
+    /// Who wrote a field, for fields written since the todo came into being.
+    writers: BTreeMap<String, Writers>,
     /// Every event that touched it.
     pub(super) touched: VersionVector,
 }
@@ -140,6 +145,17 @@ impl Claim {
     pub fn holds(&self, now: Millis) -> bool {
         self.until.is_none_or(|until| now < until)
     }
+}
+
+/// A claim that no longer holds, and the event that ended it or that it lost against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The event that made the claim.
+    pub token: Dot,
+    /// Who claimed.
+    pub agent: Arc<str>,
+    /// The event that ended it.
+    pub by: Dot,
 }
 
 /// How far the work on a todo is.
@@ -307,7 +323,8 @@ impl Todo {
             notes: Vec::new(),
             claim: None,
             lost: Vec::new(),
-            ended: None,
+            ended: Vec::new(),
+            put_aside: None,
             blockers: Vec::new(),
             completions: Vec::new(),
             closings: Vec::new(),
@@ -396,14 +413,38 @@ impl Todo {
     /// Ends the claim that holds it; `by` is the event that ends it.
     pub(super) fn end_claim(&mut self, by: Dot) -> Option<Claim> {
         let claim = self.claim.take()?;
-        self.ended = Some((claim.token, by));
+        self.remember_end(&claim, by);
         Some(claim)
     }
 
-    /// The event that last wrote `field`.
-    pub(super) fn writer(&self, field: &str) -> (Dot, Arc<str>) {
-        let created = || (self.dot, Arc::from(self.created_by.as_deref().unwrap_or_default()));
-        self.writers.get(field).cloned().unwrap_or_else(created)
+    /// Ends the claims that lost, too; `by` is the event that ends them.
+    pub(super) fn end_lost(&mut self, by: Dot) {
+        for claim in std::mem::take(&mut self.lost) {
+            self.remember_end(&claim, by);
+        }
+    }
+
+    /// Remembers that `claim` ended or lost by the event `by`.
+    pub(super) fn remember_end(&mut self, claim: &Claim, by: Dot) {
+        if self.ended.len() >= limits::ENDED_CLAIMS_MAX {
+            self.ended.remove(0);
+        }
+        self.ended.push(Ended { token: claim.token, agent: Arc::clone(&claim.agent), by });
+    }
+
+    /// Gives the todo back to a claim that had ended or lost.
+    pub(super) fn give_back(&mut self, claim: Claim) {
+        self.ended.retain(|ended| ended.token != claim.token);
+        self.claim = Some(claim);
+    }
+
+    /// Who wrote `field`.
+    pub(super) fn writers(&mut self, field: &str) -> &mut Writers {
+        let created = || {
+            let by = Arc::from(self.created_by.as_deref().unwrap_or_default());
+            Writers::new(self.dot, by)
+        };
+        self.writers.entry(field.to_owned()).or_insert_with(created)
     }
 
     /// Sets a field; gives back the edit that would undo it, or `None` where nothing changes.
