@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod history;
+mod told;
 
 use history::{assert_invariants, merged, play, steps};
 use proptest::prelude::*;

@@ -73,11 +73,7 @@ impl State {
         use Operation as O;
         match &event.operation {
             O::LossAcknowledged { event: lost } => {
-                for entry in self.ledger.iter_mut() {
-                    if entry.loser == *lost && !entry.told {
-                        Arc::make_mut(entry).told = true;
-                    }
-                }
+                self.acknowledge(event, *lost);
                 Vec::new()
             }
             O::ProseEdited { target: ProseTarget::Section(key), splices } => {

@@ -9,6 +9,7 @@ mod change;
 pub mod design;
 mod fold;
 pub mod graph;
+mod ledger;
 pub mod prose;
 pub mod team;
 pub mod todo;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::design::Design;
 pub use self::graph::{BlockReason, Edge, Readiness};
+pub use self::ledger::Standing;
 pub use self::team::{Phase, Team};
 pub use self::todo::Todo;
 use crate::clock::{Millis, VersionVector};
