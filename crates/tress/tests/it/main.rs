@@ -4,6 +4,7 @@
 mod documents;
 mod faults;
 mod runs;
+mod told;
 
 use std::path::Path;
 
