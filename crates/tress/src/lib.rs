@@ -54,7 +54,7 @@ pub use subscription::Subscription;
 pub use tress_documents::Node;
 pub use tress_engine::log::Draft;
 pub use tress_engine::{CheckpointCheck, Log, PrepareError, When, WhenError};
-pub use tress_model::codec::{CodecError, FORMAT, FormatVersion};
+pub use tress_model::codec::{CodecError, FORMAT, FormatVersion, STATE_FORM};
 pub use tress_model::{
     Author, Dot, Event, EventId, HybridTime, LedgerEntry, Millis, Operation, ReplicaId, Role, Rule,
     Segment, State, Status, StoreId, Strand, Todo, TodoId, VersionVector, limits, operation, state,

@@ -111,7 +111,7 @@ fn a_checkpoint_that_differs_fails_the_check() {
             name: "forged".to_owned(),
             version,
             root: EventId([7; 32]),
-            form: 1,
+            form: tress::STATE_FORM,
             reason: String::new(),
         };
         run.agent("mallory", Role::Human).append([forged]).await.expect("it is appended");

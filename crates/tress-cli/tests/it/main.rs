@@ -7,6 +7,7 @@ mod formats;
 mod history;
 mod orchestrate;
 mod todos;
+mod told;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
