@@ -12,6 +12,7 @@ use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::output::Output;
 use crate::time::parse_when;
+use crate::told::LossRow;
 use crate::view::TodoRow;
 use crate::words::{quoted, short};
 
@@ -250,7 +251,19 @@ impl Context {
         events: &[Arc<Event>],
         say: impl FnOnce(&State) -> String,
     ) -> Result<(), Failure> {
-        self.changed_as(run, id, events, |state, notices| {
+        self.changed_told(run, id, events, &[], say)
+    }
+
+    /// The same, for scripts with what the agent lost and is told now.
+    pub(crate) fn changed_told(
+        &self,
+        run: &Run,
+        id: TodoId,
+        events: &[Arc<Event>],
+        losses: &[LossRow],
+        say: impl FnOnce(&State) -> String,
+    ) -> Result<(), Failure> {
+        self.answer_change(run, id, events, losses, |state, notices| {
             let notices = notices.iter().map(|notice| format!("\nnote: {notice}"));
             say(state) + &notices.collect::<String>()
         })
@@ -264,13 +277,24 @@ impl Context {
         events: &[Arc<Event>],
         say: impl FnOnce(&State, &[String]) -> String,
     ) -> Result<(), Failure> {
+        self.answer_change(run, id, events, &[], say)
+    }
+
+    fn answer_change(
+        &self,
+        run: &Run,
+        id: TodoId,
+        events: &[Arc<Event>],
+        losses: &[LossRow],
+        say: impl FnOnce(&State, &[String]) -> String,
+    ) -> Result<(), Failure> {
         let (state, now) = (run.state(), tress::now());
         let notices = notices(&state, events);
         if self.out.json() {
             let todo = state.todo(id).ok_or_else(|| Failure::internal("the todo is gone"))?;
             let row = TodoRow::new(&state, &state.readiness(now), todo, now);
             let event = events.first().map(|event| event.id.to_string());
-            return self.out.data(&Changed { row, event, notices });
+            return self.out.data(&Changed { row, event, notices, losses });
         }
         self.out.text(&say(&state, &notices))
     }
@@ -278,12 +302,14 @@ impl Context {
 
 /// A todo after a change, and the event that made it.
 #[derive(Serialize)]
-struct Changed {
+struct Changed<'a> {
     #[serde(flatten)]
     row: TodoRow,
     event: Option<String>,
     /// What the merge decided against the change.
     notices: Vec<String>,
+    /// What the agent had lost before, and is told now.
+    losses: &'a [LossRow],
 }
 
 /// What the ledger says against `events`.

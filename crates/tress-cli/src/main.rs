@@ -7,6 +7,7 @@ mod context;
 mod failure;
 mod output;
 mod time;
+mod told;
 mod view;
 mod words;
 

@@ -1,22 +1,31 @@
-//! An orchestrator in forty lines: three agents share one todo list, and a fourth checks them.
+//! An orchestrator in fifty lines: three agents share one todo list, and a fourth checks them.
 //!
 //! `cargo run -p tress --example embed`
 
-use tress::{Refused, Role, Run, Store, TodoId, VersionVector};
+use tress::{Agent, Claimed, Refused, Role, Run, Store, TodoId, VersionVector, WorkRefused};
 
 /// Claims whatever is ready, works on it, and says that it is done, until nothing is left.
 async fn implementer(run: Run, name: String) -> Result<(), tress::Error> {
     let agent = run.agent(&name, Role::Implementer);
     loop {
-        match agent.claim_next(None, |_, _| true).await {
-            Ok(claim) => {
-                agent.progress(&claim, 50, "half of it").await?;
-                agent.complete(&claim, None, "all of it").await?;
-            }
+        let claim = match agent.claim_next(None, |_, _| true).await {
+            Ok(claim) => claim,
             Err(Refused::Condition(_)) => return Ok(()),
+            Err(Refused::Error(error)) => return Err(error),
+        };
+        match work(&agent, &claim).await {
+            Ok(()) => {}
+            // Somebody else has it by now: what is next is claimed in the next round.
+            Err(Refused::Condition(lost)) => println!("{name}: {lost}"),
             Err(Refused::Error(error)) => return Err(error),
         }
     }
+}
+
+async fn work(agent: &Agent, claim: &Claimed) -> Result<(), Refused<WorkRefused>> {
+    agent.progress(claim, 50, "half of it").await?;
+    agent.complete(claim, None, "all of it").await?;
+    Ok(())
 }
 
 #[tokio::main]

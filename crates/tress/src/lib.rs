@@ -22,7 +22,7 @@
 //! let done = codex.complete(&claim, None, "parser.rs").await?;
 //!
 //! let judge = run.agent("judge", Role::Verifier);
-//! judge.verify(todo, done, true, "tests pass").await?;
+//! judge.verify(todo, done.dot(), true, "tests pass").await?;
 //!
 //! let state = run.state();
 //! let todo = state.todo(todo).expect("it was added");
@@ -69,6 +69,9 @@ pub use tress_store::{
     Damage, DocumentsError, Item, MemoryFiles, Origin, RunFile, StoreError, decode_run_file,
     encode_run_file,
 };
+pub use work::losses::{Loss, acknowledgements};
+pub use work::report::{Reported, WorkRefused};
+pub use work::review::{ReviewRefused, integrable, verifiable};
 pub use work::{ClaimRefused, Claimed, new_todo_id, todo};
 
 /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z.

@@ -7,6 +7,7 @@ use tress::operation::BlockerKind;
 use super::note::not_empty;
 use crate::context::{Context, name_title};
 use crate::failure::Failure;
+use crate::told::Told;
 use crate::words::{reasons, short};
 
 /// Report that something is in the way
@@ -66,9 +67,14 @@ pub(crate) async fn block(context: &Context, args: Block) -> Result<(), Failure>
     let todo = writer.find_alive(&args.id)?.id;
     let description = not_empty(args.reason, "the reason")?;
     let (kind, tried) = (args.kind.into(), args.tried);
+    let told = Told::tell(context, &writer).await?;
     let raised = Operation::BlockerRaised { todo, kind, description, tried };
-    let events = writer.agent.append([raised]).await?;
-    context.changed(writer.agent.run(), todo, &events, |state| {
+    let (noted, name) = (told.noted(), writer.agent.name().to_owned());
+    let events = writer.agent.append_if(move |state| {
+        Ok::<_, Failure>(std::iter::once(raised).chain(noted(state, &name)).collect())
+    });
+    let events = events.await?;
+    context.changed_told(writer.agent.run(), todo, &events, &told.rows, |state| {
         let name = state.name(todo);
         format!("blocked {}; `tress unblock {name}` lifts it", name_title(state, todo))
     })

@@ -12,6 +12,7 @@ use tress::{
 use crate::context::{Context, Writer, alive, name_title};
 use crate::failure::{Code, Failure};
 use crate::time::{clock, length, parse_duration};
+use crate::told::Told;
 use crate::words::{short, standing};
 
 /// Take a todo, so that nobody else does; of all who try, one wins
@@ -107,21 +108,22 @@ fn lost(state: &State, id: TodoId, holder: &str, held_until: Option<Millis>) -> 
 pub(super) fn not_yours(state: &State, todo: &Todo, agent: &str, now: Millis) -> Failure {
     let name = name_title(state, todo.id);
     let id = state.name(todo.id);
-    if todo.finished() {
-        let readiness = state.readiness(now);
-        let how = standing(state, &readiness, todo, now);
-        return Failure::conflict(format!("{name} is finished ({how})"))
-            .hint(format!("`tress reopen {id}` opens it again"));
-    }
     if let Some(holder) = todo.holder(now).filter(|holder| &*holder.agent != agent) {
         return lost(state, todo.id, &holder.agent, holder.until);
     }
-    if let Some(taken) = todo.claim.as_ref().filter(|claim| &*claim.agent != agent) {
-        let taken = short(&taken.agent, 60);
-        return Failure::conflict(format!("{agent} does not hold {name}; {taken} held it last"))
-            .hint(format!("`tress claim {id}` takes it"));
+    let next = next_ready(state, todo.id, now).map(|next| name_title(state, next));
+    let next = next.map_or_else(String::new, |next| format!("; next ready: {next}"));
+    if todo.finished() {
+        let readiness = state.readiness(now);
+        let how = standing(state, &readiness, todo, now);
+        return Failure::conflict(format!("{name} is finished ({how}){next}"))
+            .hint(format!("`tress reopen {id}` opens it again"));
     }
-    Failure::conflict(format!("{agent} does not hold {name}; nobody does"))
+    let who = match todo.claim.as_ref().filter(|claim| &*claim.agent != agent) {
+        Some(taken) => format!("{} held it last", short(&taken.agent, 60)),
+        None => "nobody does".to_owned(),
+    };
+    Failure::conflict(format!("{agent} does not hold {name}; {who}{next}"))
         .hint(format!("`tress claim {id}` takes it"))
 }
 
@@ -261,6 +263,8 @@ fn nothing_ready(state: &State, now: Millis) -> Failure {
 pub(crate) async fn release(context: &Context, args: &Release) -> Result<(), Failure> {
     let writer = context.writer().await?;
     let todo = writer.find_alive(&args.id)?.id;
+    let told = Told::tell(context, &writer).await?;
+    let noted = told.noted();
     let (name, reason, force) = (writer.agent.name().to_owned(), args.message.clone(), args.force);
     let events = writer.agent.append_if(move |state| {
         let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
@@ -274,10 +278,12 @@ pub(crate) async fn release(context: &Context, args: &Release) -> Result<(), Fai
                 failure
             }
         })?;
-        Ok::<_, Failure>(vec![Operation::Released { todo, token: claim.token, reason }])
+        let mut operations = vec![Operation::Released { todo, token: claim.token, reason }];
+        operations.extend(noted(state, &name));
+        Ok::<_, Failure>(operations)
     });
-    let events = events.await?;
-    context.changed(writer.agent.run(), todo, &events, |state| {
+    let events = events.await.map_err(|refused| told.with(refused.into()))?;
+    context.changed_told(writer.agent.run(), todo, &events, &told.rows, |state| {
         format!("released {}", name_title(state, todo))
     })
 }
@@ -290,6 +296,8 @@ pub(crate) async fn progress(context: &Context, args: &Progress) -> Result<(), F
     })?;
     let writer = context.writer().await?;
     let todo = writer.find_alive(&args.id)?.id;
+    let told = Told::tell(context, &writer).await?;
+    let noted = told.noted();
     let name = writer.agent.name().to_owned();
     let (message, next_milestone) = (args.message.clone(), args.next_milestone.clone());
     let events = writer.agent.append_if(move |state| {
@@ -297,16 +305,13 @@ pub(crate) async fn progress(context: &Context, args: &Progress) -> Result<(), F
         let claim = own_claim(held, &name);
         let claim = claim.ok_or_else(|| not_yours(state, held, &name, tress::now()))?;
         let token = claim.token;
-        Ok::<_, Failure>(vec![Operation::ProgressReported {
-            todo,
-            token,
-            percent,
-            message,
-            next_milestone,
-        }])
+        let mut operations =
+            vec![Operation::ProgressReported { todo, token, percent, message, next_milestone }];
+        operations.extend(noted(state, &name));
+        Ok::<_, Failure>(operations)
     });
-    let events = events.await?;
-    context.changed(writer.agent.run(), todo, &events, |state| {
+    let events = events.await.map_err(|refused| told.with(refused.into()))?;
+    context.changed_told(writer.agent.run(), todo, &events, &told.rows, |state| {
         let held = state.todo(todo).and_then(|todo| todo.claim.as_ref());
         let until = until(held.and_then(|claim| claim.until), tress::now());
         format!("{} is at {percent}%; yours{until}", name_title(state, todo))

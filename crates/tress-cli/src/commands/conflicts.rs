@@ -17,7 +17,9 @@ use crate::words::count;
 #[command(after_help = "\
 Examples:
   tress conflicts
-  tress conflicts --mine --acknowledge     what I lost; I have taken note")]
+  tress conflicts --mine --acknowledge     what I lost; I have taken note
+
+TOLD says whether the agent that lost has taken note. Commands that work under a claim tell it.")]
 pub(crate) struct Conflicts {
     /// Only what I lost and have not taken note of
     #[arg(long)]
@@ -81,11 +83,15 @@ pub(crate) async fn run(context: &Context, args: &Conflicts) -> Result<(), Failu
                 conflict.name.as_str().into(),
                 conflict.agent.as_str().into(),
                 conflict.against.as_deref().unwrap_or("-").into(),
+                match conflict.acknowledged {
+                    true => Cell::toned("yes", Tone::Dim),
+                    false => Cell::toned("no", Tone::Bad),
+                },
                 conflict.detail.as_str().into(),
             ]
         });
-        let header = ["WHEN", "RULE", "TODO", "LOST", "AGAINST", "WHAT"];
-        let table = context.out.table(&header, &[5], cells);
+        let header = ["WHEN", "RULE", "TODO", "LOST", "AGAINST", "TOLD", "WHAT"];
+        let table = context.out.table(&header, &[6], cells);
         let cut = moment.state.ledger_cut;
         let older =
             if cut > 0 { format!("; {cut} older ones are only counted") } else { String::new() };

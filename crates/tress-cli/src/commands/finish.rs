@@ -7,6 +7,7 @@ use tress::{Dot, Operation, State, Todo, TodoId};
 use super::claim::{not_yours, own_claim};
 use crate::context::{Context, name_title};
 use crate::failure::Failure;
+use crate::told::Told;
 use crate::words::short;
 
 /// Say that a todo is done; a verifier has to agree
@@ -74,11 +75,13 @@ fn token(state: &State, todo: &Todo, agent: &str) -> Result<Option<Dot>, Failure
 pub(crate) async fn done(context: &Context, args: Done) -> Result<(), Failure> {
     let writer = context.writer().await?;
     let todo = writer.find_alive(&args.id)?.id;
+    let told = Told::tell(context, &writer).await?;
+    let noted = told.noted();
     let name = writer.agent.name().to_owned();
     let events = writer.agent.append_if(move |state| {
         let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
         let token = token(state, held, &name)?;
-        Ok::<_, Failure>(vec![Operation::CompletionClaimed {
+        let mut operations = vec![Operation::CompletionClaimed {
             todo,
             token,
             commit: args.commit,
@@ -86,10 +89,12 @@ pub(crate) async fn done(context: &Context, args: Done) -> Result<(), Failure> {
             implementation: args.message,
             tests: args.tests,
             integration: String::new(),
-        }])
+        }];
+        operations.extend(noted(state, &name));
+        Ok::<_, Failure>(operations)
     });
-    let events = events.await?;
-    context.changed(writer.agent.run(), todo, &events, |state| {
+    let events = events.await.map_err(|refused| told.with(refused.into()))?;
+    context.changed_told(writer.agent.run(), todo, &events, &told.rows, |state| {
         let (title, name) = (name_title(state, todo), state.name(todo));
         format!(
             "done, says {}: {title}; somebody else has to agree: tress verify {name}",

@@ -9,6 +9,7 @@ mod history;
 mod orchestrate;
 mod replay;
 mod todos;
+mod told;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

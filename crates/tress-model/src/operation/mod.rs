@@ -256,7 +256,7 @@ pub enum Operation {
         /// What is missing.
         gaps: Vec<String>,
     },
-    /// The losing agent was told of an entry of the ledger.
+    /// The losing agent was told of what the ledger says against an event of its own.
     LossAcknowledged {
         /// The event that lost.
         event: Dot,

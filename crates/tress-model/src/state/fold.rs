@@ -90,13 +90,13 @@ impl State {
         if self.ledger.len() >= limits::LEDGER_ENTRIES_MAX
             && let Some(cut) = self.ledger.pop_front()
         {
-            if let Some(places) = self.untold.get_mut(&cut.loser) {
+            if let Some(places) = self.untold.get_mut(&cut.agent) {
                 places.retain(|&place| place != self.ledger_cut);
             }
             self.ledger_cut += 1;
         }
         let place = self.ledger_cut + self.ledger.len() as u64;
-        self.untold.entry(loser).or_default().push(place);
+        self.untold.entry(Arc::clone(&agent)).or_default().push(place);
         let winner = if loser == event.dot { ruling.winner } else { Some(event.dot) };
         self.ledger.push_back(Arc::new(LedgerEntry {
             rule: ruling.rule,
@@ -114,12 +114,7 @@ impl State {
         use Operation as O;
         match &event.operation {
             O::LossAcknowledged { event: lost } => {
-                for place in self.untold.remove(lost).unwrap_or_default() {
-                    let index = usize::try_from(place - self.ledger_cut).ok();
-                    if let Some(entry) = index.and_then(|index| self.ledger.get_mut(index)) {
-                        Arc::make_mut(entry).told = true;
-                    }
-                }
+                self.acknowledge(event, *lost);
                 Vec::new()
             }
             O::ProseEdited { target: ProseTarget::Section(key), splices } => {

@@ -9,6 +9,7 @@ mod change;
 pub mod design;
 mod fold;
 pub mod graph;
+mod ledger;
 pub mod prose;
 mod removal;
 pub mod team;
@@ -23,11 +24,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::design::Design;
 pub use self::graph::{BlockReason, Edge, Readiness};
+pub use self::ledger::Standing;
 pub use self::team::{Phase, Team};
 pub use self::todo::Todo;
 use crate::clock::{Millis, VersionVector};
 use crate::event::OrderKey;
-use crate::ids::{Dot, TODO_DIGITS, TODO_DIGITS_MIN, TodoId};
+use crate::ids::{TODO_DIGITS, TODO_DIGITS_MIN, TodoId};
 use crate::rules::LedgerEntry;
 
 /// The folded state of a run.
@@ -53,9 +55,9 @@ pub struct State {
     pub ledger: Vector<Arc<LedgerEntry>>,
     /// How many entries the ledger had before [`crate::limits::LEDGER_ENTRIES_MAX`] cut it.
     pub ledger_cut: u64,
-    /// Where in the ledger, counted from its uncut beginning, the entries against an event are that
-    /// its agent was not told of.
-    untold: OrdMap<Dot, Vec<u64>>,
+    /// Where in the ledger, counted from its uncut beginning, the entries are that an agent was not
+    /// told of, by agent.
+    untold: OrdMap<Arc<str>, Vec<u64>>,
 }
 
 /// Where a todo stands. Derived from facts, never stored.

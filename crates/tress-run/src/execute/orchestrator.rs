@@ -324,7 +324,12 @@ impl Team {
                 })
             };
             match chosen.await {
-                Ok(claim) => self.work(&agent, &claim).await?,
+                Ok(claim) => {
+                    if !claim.losses.is_empty() {
+                        self.tell(&agent).await?;
+                    }
+                    self.work(&agent, &claim).await?;
+                }
                 Err(Refused::Error(error)) => return Err(error.into()),
                 Err(Refused::Condition(_)) => {
                     let state = self.run.state();
@@ -341,6 +346,7 @@ impl Team {
                 }
             }
         };
+        self.tell(&agent).await?;
         agent.append([Operation::AgentLeft { reason: reason.to_owned() }]).await?;
         Ok(())
     }
@@ -356,16 +362,15 @@ impl Team {
         let base = self.tree.commit(&self.options.branch).await?;
         let dir = self.work.join(agent.name());
         let tree = self.tree.worktree(&dir, &base, None).await?;
-        agent
-            .one(Operation::TaskStarted {
-                todo,
-                token,
-                estimate: state.todo(todo).and_then(|todo| todo.estimate_minutes),
-                base: Some(base.clone()),
-                branch: None,
-                dependencies: state.edges(todo).iter().map(|edge| edge.on).collect(),
-            })
-            .await?;
+        match agent.begin(claim, Some(&base), None).await {
+            Ok(_) => {}
+            Err(Refused::Condition(refused)) => {
+                self.lost(agent, claim, None, &refused).await?;
+                self.tree.remove_worktree(&dir).await;
+                return Ok(());
+            }
+            Err(Refused::Error(error)) => return Err(error.into()),
+        }
         let task = self.task(agent.name(), todo, &tree);
         let finished = tokio::select! {
             finished = self.driver.work(&task, Box::pin(self.interrupted(todo, token))) => finished,
@@ -405,10 +410,11 @@ impl Team {
         let lease = u64::try_from(self.options.lease.as_millis()).unwrap_or(u64::MAX);
         loop {
             tokio::time::sleep(self.options.lease / 3).await;
-            let (todo, token) = (claim.todo, claim.token);
-            let renewed = agent.one(Operation::Renewed { todo, token, lease: Some(lease) }).await;
-            if let Err(error) = renewed {
-                return error.into();
+            match agent.renew(claim, Some(lease)).await {
+                Ok(_) => {}
+                // Whoever waits for the end of the claim sees that, and ends the work.
+                Err(Refused::Condition(_)) => std::future::pending().await,
+                Err(Refused::Error(error)) => return error.into(),
             }
         }
     }
@@ -443,45 +449,22 @@ impl Team {
         tree: &Tree,
         finished: Finished,
     ) -> Result<(), RunError> {
-        let (todo, token) = (claim.todo, claim.token);
         // What the agent reported from its own process comes before what came of it.
-        self.run.refresh().await?;
+        let state = self.run.refresh().await?;
+        if let Err(refused) = claim.check(&state, agent.name()) {
+            return self.lost(agent, claim, Some((task, tree)), &refused).await;
+        }
         if finished.success() {
-            let by = Signature { name: agent.name().to_owned() };
-            let message =
-                format!("{}\n\nTress-Todo: {}\nTress-Agent: {}", task.title, task.id, agent.name());
-            let commit = match tree.commit_all(&by, &message).await {
-                Ok(commit) => commit,
-                Err(error) => {
-                    let message = format!("its work cannot be committed: {error}");
-                    let class = FailureClass::Logic;
-                    return self.failed(agent, claim, task, class, message).await;
-                }
-            };
-            let name = format!("refs/tress/{}/{todo}-{}", task.run, task.attempt);
-            self.tree.keep(&name, &commit).await?;
-            agent
-                .one(Operation::CompletionClaimed {
-                    todo,
-                    token: Some(token),
-                    commit: Some(commit),
-                    to_integrate: true,
-                    implementation: last_line(&finished.tail),
-                    tests: String::new(),
-                    integration: String::new(),
-                })
-                .await?;
-            return Ok(());
+            return self.claim_completion(agent, claim, task, tree, &finished).await;
         }
         if finished.ending == Ending::Stopped {
-            let state = self.run.state();
-            let claim_now = state.todo(todo).and_then(|todo| todo.claim.as_ref());
-            if claim_now.is_none_or(|claim| claim.token != token) {
-                // Somebody gave it back or closed it: there is nothing to give back.
-                return Ok(());
-            }
-            agent.release(claim, "the team was stopped").await?;
-            return Ok(());
+            return match agent.release(claim, "the team was stopped").await {
+                Ok(_) => Ok(()),
+                Err(Refused::Condition(refused)) => {
+                    self.lost(agent, claim, Some((task, tree)), &refused).await
+                }
+                Err(Refused::Error(error)) => Err(error.into()),
+            };
         }
         let class = match &finished.ending {
             Ending::Exited(75) | Ending::TimedOut => FailureClass::Transient,
@@ -496,6 +479,47 @@ impl Team {
             said => format!("{}: {said}", finished.ending),
         };
         self.failed(agent, claim, task, class, message).await
+    }
+
+    /// Keeps the agent's work, and says that it is done.
+    async fn claim_completion(
+        &self,
+        agent: &Agent,
+        claim: &Claimed,
+        task: &Task,
+        tree: &Tree,
+        finished: &Finished,
+    ) -> Result<(), RunError> {
+        let (todo, token) = (claim.todo, claim.token);
+        let by = Signature { name: agent.name().to_owned() };
+        let message =
+            format!("{}\n\nTress-Todo: {}\nTress-Agent: {}", task.title, task.id, agent.name());
+        let commit = match tree.commit_all(&by, &message).await {
+            Ok(commit) => commit,
+            Err(error) => {
+                let message = format!("its work cannot be committed: {error}");
+                let class = FailureClass::Logic;
+                return self.failed(agent, claim, task, class, message).await;
+            }
+        };
+        let name = format!("refs/tress/{}/{todo}-{}", task.run, task.attempt);
+        self.tree.keep(&name, &commit).await?;
+        let done = Operation::CompletionClaimed {
+            todo,
+            token: Some(token),
+            commit: Some(commit),
+            to_integrate: true,
+            implementation: last_line(&finished.tail),
+            tests: String::new(),
+            integration: String::new(),
+        };
+        match agent.under(claim, done).await {
+            Ok(_) => Ok(()),
+            Err(Refused::Condition(refused)) => {
+                self.lost(agent, claim, Some((task, tree)), &refused).await
+            }
+            Err(Refused::Error(error)) => Err(error.into()),
+        }
     }
 
     /// Gives a todo back after an attempt in vain; the next is the later the more there were.
@@ -518,8 +542,13 @@ impl Team {
         let coordinator = self.coordinator();
         let escalation = self.escalation(todo, latest).into_iter();
         drafts.extend(escalation.map(|operation| coordinator.draft(operation)));
-        self.run.append(drafts).await?;
-        Ok(())
+        let (under, name) = (claim.clone(), agent.author().name.clone());
+        let appended = self.run.append_if(move |state| under.check(state, &name).map(|()| drafts));
+        match appended.await {
+            Ok(_) => Ok(()),
+            Err(Refused::Condition(refused)) => self.lost(agent, claim, None, &refused).await,
+            Err(Refused::Error(error)) => Err(error.into()),
+        }
     }
 
     /// What hands a todo to a person when `latest` is one attempt in vain too many. Goes into the log

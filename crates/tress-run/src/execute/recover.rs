@@ -5,9 +5,11 @@
 //! settling are the claims of agents whose processes are gone, and their work trees.
 
 use tress::Operation;
+use tress::operation::Verdict;
+use tress::state::todo::Completion;
 
 use super::orchestrator::{RunError, Team};
-use super::process;
+use super::{process, review};
 use crate::plan;
 
 /// Ends processes that were left behind, removes their work trees, and gives claims back.
@@ -34,8 +36,33 @@ pub(super) async fn settle(team: &Team) -> Result<(), RunError> {
             operations.push(Operation::Released { todo, token, reason });
         }
     }
+    operations.extend(strays(team).await?);
     if !operations.is_empty() {
         coordinator.append(operations).await?;
     }
     Ok(())
+}
+
+/// Alerts about work that was merged by one who died before saying so, and that was taken back
+/// since: the review passes it over, and the branch holds it.
+async fn strays(team: &Team) -> Result<Vec<Operation>, RunError> {
+    let state = team.run.state();
+    let branch = &team.options.branch;
+    let mut alerts = Vec::new();
+    for todo in state.todos.values() {
+        let passed = |c: &&Completion| {
+            c.verification.as_ref().is_some_and(|given| given.verdict == Verdict::Pass)
+        };
+        let open = |c: &&Completion| c.to_integrate && c.void.is_some() && c.integrated.is_none();
+        for made in todo.completions.iter().filter(open).filter(passed) {
+            let name = state.name(todo.id);
+            // Once is enough: a merge stays in the history of the branch, reverted or not.
+            if state.team.alerts.contains_key(&review::stray_alert(&name)) {
+                continue;
+            }
+            let merged = team.tree.find_commit(branch, &review::trailer(made.dot)).await?;
+            alerts.extend(merged.map(|merged| review::stray(&name, todo.id, branch, &merged)));
+        }
+    }
+    Ok(alerts)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tress::operation::{Severity, Verdict};
-use tress::{Dot, Operation, Role, Todo, TodoId};
+use tress::{Agent, Dot, Operation, Refused, Role, Todo, TodoId, integrable, verifiable};
 
 use super::orchestrator::{COORDINATOR, RunError, Team, VERIFIER};
 use crate::git::{GitError, Signature, Tree};
@@ -15,7 +15,7 @@ use crate::verify::{self, Claim, Terms};
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The line in a merge's message that ties it to the log.
-fn trailer(completion: Dot) -> String {
+pub(super) fn trailer(completion: Dot) -> String {
     format!("Tress-Completion: {completion}")
 }
 
@@ -23,6 +23,23 @@ fn trailer(completion: Dot) -> String {
 pub(super) const TREES: [&str; 2] = [VERIFY, INTEGRATE];
 const VERIFY: &str = "verify";
 const INTEGRATE: &str = "integrate";
+
+pub(super) fn stray_alert(name: &str) -> String {
+    format!("stray-merge:{name}")
+}
+
+/// Tells a person that the branch holds work which does not count.
+pub(super) fn stray(name: &str, todo: TodoId, branch: &str, commit: &str) -> Operation {
+    Operation::AlertRaised {
+        alert: stray_alert(name),
+        priority: Severity::High,
+        message: format!(
+            "{branch} holds {commit}, the work on {name}, which no longer counts: \
+             keep it, or revert it with `git revert -m 1 {commit}`"
+        ),
+        todo: Some(todo),
+    }
+}
 
 /// What there is to do.
 enum Next {
@@ -36,7 +53,7 @@ pub(super) async fn review(
     team: Arc<Team>,
     mut finished: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
-    let verifier = team.run.agent(VERIFIER, Role::Verifier);
+    let verifier = team.verifier();
     let about = "runs what each todo names, in a clean work tree".to_owned();
     verifier.append([Operation::AgentJoined { capabilities: Vec::new(), about }]).await?;
     let mut updates = team.run.updates();
@@ -73,17 +90,22 @@ pub(super) async fn review(
     Ok(())
 }
 
-/// Verified work first, so that others can build on it.
+/// Verified work first, so that others can build on it. What would be refused is left alone.
 fn next(team: &Team) -> Option<Next> {
     let state = team.run.state();
+    let verifier = team.verifier();
     let ours = |c: &&tress::state::todo::Completion| c.to_integrate && c.commit.is_some();
-    let verified = state
-        .todos
-        .values()
-        .find_map(|todo| todo.verified().filter(ours).map(|c| Next::Integrate(todo.id, c.dot)));
+    let verified = state.todos.values().find_map(|todo| {
+        let verified = todo.verified().filter(ours);
+        let verified = verified.filter(|c| integrable(&state, todo.id, c.dot).is_ok());
+        verified.map(|c| Next::Integrate(todo.id, c.dot))
+    });
     let pending = || {
         let pending = state.todos.values().filter(|todo| !todo.finished()).filter_map(|todo| {
-            todo.pending_completion().filter(ours).map(|c| (c.at, todo.id, c.dot))
+            let pending = todo.pending_completion().filter(ours);
+            let author = verifier.author();
+            let pending = pending.filter(|c| verifiable(&state, todo.id, c.dot, author).is_ok());
+            pending.map(|c| (c.at, todo.id, c.dot))
         });
         pending.min().map(|(_, todo, completion)| Next::Verify(todo, completion))
     };
@@ -91,6 +113,10 @@ fn next(team: &Team) -> Option<Next> {
 }
 
 impl Team {
+    fn verifier(&self) -> Agent {
+        self.run.agent(VERIFIER, Role::Verifier)
+    }
+
     async fn review_tree(&self, name: &str, commit: &str) -> Result<Tree, RunError> {
         let dir = self.work.join(name);
         Ok(self.tree.worktree(&dir, commit, None).await?)
@@ -122,7 +148,7 @@ impl Team {
         let Some(commit) = claimed.and_then(|claimed| claimed.commit.clone()) else {
             return Ok(());
         };
-        let verifier = self.run.agent(VERIFIER, Role::Verifier);
+        let verifier = self.verifier();
         let base = found.claim.as_ref().and_then(|claim| claim.base.clone());
         let base = base.unwrap_or_else(|| self.options.branch.clone());
         let reviewed = match self.tree.commit(&commit).await {
@@ -184,13 +210,40 @@ impl Team {
                 operations.push(Operation::ArtifactRecorded { todo, path, blob });
             }
         }
-        verifier.append(operations).await?;
-        Ok(())
+        let author = verifier.author().clone();
+        let answered = verifier
+            .append_if(move |state| {
+                verifiable(state, todo, completion, &author).map(|()| operations)
+            })
+            .await;
+        match answered {
+            Ok(_) => Ok(()),
+            Err(Refused::Condition(refused)) => {
+                // It was taken back, or its claim turned out to be lost, while its check ran.
+                tracing::info!(%todo, %refused, "a verdict came too late");
+                Ok(())
+            }
+            Err(Refused::Error(error)) => Err(error.into()),
+        }
+    }
+
+    /// Whether the claim of completion may be integrated, by all that is known here now.
+    async fn still_counts(&self, todo: TodoId, completion: Dot) -> Result<bool, RunError> {
+        let state = self.run.refresh().await?;
+        if let Err(refused) = integrable(&state, todo, completion) {
+            tracing::info!(%todo, %refused, "verified work is not integrated");
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// Merges verified work into the run's branch, checks it there, and only then moves the
-    /// branch; whether it did.
+    /// branch; whether it did. Asked before the merge, which costs most, and again right before
+    /// the branch is moved; then the log takes it on the same condition, see [`Team::integrated`].
     async fn integrate(&self, todo: TodoId, completion: Dot) -> Result<bool, RunError> {
+        if !self.still_counts(todo, completion).await? {
+            return Ok(false);
+        }
         let state = self.run.state();
         let Some(found) = state.todo(todo) else {
             return Ok(false);
@@ -203,7 +256,7 @@ impl Team {
         let line = trailer(completion);
         if let Some(commit) = self.tree.find_commit(branch, &line).await? {
             // It was merged by one who died before saying so.
-            return self.integrated(todo, completion, commit).await;
+            return self.integrated(todo, completion, commit, None).await;
         }
         let head = self.tree.commit(branch).await?;
         let tree = self.review_tree(INTEGRATE, &head).await?;
@@ -232,6 +285,9 @@ impl Team {
                 return self.refuse(todo, completion, reason.to_owned()).await;
             }
         }
+        if !self.still_counts(todo, completion).await? {
+            return Ok(false);
+        }
         if let Err(error) = self.tree.move_branch(branch, &merged, &head).await {
             if self.tree.commit(branch).await? == head {
                 return Err(error.into());
@@ -239,17 +295,22 @@ impl Team {
             // Somebody else moved the branch meanwhile: merge with what is there now.
             return Ok(false);
         }
-        self.integrated(todo, completion, merged).await
+        self.integrated(todo, completion, merged, Some(head)).await
     }
 
+    /// Says that `commit` is the branch's now, if the work still counts. What took it back in the
+    /// moment since the branch was moved is answered by moving the branch `back`, where nobody has
+    /// built on it; else a person is told.
     async fn integrated(
         &self,
         todo: TodoId,
         completion: Dot,
         commit: String,
+        back: Option<String>,
     ) -> Result<bool, RunError> {
         let state = self.run.state();
         let name = state.name(todo);
+        let merged = commit.clone();
         let mut operations = vec![Operation::Integrated { todo, completion, commit }];
         for kind in ["false-completion", "escalated"] {
             let alert = format!("{kind}:{name}");
@@ -257,8 +318,23 @@ impl Team {
                 operations.push(Operation::AlertCleared { alert });
             }
         }
-        self.coordinator().append(operations).await?;
-        Ok(true)
+        let coordinator = self.coordinator();
+        let appended = coordinator
+            .append_if(move |state| integrable(state, todo, completion).map(|()| operations));
+        let refused = match appended.await {
+            Ok(_) => return Ok(true),
+            Err(Refused::Condition(refused)) => refused,
+            Err(Refused::Error(error)) => return Err(error.into()),
+        };
+        tracing::warn!(%todo, %refused, "work was merged that no longer counts");
+        let branch = &self.options.branch;
+        if let Some(back) = back
+            && self.tree.move_branch(branch, &back, &merged).await.is_ok()
+        {
+            return Ok(false);
+        }
+        coordinator.one(stray(&name, todo, branch, &merged)).await?;
+        Ok(false)
     }
 
     async fn refuse(

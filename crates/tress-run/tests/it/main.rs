@@ -1,6 +1,7 @@
 //! The orchestrator on real repositories, with agents that are shell commands.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod lost;
 mod team;
 mod verifier;
 

@@ -12,7 +12,7 @@ use tress_run::{CommandDriver, Options, Orchestrator, Outcome, Summary, Tree};
 use super::{git, repository};
 
 /// A todo called `name` that is done when the file `name` holds its name.
-fn todo(name: &str, needs: &[&str], files: &[&str]) -> Vec<Operation> {
+pub(crate) fn todo(name: &str, needs: &[&str], files: &[&str]) -> Vec<Operation> {
     let id = TodoId::from_external(name);
     let mut added = tress::todo(id, format!("make {name}"));
     if let Operation::TodoAdded { edits, external_id, .. } = &mut added {
@@ -30,14 +30,14 @@ fn todo(name: &str, needs: &[&str], files: &[&str]) -> Vec<Operation> {
     std::iter::once(added).chain(edges).collect()
 }
 
-struct Site {
-    dir: tempfile::TempDir,
-    tree: Tree,
-    run: Run,
+pub(crate) struct Site {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) tree: Tree,
+    pub(crate) run: Run,
 }
 
 impl Site {
-    async fn new(todos: Vec<Vec<Operation>>) -> Self {
+    pub(crate) async fn new(todos: Vec<Vec<Operation>>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tree = repository(dir.path()).await;
         let store = Store::create(dir.path().join(".tress")).unwrap();
@@ -46,7 +46,7 @@ impl Site {
         Self { dir, tree, run }
     }
 
-    fn options(&self, command: &str) -> Options {
+    pub(crate) fn options(&self, command: &str) -> Options {
         let mut options = Options::new(command, "tress/main");
         options.retry_after = Duration::from_millis(10);
         options.scale = Some(3);
@@ -65,23 +65,23 @@ impl Site {
         self.work(self.options(command), stopped).await
     }
 
-    fn status(&self, name: &str) -> Status {
+    pub(crate) fn status(&self, name: &str) -> Status {
         let state = self.run.state();
         state.status_unblocked(state.todo(TodoId::from_external(name)).unwrap(), now())
     }
 
-    async fn events(&self, name: &str) -> usize {
+    pub(crate) async fn events(&self, name: &str) -> usize {
         let events = self.run.events_since(VersionVector::new()).await.unwrap();
         events.iter().filter(|event| event.operation.name() == name).count()
     }
 
-    fn show(&self, file: &str) -> String {
+    pub(crate) fn show(&self, file: &str) -> String {
         git(self.dir.path(), &["show", &format!("tress/main:{file}")])
     }
 }
 
 /// Writes the file that the todo is about.
-const GOOD: &str = "echo $TRESS_TODO > $TRESS_TODO";
+pub(crate) const GOOD: &str = "echo $TRESS_TODO > $TRESS_TODO";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_team_does_a_list_in_order_and_integrates_it() {

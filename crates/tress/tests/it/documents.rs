@@ -43,7 +43,7 @@ async fn busy(dir: &Path) -> Run {
     let claim = codex.claim(todo, None).await.unwrap();
     codex.progress(&claim, 50, "half").await.unwrap();
     let done = codex.complete(&claim, None, "parser").await.unwrap();
-    run.agent("judge", Role::Verifier).verify(todo, done, true, "fine").await.unwrap();
+    run.agent("judge", Role::Verifier).verify(todo, done.dot(), true, "fine").await.unwrap();
     ada.checkpoint("one", "to come back").await.unwrap();
     run
 }

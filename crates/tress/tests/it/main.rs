@@ -5,6 +5,7 @@ mod documents;
 mod faults;
 mod paths;
 mod runs;
+mod told;
 
 use std::path::Path;
 

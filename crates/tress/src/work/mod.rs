@@ -1,11 +1,16 @@
-//! What agents do all day, in one call each: add, claim, report, complete, verify.
+//! What agents do all day, in one call each: add, claim; report and complete ([`report`]), verify
+//! and integrate ([`review`]), and hear what they lost ([`losses`]).
+
+pub(crate) mod losses;
+pub(crate) mod report;
+pub(crate) mod review;
 
 use std::sync::Arc;
 
 use tress_model::ids::{Dot, TodoId};
-use tress_model::operation::Verdict;
 use tress_model::{Event, Millis, Operation, State, Status, limits};
 
+use self::losses::Loss;
 use crate::error::{Error, Refused};
 use crate::run::Agent;
 
@@ -41,6 +46,8 @@ pub struct Claimed {
     pub token: Dot,
     /// When the claim lapses without a sign of life.
     pub until: Option<Millis>,
+    /// What the agent lost before and has not been told of; see [`Agent::acknowledge`].
+    pub losses: Vec<Loss>,
 }
 
 /// Why a todo could not be claimed.
@@ -168,78 +175,8 @@ impl Agent {
             .await?;
         let event = events.first().ok_or(Error::Closed)?;
         let todo = event.operation.todo().ok_or(Error::Closed)?;
-        Ok(Claimed { todo, token: event.dot, until: Some(event.time.millis.saturating_add(lease)) })
-    }
-
-    /// Reports progress under a claim, which renews its lease.
-    ///
-    /// # Errors
-    /// When it cannot be appended.
-    pub async fn progress(
-        &self,
-        claim: &Claimed,
-        percent: u8,
-        message: &str,
-    ) -> Result<Arc<Event>, Error> {
-        let message = message.to_owned();
-        let (todo, token) = (claim.todo, claim.token);
-        let report =
-            Operation::ProgressReported { todo, token, percent, message, next_milestone: None };
-        self.one(report).await
-    }
-
-    /// Gives a claimed todo back.
-    ///
-    /// # Errors
-    /// When it cannot be appended.
-    pub async fn release(&self, claim: &Claimed, reason: &str) -> Result<Arc<Event>, Error> {
-        let (todo, token, reason) = (claim.todo, claim.token, reason.to_owned());
-        self.one(Operation::Released { todo, token, reason }).await
-    }
-
-    /// Claims that the work is done. A verifier has to agree. Gives the name of the claim of
-    /// completion.
-    ///
-    /// # Errors
-    /// When it cannot be appended.
-    pub async fn complete(
-        &self,
-        claim: &Claimed,
-        commit: Option<&str>,
-        implementation: &str,
-    ) -> Result<Dot, Error> {
-        let event = self.one(Operation::CompletionClaimed {
-            todo: claim.todo,
-            token: Some(claim.token),
-            commit: commit.map(str::to_owned),
-            to_integrate: false,
-            implementation: implementation.to_owned(),
-            tests: String::new(),
-            integration: String::new(),
-        });
-        Ok(event.await?.dot)
-    }
-
-    /// Accepts or refuses a claim of completion. Whoever did the work cannot.
-    ///
-    /// # Errors
-    /// When it cannot be appended.
-    pub async fn verify(
-        &self,
-        todo: TodoId,
-        completion: Dot,
-        pass: bool,
-        reason: &str,
-    ) -> Result<Arc<Event>, Error> {
-        self.one(Operation::Verified {
-            todo,
-            completion,
-            verdict: if pass { Verdict::Pass } else { Verdict::Fail },
-            reason: reason.to_owned(),
-            percent: if pass { 100 } else { 0 },
-            gaps: Vec::new(),
-        })
-        .await
+        let until = Some(event.time.millis.saturating_add(lease));
+        Ok(Claimed { todo, token: event.dot, until, losses: self.untold().await })
     }
 
     /// Appends one operation.

@@ -1,0 +1,57 @@
+//! A claim that is lost while its agent works: the work is kept aside, the agent is told, and the
+//! log says so. Nothing of it is integrated.
+
+use tress::{Agent, Claimed, WorkRefused};
+
+use super::driver::Task;
+use super::orchestrator::{RunError, Team};
+use crate::git::{Signature, Tree};
+
+impl Team {
+    /// Settles work under a claim that is not the agent's any more, for the reason `refused`. Its
+    /// process has ended by now.
+    pub(super) async fn lost(
+        &self,
+        agent: &Agent,
+        claim: &Claimed,
+        work: Option<(&Task, &Tree)>,
+        refused: &WorkRefused,
+    ) -> Result<(), RunError> {
+        tracing::info!(agent = agent.name(), todo = %claim.todo, %refused, "a claim is lost");
+        if let Some((task, tree)) = work {
+            self.keep_aside(agent, claim, task, tree).await;
+        }
+        self.tell(agent).await
+    }
+
+    /// Says in the log, in the agent's name, that it knows what it lost. To be told is to be
+    /// stopped, or to be given something else: an agent of ours starts each task anew.
+    pub(super) async fn tell(&self, agent: &Agent) -> Result<(), RunError> {
+        let losses = agent.losses().await?;
+        for loss in &losses {
+            tracing::info!(agent = agent.name(), %loss, "told");
+        }
+        agent.acknowledge(&losses).await?;
+        Ok(())
+    }
+
+    /// Somebody may want to look at what was begun. That it cannot be kept changes nothing.
+    async fn keep_aside(&self, agent: &Agent, claim: &Claimed, task: &Task, tree: &Tree) {
+        let by = Signature { name: agent.name().to_owned() };
+        let message = format!(
+            "{}\n\nNot integrated: the claim was lost.\n\nTress-Todo: {}\nTress-Agent: {}",
+            task.title,
+            task.id,
+            agent.name()
+        );
+        let token = claim.token;
+        let name = format!("refs/tress/{}/lost/{}-{}", task.run, claim.todo, token.number);
+        let kept = match tree.commit_all(&by, &message).await {
+            Ok(commit) => self.tree.keep(&name, &commit).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = kept {
+            tracing::warn!(%error, "the work under a lost claim was not kept");
+        }
+    }
+}
