@@ -3,7 +3,8 @@
 //! ```text
 //! offset  size  field
 //!      0     4  magic "TRF1"
-//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot, 4 origin; others are passed over
+//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot, 4 origin, 5 end;
+//!                  others are passed over
 //!      5     3  reserved, zero
 //!      8     4  length of the body, little-endian
 //!     12     4  CRC-32C of everything but this field
@@ -37,6 +38,8 @@ pub enum FrameKind {
     Snapshot,
     /// Where the run of a run file branched off.
     Origin,
+    /// The end of a run file; its number is that of the frames before it.
+    End,
     /// Something that a newer minor version writes, to be passed over.
     Unknown(u8),
 }
@@ -49,6 +52,7 @@ impl FrameKind {
             Self::Seal => 2,
             Self::Snapshot => 3,
             Self::Origin => 4,
+            Self::End => 5,
             Self::Unknown(code) => code,
         }
     }
@@ -60,6 +64,7 @@ impl FrameKind {
             2 => Self::Seal,
             3 => Self::Snapshot,
             4 => Self::Origin,
+            5 => Self::End,
             code => Self::Unknown(code),
         }
     }

@@ -297,7 +297,9 @@ impl JournalReader {
             FrameKind::Header => return Ok(self.take_header(path, frame.body)?.map(|()| None)),
             FrameKind::Unknown(_) => return Ok(Ok(None)),
             FrameKind::Snapshot => return Ok(Err("a snapshot in a journal".to_owned())),
-            FrameKind::Origin => return Ok(Err("an origin in a journal".to_owned())),
+            FrameKind::Origin | FrameKind::End => {
+                return Ok(Err("a frame of a run file in a journal".to_owned()));
+            }
             FrameKind::Segment if self.seals_only => return Ok(Ok(None)),
             FrameKind::Seal if self.until.is_some() => return Ok(Ok(None)),
             FrameKind::Seal => codec::decode_seal(frame.body).map(Item::Seal),

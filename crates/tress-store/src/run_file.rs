@@ -28,7 +28,7 @@ pub struct RunFile {
 /// When something is too large.
 pub fn encode_run_file(file: &RunFile) -> Result<Vec<u8>, StoreError> {
     let run = &file.run;
-    let mut bytes = Vec::new();
+    let (mut bytes, mut frames) = (Vec::new(), 0);
     let mut current = None;
     let mut sorted: Vec<&Item> = file.items.iter().collect();
     sorted.sort_by_key(|item| match item {
@@ -43,6 +43,7 @@ pub fn encode_run_file(file: &RunFile) -> Result<Vec<u8>, StoreError> {
     if let Some(origin) = &file.origin {
         bytes.extend(header(ReplicaId([0; 16]), StoreId([0; 16]))?);
         bytes.extend(frame::encode(FrameKind::Origin, 0, EventId::GENESIS, &origin.encode()?));
+        frames += 2;
     }
     for item in sorted {
         let (replica, store) = match item {
@@ -52,7 +53,9 @@ pub fn encode_run_file(file: &RunFile) -> Result<Vec<u8>, StoreError> {
         if current != Some((replica, store)) {
             current = Some((replica, store));
             bytes.extend(header(replica, store)?);
+            frames += 1;
         }
+        frames += 1;
         bytes.extend(match item {
             Item::Segment(segment) => {
                 let body = codec::encode_segment(segment)?;
@@ -63,6 +66,11 @@ pub fn encode_run_file(file: &RunFile) -> Result<Vec<u8>, StoreError> {
             }
         });
     }
+    if frames == 0 {
+        bytes.extend(header(ReplicaId([0; 16]), StoreId([0; 16]))?);
+        frames += 1;
+    }
+    bytes.extend(frame::encode(FrameKind::End, frames, EventId::GENESIS, &[]));
     Ok(bytes)
 }
 
@@ -77,8 +85,11 @@ pub fn decode_run_file(path: &Path, bytes: &[u8]) -> Result<RunFile, StoreError>
     };
     let (mut items, mut run, mut origin) = (Vec::new(), None, None);
     let mut header: Option<JournalHeader> = None;
-    let mut at = 0;
+    let (mut at, mut frames, mut ended) = (0, 0, false);
     while at < bytes.len() {
+        if ended {
+            return Err(damaged(at, "there is something behind its end"));
+        }
         let frame = bytes.get(at..).and_then(frame::decode);
         let frame = frame.ok_or_else(|| {
             let what = if at == 0 && !bytes.starts_with(&frame::MAGIC) {
@@ -107,11 +118,18 @@ pub fn decode_run_file(path: &Path, bytes: &[u8]) -> Result<RunFile, StoreError>
                 frame.body,
             )?)),
             (FrameKind::Origin, Some(_)) => origin = Some(Origin::decode(path, frame.body)?),
+            (FrameKind::End, Some(_)) if frame.first == frames => ended = true,
             (FrameKind::Unknown(_), _) => {}
             (FrameKind::Seal, _) => items.push(Item::Seal(codec::decode_seal(frame.body)?)),
             _ => return Err(damaged(at, "a frame that has no place here")),
         }
         at += frame.len();
+        frames += 1;
+    }
+    // Files of version 1.0 had no end of their own.
+    let marked = header.as_ref().is_some_and(|header| header.format.minor > 0);
+    if marked && !ended {
+        return Err(damaged(at, "the file is cut or damaged"));
     }
     let run = run.ok_or_else(|| damaged(0, "the file is empty"))?;
     Ok(RunFile { run, origin, items })

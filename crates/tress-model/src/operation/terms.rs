@@ -54,6 +54,38 @@ pub enum TodoEdit {
 }
 
 impl TodoEdit {
+    /// The value that it gives the field, in words.
+    pub fn shown(&self) -> String {
+        let text = |text: &Option<String>| {
+            text.as_ref().map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"))
+        };
+        let number = |number: Option<u64>| {
+            number.map_or_else(|| "nothing".to_owned(), |number| number.to_string())
+        };
+        let list = |list: &[String]| {
+            if list.is_empty() { "nothing".to_owned() } else { format!("{:?}", list.join(", ")) }
+        };
+        match self {
+            Self::Title(value) | Self::Kind(value) => format!("{value:?}"),
+            Self::Priority(value) => value.to_string(),
+            Self::Assignee(value)
+            | Self::Owner(value)
+            | Self::Stage(value)
+            | Self::Check(value)
+            | Self::Section(value)
+            | Self::ExternalRef(value)
+            | Self::CreatedBy(value)
+            | Self::Extra(_, value) => text(value),
+            Self::Estimate(value) => number(value.map(u64::from)),
+            Self::Files(value) | Self::Capabilities(value) => list(value),
+            Self::HighRisk(value) | Self::Pinned(value) | Self::Ephemeral(value) => {
+                value.to_string()
+            }
+            Self::DeferUntil(value) | Self::DueAt(value) => number(*value),
+            Self::CreatedAt(value) | Self::UpdatedAt(value) => value.to_string(),
+        }
+    }
+
     /// The name of the field that it changes; equal for two edits exactly when they compete.
     pub fn field(&self) -> &str {
         match self {

@@ -157,7 +157,10 @@ impl Change<'_> {
                 rule: Rule::FieldMerge,
                 loser: Some(loser),
                 winner: None,
-                detail: format!("{field} was written by two at once; the other was {old:?}"),
+                detail: format!(
+                    "{field} was written by two at once; the other was {}",
+                    old.shown()
+                ),
             }));
         }
         rulings

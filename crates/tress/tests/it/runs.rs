@@ -197,7 +197,8 @@ async fn a_run_file_holds_the_whole_run() {
     let admission = log.admit_all(segments, Some(now()));
     assert!(admission.rejected.is_empty() && admission.waiting == 0);
     assert_eq!(log.state().root(), one.refresh().await.unwrap().root());
-    for cut in [0, 10, bytes.len() / 2, bytes.len() - 1] {
+    // Also between two frames: the last is the end, and has 56 bytes.
+    for cut in [0, 10, bytes.len() / 2, bytes.len() - 56, bytes.len() - 1] {
         assert!(tress::decode_run_file("x".as_ref(), &bytes[..cut]).is_err(), "cut at {cut}");
     }
 }
