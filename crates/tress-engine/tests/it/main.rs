@@ -4,6 +4,7 @@
 mod diff;
 mod history;
 mod rules;
+mod selective;
 mod told;
 
 use history::{assert_invariants, merged, play, steps};
