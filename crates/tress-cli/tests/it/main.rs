@@ -7,6 +7,7 @@ mod diff;
 mod formats;
 mod history;
 mod orchestrate;
+mod paths;
 mod replay;
 mod todos;
 mod told;

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use tress_engine::diff::difference;
 use tress_engine::{Draft, Fate, Log, UndoError, When, Without, admit};
 use tress_model::operation::{ProseField, ProseTarget, Splice, TodoEdit};
-use tress_model::{Author, Dot, Event, Operation, ReplicaId, Role, Segment, State, StoreId, TodoId};
+use tress_model::{
+    Author, Dot, Event, Operation, ReplicaId, Role, Segment, State, StoreId, TodoId,
+};
 
 use crate::history::{merged, play, steps};
 
@@ -212,7 +214,8 @@ fn who_wrote_behind_a_left_out_text_keeps_the_place() {
     team.does("ada", added(todo));
     team.does("bob", splice(todo, 6, 0, "all the "));
     team.does("eve", splice(todo, 21, 0, " and words"));
-    let text = |state: &State| state.todo(todo).expect("it is there").prose(ProseField::Description);
+    let text =
+        |state: &State| state.todo(todo).expect("it is there").prose(ProseField::Description);
     assert_eq!(text(team.state()), "Parse all the numbers and words.");
     let selection = team.log.select(&[Without::Agent("bob".to_owned())]).expect("bob is here");
     assert_eq!(text(&selection.state), "Parse numbers and words.");
@@ -285,10 +288,8 @@ fn each_kind_of_event_is_undone_or_says_why_not() {
     let labels =
         Operation::LabelsChanged { todo: one, added: vec!["x".to_owned()], removed: Vec::new() };
     let labelled = team.does("bob", labels);
-    let noted = team.does(
-        "bob",
-        Operation::NoteAdded { todo: one, text: "nonsense".to_owned(), layout: None },
-    );
+    let noted = team
+        .does("bob", Operation::NoteAdded { todo: one, text: "nonsense".to_owned(), layout: None });
     let wrote = team.does("bob", splice(one, 0, 5, "Read"));
     let closed = team.does("bob", Operation::Closed { todo: one, reason: "done".to_owned() });
     let lonely = team.does("bob", added(two));

@@ -245,3 +245,35 @@ async fn an_event_is_undone_and_later_work_stays() {
     let built = ada.undo(tress::Dot::new(first.dot.replica, 1), "").await;
     assert!(matches!(built, Err(Refused::Condition(UndoError::OthersBuilt { .. }))), "{built:?}");
 }
+
+/// What comes late lies before the newest snapshots, and is folded from an older one on.
+#[tokio::test]
+async fn what_comes_late_lies_before_the_snapshots_and_is_folded_all_the_same() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let run = open(here.path()).await;
+    let ada = human(&run);
+    let todo = ada.add("the one").await.unwrap();
+    let other = open(there.path()).await;
+    human(&other).merge_file(run.run_file().await.unwrap()).await.unwrap();
+    agent(&other, "away").one(retitle(todo, "from afar")).await.unwrap();
+    for round in 0..4 {
+        let more = (0..2100)
+            .map(|number| tress::todo(tress::TodoId::from_random(round * 10_000 + number), "x"));
+        ada.append(more).await.unwrap();
+    }
+    ada.one(retitle(todo, "here, and later")).await.unwrap();
+    let snapshots = here.path().join(".tress/runs/main/snapshots");
+    assert!(std::fs::read_dir(&snapshots).unwrap().count() > 1);
+    drop((ada, run));
+    // Nothing but the snapshot and what lies behind it is known now.
+    let run = open(here.path()).await;
+    let merge = human(&run).merge_file(other.run_file().await.unwrap()).await.unwrap();
+    assert_eq!(merge.events.len(), 2, "the edit, and the note of the merge there");
+    assert_eq!(merge.decided.len(), 1);
+    assert_eq!(title(&run, todo), "here, and later");
+    let root = run.refresh().await.unwrap().root();
+    drop(run);
+    assert_eq!(open(here.path()).await.state().root(), root);
+    std::fs::remove_dir_all(&snapshots).unwrap();
+    assert_eq!(open(here.path()).await.state().root(), root);
+}
