@@ -84,7 +84,8 @@ pub struct Log {
     chains: BTreeMap<ReplicaId, Vec<Arc<Event>>>,
     marks: Vec<Mark>,
     state: Arc<State>,
-    pub(crate) waiting: BTreeMap<(ReplicaId, u64), Segment>,
+    /// By replica, first and last number.
+    pub(crate) waiting: BTreeMap<(ReplicaId, u64, u64), Segment>,
 }
 
 impl Default for Log {
@@ -190,7 +191,7 @@ impl Log {
 
     /// Whether events of `replica` wait for their causes.
     pub fn waits_for_causes(&self, replica: ReplicaId) -> bool {
-        self.waiting.range((replica, 0)..=(replica, u64::MAX)).next().is_some()
+        self.waiting.range((replica, 0, 0)..=(replica, u64::MAX, u64::MAX)).next().is_some()
     }
 
     /// The latest time of any event.

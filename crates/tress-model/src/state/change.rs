@@ -93,13 +93,7 @@ impl Change<'_> {
                 todo.artifacts.insert(path.clone(), blob.clone());
                 Vec::new()
             }
-            O::RolledBack { what, .. } => {
-                let seen = |c: &&mut Completion| c.void.is_none() && self.event.saw(c.dot);
-                for completion in todo.completions.iter_mut().filter(seen) {
-                    completion.void = Some(format!("rolled back: {what}"));
-                }
-                Vec::new()
-            }
+            O::RolledBack { what, .. } => self.roll_back(todo, what),
             O::Renewed { token, .. }
             | O::Released { token, .. }
             | O::TaskStarted { token, .. }
@@ -581,6 +575,26 @@ impl Change<'_> {
             return vec![Ruling::against(Rule::ClosedStaysClosed, Some(winner), detail)];
         }
         self.finish_claim(todo, completion).into_iter().collect()
+    }
+
+    /// Takes back what its author had seen; whose acceptance it had not seen is told.
+    fn roll_back(&self, todo: &mut Todo, what: &str) -> Rulings {
+        let mut rulings = Vec::new();
+        let seen = |c: &&mut Completion| c.void.is_none() && self.event.saw(c.dot);
+        for completion in todo.completions.iter_mut().filter(seen) {
+            completion.void = Some(format!("rolled back: {what}"));
+            let answer = completion.verification.as_ref();
+            rulings.extend(answer.filter(|answer| !self.event.saw(answer.dot)).map(|answer| {
+                Ruling {
+                    rule: Rule::DoneMeansVerified,
+                    loser: Some((answer.dot, Arc::clone(&answer.agent))),
+                    winner: None,
+                    detail: "the work was rolled back by somebody who had not seen this answer"
+                        .to_owned(),
+                }
+            }));
+        }
+        rulings
     }
 
     fn integration_failed(&self, todo: &mut Todo, completion: Dot, reason: &str) -> Rulings {
