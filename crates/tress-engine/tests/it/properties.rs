@@ -3,10 +3,13 @@
 
 use proptest::prelude::*;
 use tress_engine::Log;
-use tress_model::Segment;
+use tress_model::limits::SNAPSHOT_EVERY;
+use tress_model::operation::TodoEdit;
+use tress_model::{Operation, Role, Segment, TodoId};
 
 use crate::history::{histories, merged, mixed, play, recut};
 use crate::invariants::Watch;
+use crate::{Side, added, draft};
 
 /// How many histories each property is tried on, unless `PROPTEST_CASES` says otherwise.
 fn cases(number: u32) -> ProptestConfig {
@@ -124,5 +127,36 @@ proptest! {
                 prop_assert_eq!(kept.map(|kept| kept.id), Some(event.id));
             }
         }
+    }
+}
+
+/// Random histories are too short for the marks that a log sets every so many events; here late
+/// events arrive before, between and behind them.
+#[test]
+fn a_late_event_rewinds_to_the_mark_before_it() {
+    let (mut left, mut right) = (Side::new(1), Side::new(2));
+    let note = |number: u64, by: &str| {
+        let todo = TodoId::from_external(&format!("todo-{}", number % 7));
+        let edits = vec![TodoEdit::Title(format!("{by} {number}"))];
+        let operation =
+            if number < 7 { added(todo) } else { Operation::TodoEdited { todo, edits } };
+        draft(by, Role::Human, operation)
+    };
+    for number in 0..SNAPSHOT_EVERY as u64 + 300 {
+        left.append(1000 + number * 10, note(number, "ada"));
+        right.append(1005 + number * 10, note(number, "bob"));
+    }
+    let all: Vec<_> = left.written.iter().chain(&right.written).cloned().collect();
+    let expected = merged(&all);
+    for part in right.written.chunks(150) {
+        left.log.admit_all(part.iter().cloned(), None);
+    }
+    assert_eq!(left.log.state().root(), expected.state().root());
+    for event in expected.events().iter().step_by(401) {
+        let version = event.version();
+        let known = all.iter().filter(|segment| version.get(segment.replica) >= segment.last());
+        let fresh = merged(&known.cloned().collect::<Vec<_>>());
+        let past = left.log.state_at(&version).expect("a version of this log");
+        assert_eq!(past.root(), fresh.state().root());
     }
 }

@@ -43,6 +43,10 @@ fn closed_stays_closed(step: &Step<'_>) -> Found {
         let undone = old.iter().zip(new).filter(|(old, new)| !old.undone && new.undone);
         undone.map(|(old, _)| old.dot).collect()
     };
+    let late = before.closing().is_some() && before.completed().is_none() && !reopens;
+    ensure(!late || after.completed().is_none(), "closed-stays-closed", || {
+        format!("what was closed is completed by {event:?}")
+    })?;
     for closing in undone(&before.closings, &after.closings) {
         ensure(reopens && event.saw(closing), "closed-stays-closed", || {
             format!("{closing} was undone by {event:?}")
