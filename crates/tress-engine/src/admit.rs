@@ -176,7 +176,7 @@ impl Log {
             queues.entry(segment.replica).or_default().push_back(segment);
         }
         for queue in queues.values_mut() {
-            queue.make_contiguous().sort_by_key(|segment| segment.first);
+            queue.make_contiguous().sort_by_key(|segment| (segment.first, segment.last()));
         }
         let mut admission = Admission::default();
         let mut fresh: Vec<Arc<Event>> = Vec::new();
@@ -208,7 +208,8 @@ impl Log {
         }
         for segment in queues.into_values().flatten() {
             if self.waiting.len() < limits::WAITING_SEGMENTS_MAX {
-                self.waiting.insert((segment.replica, segment.first), segment);
+                // One stretch may come cut in two ways, and each may be what another waits for.
+                self.waiting.insert((segment.replica, segment.first, segment.last()), segment);
             } else {
                 admission.rejected.push((segment, Rejection::TooManyWaiting));
             }

@@ -90,7 +90,8 @@ pub struct Log {
     /// How many events lie between two marks.
     spacing: usize,
     state: Arc<State>,
-    pub(crate) waiting: BTreeMap<(ReplicaId, u64), Segment>,
+    /// By replica, first and last number.
+    pub(crate) waiting: BTreeMap<(ReplicaId, u64, u64), Segment>,
     left_out: Arc<BTreeSet<Dot>>,
     /// The last event that happened before it was appended.
     backdated: Option<OrderKey>,
@@ -225,7 +226,7 @@ impl Log {
 
     /// Whether events of `replica` wait for their causes.
     pub fn waits_for_causes(&self, replica: ReplicaId) -> bool {
-        self.waiting.range((replica, 0)..=(replica, u64::MAX)).next().is_some()
+        self.waiting.range((replica, 0, 0)..=(replica, u64::MAX, u64::MAX)).next().is_some()
     }
 
     /// The latest time of any event.

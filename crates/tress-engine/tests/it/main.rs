@@ -2,12 +2,17 @@
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod diff;
+mod explore;
 mod history;
+mod invariants;
+mod operations;
+mod properties;
 mod rules;
 mod selective;
 mod told;
 
-use history::{assert_invariants, merged, play, steps};
+use history::{merged, play, singles, steps};
+use invariants::Watch;
 use proptest::prelude::*;
 use tress_engine::{Draft, Log, Rejection, When};
 use tress_model::codec::{decode_segment, encode_segment};
@@ -37,7 +42,7 @@ proptest! {
     ) {
         let (team, segments) = play(4, &history);
         let expected = merged(&segments);
-        assert_invariants(expected.state());
+        prop_assert!(Watch::all(expected.events()).is_ok());
         let mut log = Log::new();
         for part in shuffled(&segments, &keys).chunks(chunk) {
             let admission = log.admit_all(part.iter().cloned(), None);
@@ -65,7 +70,7 @@ proptest! {
 
     #[test]
     fn every_state_on_the_way_can_be_opened_again(history in steps(3, 40)) {
-        let (_, segments) = play(3, &history);
+        let segments = singles(&play(3, &history).1);
         let whole = merged(&segments);
         let mut log = Log::new();
         for event in whole.events() {
@@ -75,7 +80,6 @@ proptest! {
             fresh.admit_all(part.cloned().collect::<Vec<_>>(), None);
             let past = whole.state_at(&version).expect("a version of this log");
             prop_assert_eq!(past.root(), fresh.state().root());
-            assert_invariants(&past);
             log = fresh;
         }
         drop(log);
@@ -86,7 +90,7 @@ proptest! {
 
     #[test]
     fn a_log_goes_on_from_a_snapshot(history in steps(3, 60), cut in 0_usize..60) {
-        let (_, segments) = play(3, &history);
+        let segments = singles(&play(3, &history).1);
         let whole = merged(&segments);
         let cut = cut.min(whole.events().len());
         let version: VersionVector =

@@ -463,3 +463,49 @@ fn prose_that_was_edited_keeps_its_todo() {
     meet(&mut left, &mut right);
     assert_eq!(left.status(todo, 400), Status::Open);
 }
+
+/// Of two segments that begin alike and wait for their causes the later to arrive was kept, and
+/// with the other went events that nobody would send again; or, where the longer one was tried
+/// first, it waited for ever for what waited for the shorter one.
+#[test]
+fn segments_that_begin_alike_wait_beside_each_other() {
+    let (mut left, mut right) = (Side::new(1), Side::new(2));
+    left.says(100, "ada", added(TodoId::from_external("a")));
+    right.learn(&left);
+    right.says(200, "bob", added(TodoId::from_external("b")));
+    left.learn(&right);
+    left.says(300, "ada", added(TodoId::from_external("c")));
+    right.learn(&left);
+    right.says(400, "bob", added(TodoId::from_external("d")));
+    let mut long = right.written[0].clone();
+    long.records.extend(right.written[1].records.iter().cloned());
+    for order in [[&long, &right.written[0]], [&right.written[0], &long]] {
+        let mut log = tress_engine::Log::new();
+        for segment in order {
+            log.admit(segment.clone(), None);
+        }
+        log.admit_all(left.written.clone(), None);
+        assert!(!log.has_waiting());
+        assert_eq!(log.state().root(), right.log.state().root());
+    }
+}
+
+/// A rollback took back work whose acceptance its author had not seen, and the verifier, who could
+/// believe that it was completed, was not told.
+#[test]
+fn a_verifier_is_told_when_unseen_work_was_rolled_back() {
+    for (pass_at, back_at) in [(300, 400), (400, 300)] {
+        let (mut left, mut right, todo) = two_sides();
+        let token = left.works(200, "worker", claimed(todo));
+        let completion = left.works(210, "worker", done(todo, token));
+        right.learn(&left);
+        let pass = verdict(todo, completion, Verdict::Pass);
+        left.append(pass_at, draft("judge", Role::Verifier, pass));
+        let (what, reason) = ("all".to_owned(), String::new());
+        right.says(back_at, "ada", Operation::RolledBack { todo, what, reason });
+        meet(&mut left, &mut right);
+        assert_ne!(left.status(todo, 500), Status::Completed);
+        let ledger = &left.log.state().ledger;
+        assert_eq!(ledger.iter().map(|entry| &*entry.agent).collect::<Vec<_>>(), ["judge"]);
+    }
+}

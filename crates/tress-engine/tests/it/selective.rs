@@ -55,7 +55,7 @@ proptest! {
     #[test]
     fn selective_replay_of_independent_events_equals_the_run_without_them(
         history in steps(4, 60),
-        mute in 0_usize..4,
+        mute in 1_usize..4,
     ) {
         let spoken: Vec<_> = history
             .into_iter()

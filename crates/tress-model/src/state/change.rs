@@ -93,13 +93,7 @@ impl Change<'_> {
                 todo.artifacts.insert(path.clone(), blob.clone());
                 Vec::new()
             }
-            O::RolledBack { what, .. } => {
-                let seen = |c: &&mut Completion| c.void.is_none() && self.event.saw(c.dot);
-                for completion in todo.completions.iter_mut().filter(seen) {
-                    completion.void = Some(format!("rolled back: {what}"));
-                }
-                Vec::new()
-            }
+            O::RolledBack { what, .. } => self.roll_back(todo, what),
             O::Renewed { token, .. }
             | O::Released { token, .. }
             | O::TaskStarted { token, .. }
@@ -392,12 +386,12 @@ impl Change<'_> {
         else {
             return Vec::new();
         };
-        let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
         let claims = todo.claim.iter().chain(&todo.lost).map(|claim| (claim.token, &claim.agent));
         let mut claims = claims.chain(todo.ended.iter().map(|ended| (ended.token, &ended.agent)));
         let claimant = claims.find(|(claim, _)| token == Some(*claim)).map(|(_, agent)| agent);
         let claimant = claimant.filter(|agent| *agent != self.agent()).map(Arc::clone);
-        let mut completion = Completion {
+        let (void, ruling) = self.accept(todo, token);
+        let completion = Completion {
             dot: event.dot,
             agent: Arc::clone(self.agent()),
             token,
@@ -411,39 +405,8 @@ impl Change<'_> {
             checks: Vec::new(),
             verification: None,
             integrated: None,
-            void: None,
+            void,
         };
-        let mut rulings = Vec::new();
-        let closed = todo.closing().map(|closing| closing.dot);
-        let done = todo.completed().map(|completion| completion.dot);
-        let own = |(held, agent): &(Dot, Arc<str>)| {
-            token.map_or(agent == self.agent(), |token| token == *held)
-        };
-        let lapsed = todo.holder(self.now).is_none();
-        let other = holder.filter(|holder| !own(holder));
-        if let Some(winner) = closed.or(done) {
-            let rule = Rule::ClosedStaysClosed;
-            rulings.push(Ruling::against(rule, Some(winner), "it was finished before"));
-            completion.void = Some("it was finished before".to_owned());
-        } else if let Some((winner, agent)) =
-            other.clone().filter(|(winner, _)| event.saw(*winner) && !lapsed)
-        {
-            let detail = format!("{agent} holds it; claim it first");
-            rulings.push(Ruling::against(Rule::StaleToken, Some(winner), detail));
-            completion.void = Some(format!("{agent} held it"));
-        } else if let Some(by) = token.and_then(|token| self.known_end(todo, token)) {
-            let detail = "the claim had ended, and its agent knew; claim it again";
-            rulings.push(Ruling::against(Rule::StaleToken, by, detail));
-            completion.void = Some("its claim had ended".to_owned());
-        } else if let Some(loser) = other {
-            rulings.push(Ruling {
-                rule: Rule::FinishedWorkHolds,
-                loser: Some(loser),
-                winner: None,
-                detail: format!("{} had finished it without knowing", self.agent()),
-            });
-            self.take_over(todo, token);
-        }
         if completion.void.is_none() {
             for older in todo.completions.iter_mut().filter(|older| older.pending()) {
                 if event.saw(older.dot) {
@@ -452,7 +415,49 @@ impl Change<'_> {
             }
         }
         todo.completions.push(completion);
-        rulings
+        ruling.into_iter().collect()
+    }
+
+    /// Whether a claim of completion under `token` counts: why not, and what the ledger says.
+    fn accept(&self, todo: &mut Todo, token: Option<Dot>) -> (Option<String>, Option<Ruling>) {
+        let event = self.event;
+        let refused = |void: &str, rule, winner, detail: &str| {
+            (Some(void.to_owned()), Some(Ruling::against(rule, winner, detail)))
+        };
+        let closed = todo.closing().map(|closing| closing.dot);
+        let done = todo.completed().map(|completion| completion.dot);
+        if let Some(winner) = closed.or(done) {
+            let void = "it was finished before";
+            return refused(void, Rule::ClosedStaysClosed, Some(winner), void);
+        }
+        let own = |(held, agent): &(Dot, Arc<str>)| {
+            token.map_or(agent == self.agent(), |token| token == *held)
+        };
+        let lapsed = todo.holder(self.now).is_none();
+        let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
+        let other = holder.filter(|holder| !own(holder));
+        if let Some((winner, agent)) = &other
+            && event.saw(*winner)
+            && !lapsed
+        {
+            let (void, detail) =
+                (format!("{agent} held it"), format!("{agent} holds it; claim it first"));
+            return refused(&void, Rule::StaleToken, Some(*winner), &detail);
+        }
+        if let Some(by) = token.and_then(|token| self.known_end(todo, token)) {
+            let detail = "the claim had ended, and its agent knew; claim it again";
+            return refused("its claim had ended", Rule::StaleToken, by, detail);
+        }
+        let ruling = other.map(|loser| {
+            self.take_over(todo, token);
+            Ruling {
+                rule: Rule::FinishedWorkHolds,
+                loser: Some(loser),
+                winner: None,
+                detail: format!("{} had finished it without knowing", self.agent()),
+            }
+        });
+        (None, ruling)
     }
 
     /// Gives the todo to the claim `token`, where that had lost; whoever held it has lost now.
@@ -583,6 +588,26 @@ impl Change<'_> {
             return vec![Ruling::against(Rule::ClosedStaysClosed, Some(winner), detail)];
         }
         self.finish_claim(todo, completion).into_iter().collect()
+    }
+
+    /// Takes back what its author had seen; whose acceptance it had not seen is told.
+    fn roll_back(&self, todo: &mut Todo, what: &str) -> Rulings {
+        let mut rulings = Vec::new();
+        let seen = |c: &&mut Completion| c.void.is_none() && self.event.saw(c.dot);
+        for completion in todo.completions.iter_mut().filter(seen) {
+            completion.void = Some(format!("rolled back: {what}"));
+            let answer = completion.verification.as_ref();
+            rulings.extend(answer.filter(|answer| !self.event.saw(answer.dot)).map(|answer| {
+                Ruling {
+                    rule: Rule::DoneMeansVerified,
+                    loser: Some((answer.dot, Arc::clone(&answer.agent))),
+                    winner: None,
+                    detail: "the work was rolled back by somebody who had not seen this answer"
+                        .to_owned(),
+                }
+            }));
+        }
+        rulings
     }
 
     fn integration_failed(&self, todo: &mut Todo, completion: Dot, reason: &str) -> Rulings {
