@@ -120,6 +120,7 @@ pub(crate) enum Command {
     Checkpoints(commands::checkpoints::Checkpoints),
     Replay(commands::replay::Replay),
     Conflicts(commands::conflicts::Conflicts),
+    MergeFile(commands::merge_file::MergeFile),
     Runs(commands::init::Runs),
     Fsck(commands::fsck::Fsck),
     Doctor(commands::doctor::Doctor),

@@ -5,6 +5,7 @@ mod claims;
 mod contract;
 mod formats;
 mod history;
+mod merge_file;
 mod orchestrate;
 mod todos;
 
