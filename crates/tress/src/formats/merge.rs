@@ -2,7 +2,8 @@
 //! run files.
 //!
 //! Nothing depends on which side is ours: with the sides changed the result is the same, byte for
-//! byte. A result that is merged again with what it was made of does not change.
+//! byte. A result that is merged again with what it was made of does not change; docs/FORMATS.md,
+//! *Merging files in git*, has the rules and the one exception.
 
 use std::path::Path;
 

@@ -180,10 +180,9 @@ pub(super) fn tress_member(name: &str) -> Option<&str> {
     name.strip_prefix(TRESS_MEMBER)
 }
 
-/// The items of a list; `None` where it is something else.
+/// The items of a list, each once; `None` where it is something else.
 fn items(name: &str, raw: &str) -> Option<Vec<Item>> {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut list = Vec::new();
+    let mut list: Vec<Item> = Vec::new();
     for raw in json::items(raw).ok()? {
         let (key, at) = if name == "labels" {
             (json::text(raw).ok()??, 0)
@@ -196,11 +195,13 @@ fn items(name: &str, raw: &str) -> Option<Vec<Item>> {
             };
             (key.concat(), moment(entries.get("created_at")))
         };
-        // Two of a kind are two.
-        let count = counts.entry(key.clone()).or_default();
-        let key = if *count == 0 { key } else { format!("{key}#{count}") };
-        *counts.entry(key.clone()).or_default() += 1;
-        list.push(Item { key, raw: raw.to_owned(), at });
+        let item = Item { key, raw: raw.to_owned(), at };
+        match list.iter_mut().find(|known| known.key == item.key) {
+            // Of two that say the same, the choice must not depend on which came first.
+            Some(known) if known.raw < item.raw => *known = item,
+            Some(_) => {}
+            None => list.push(item),
+        }
     }
     Some(list)
 }
