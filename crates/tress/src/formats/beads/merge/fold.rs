@@ -132,6 +132,16 @@ impl Plan {
                 put(Phase::Edit, "status", standing, Operation::TodoEdited { todo, edits });
             }
         }
+        self.lists((side, number), id, known, facts);
+    }
+
+    /// What a version has in its lists otherwise than the base.
+    fn lists(&mut self, (side, number): (Side, usize), id: &str, known: &Facts, facts: &Facts) {
+        let todo = TodoId::from_external(id);
+        let mut put = |what: &str, value: &str, operation: Operation| {
+            let time = moment(facts.updated, Phase::Edit, &[id, what, value]);
+            self.sides.push((time, replica(side, number), operation));
+        };
         let labels = |facts: &Facts| -> BTreeSet<String> {
             facts.list("labels").iter().map(|label| label.key.clone()).collect()
         };
@@ -140,22 +150,22 @@ impl Plan {
             let one = vec![label.clone()];
             let (added, removed) =
                 if is.contains(label) { (one, Vec::new()) } else { (Vec::new(), one) };
-            put(Phase::Edit, "labels", label, Operation::LabelsChanged { todo, added, removed });
+            put("labels", label, Operation::LabelsChanged { todo, added, removed });
         }
         let lacks = |facts: &Facts, edge: &EdgeKey| facts.edges.iter().all(|(key, _)| key != edge);
         for edge in known.edges.iter().filter(|(key, _)| lacks(facts, key)) {
             let text = [edge.0.0.as_str(), edge.0.1.as_str()].concat();
-            put(Phase::Edit, "dependencies", &text, edge_removed(todo, edge));
+            put("dependencies", &text, edge_removed(todo, edge));
         }
         for edge in facts.edges.iter().filter(|edge| !known.edges.contains(edge)) {
             let text = [edge.0.0.as_str(), edge.0.1.as_str()].concat();
-            put(Phase::Edit, "dependencies", &text, edge_added(todo, edge));
+            put("dependencies", &text, edge_added(todo, edge));
         }
         for note in facts.list("comments") {
             if known.list("comments").iter().all(|old| old.key != note.key) {
                 let text = note.raw.clone();
                 let operation = Operation::NoteAdded { todo, text, layout: None };
-                put(Phase::Edit, "comments", &note.key, operation);
+                put("comments", &note.key, operation);
             }
         }
     }
