@@ -124,6 +124,7 @@ pub(crate) enum Command {
     Undo(commands::undo::Undo),
     Diff(commands::diff::Diff),
     Conflicts(commands::conflicts::Conflicts),
+    MergeFile(commands::merge_file::MergeFile),
     Runs(commands::init::Runs),
     Fsck(commands::fsck::Fsck),
     Doctor(commands::doctor::Doctor),

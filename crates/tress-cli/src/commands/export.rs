@@ -148,7 +148,7 @@ fn say(written: &Written) -> String {
 }
 
 /// Writes a whole file: beside its place first, then in it.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |error| Failure::file("write", path, &error);
     let Some(name) = path.file_name() else {
         return Err(Failure::invalid(format!("{} is no file name", path.display())));

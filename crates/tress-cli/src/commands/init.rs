@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Serialize;
 use tress::Store;
 
+use super::git_merge::{Registered, Repository};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Cell, Tone};
@@ -14,12 +15,19 @@ use crate::words::count;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The store is the directory `.tress`. It can be kept in git; what must not travel is ignored.
+With --git, git merges beads files and run files with `tress merge-file` from then on: what is
+missing is added to .gitattributes and to the repository's git config, and shown.
 
 Examples:
   tress init
   tress init --dir ../elsewhere
-  tress init --run experiment             another run in the same store")]
-pub(crate) struct Init {}
+  tress init --run experiment             another run in the same store
+  tress init --git                        and no more merge conflicts in .beads/issues.jsonl")]
+pub(crate) struct Init {
+    /// Make Tress git's merge driver for beads files and run files in this repository
+    #[arg(long)]
+    git: bool,
+}
 
 /// List the runs of the store
 #[derive(Debug, Args)]
@@ -33,27 +41,37 @@ struct Initialised {
     created: bool,
     /// Whether there was no such run before.
     run_created: bool,
+    /// What was written for git, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    git: Option<Registered>,
 }
 
 /// Does `init`.
-pub(crate) async fn init(context: &Context, _: &Init) -> Result<(), Failure> {
+pub(crate) async fn init(context: &Context, args: &Init) -> Result<(), Failure> {
     context.no_at()?;
     let dir = context.new_dir()?;
+    // First of all, so that nothing is made where there is no repository.
+    let repository = args.git.then(|| Repository::of(&dir)).transpose()?;
     let created = !dir.join("store").is_file();
     let store = Store::create(&dir)?;
     let run = &context.global.run;
     let run_created = !store.runs()?.contains(run);
     store.create_run(run).await?;
-    let done =
-        Initialised { dir: dir.display().to_string(), run: run.clone(), created, run_created };
+    let git = repository.map(|repository| repository.register()).transpose()?;
+    let (dir, run) = (dir.display().to_string(), run.clone());
+    let done = Initialised { dir, run, created, run_created, git };
     context.out.answer(&done, || {
-        let place = dir.display();
-        match (created, run_created) {
+        let (place, run) = (&done.dir, &done.run);
+        let made = match (created, run_created) {
             (true, _) => format!(
                 "made a store in {place} with the run {run}\nnext: tress add \"what is to be done\""
             ),
             (false, true) => format!("made the run {run}; there was a store in {place} already"),
             (false, false) => format!("there is a store in {place} already, with the run {run}"),
+        };
+        match &done.git {
+            Some(git) => format!("{made}\n{}", git.text()),
+            None => made,
         }
     })
 }

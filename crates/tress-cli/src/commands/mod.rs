@@ -15,11 +15,13 @@ pub(crate) mod export;
 pub(crate) mod fields;
 pub(crate) mod finish;
 pub(crate) mod fsck;
+pub(crate) mod git_merge;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod live;
 pub(crate) mod log;
+pub(crate) mod merge_file;
 pub(crate) mod note;
 pub(crate) mod paths;
 pub(crate) mod replay;
@@ -117,6 +119,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Undo(args) => undo::undo(context, &args).await,
         Command::Diff(args) => diff::run(context, &args).await,
         Command::Conflicts(args) => conflicts::run(context, &args).await,
+        Command::MergeFile(args) => merge_file::run(context, &args),
         Command::Runs(_) => init::runs(context).await,
         Command::Fsck(_) => fsck::run(context).await,
         Command::Doctor(_) => doctor::run(context).await,

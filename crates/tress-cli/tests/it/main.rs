@@ -6,6 +6,7 @@ mod contract;
 mod diff;
 mod formats;
 mod history;
+mod merge_file;
 mod orchestrate;
 mod paths;
 mod replay;

@@ -16,6 +16,7 @@ pub mod beads;
 mod cycles;
 pub mod history;
 pub mod markdown;
+pub mod merge;
 mod names;
 mod scratch;
 pub mod taskmaster;

@@ -4,4 +4,6 @@ mod beads_corpus;
 mod beads_small;
 mod history;
 mod markdown;
+mod merge;
+mod merge_corpus;
 mod support;

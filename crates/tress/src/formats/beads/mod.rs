@@ -13,6 +13,7 @@ mod export;
 mod json;
 mod keys;
 mod layout;
+mod merge;
 mod plan;
 mod read;
 
@@ -25,6 +26,7 @@ use self::export::Exporter;
 use self::json::Entries;
 use self::keys::key;
 pub(super) use self::keys::{Saying, saying};
+pub(super) use self::merge::merge;
 use self::plan::Planner;
 use self::read::Issue;
 pub(super) use self::read::nameable;
