@@ -116,6 +116,8 @@ pub struct JournalReader {
     until: Option<u64>,
     /// Whether that was read.
     done: bool,
+    /// The number of the last event that was read.
+    last: u64,
 }
 
 impl JournalReader {
@@ -131,6 +133,7 @@ impl JournalReader {
             seals_only: false,
             until: None,
             done: false,
+            last: 0,
         }
     }
 
@@ -139,6 +142,11 @@ impl JournalReader {
     pub fn until(mut self, last: u64) -> Self {
         self.until = Some(last);
         self
+    }
+
+    /// The number of the last event that it has read; 0 where it has read none.
+    pub fn last(&self) -> u64 {
+        self.last
     }
 
     /// Whether a reader that goes up to some event has read it.
@@ -166,6 +174,11 @@ impl JournalReader {
     /// Takes note that what lies before `position` need not be read: its own writer wrote it.
     pub fn skip_to(&mut self, position: JournalPosition) {
         self.position = position;
+    }
+
+    /// Takes note that its own writer wrote events up to number `last`.
+    pub fn skip_events(&mut self, last: u64) {
+        self.last = self.last.max(last);
     }
 
     /// The file that it reads.
@@ -322,6 +335,7 @@ impl JournalReader {
             let wanted = until.saturating_add(1).saturating_sub(segment.first);
             segment.records.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
         }
+        self.last = segment.last();
         segment
     }
 }

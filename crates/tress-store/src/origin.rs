@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tress_model::VersionVector;
 use tress_model::codec::{FORMAT, FormatVersion};
-use tress_model::ids::{Dot, ReplicaId};
+use tress_model::ids::{Dot, ReplicaId, StoreId};
 
 use crate::files::{Files, write_whole};
 use crate::journal::Damage;
@@ -46,6 +46,9 @@ pub struct Origin {
 pub struct Stretch {
     /// The run in whose directory the journal is.
     pub run: String,
+    /// The place whose copy it is; `None` for the journal itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_by: Option<StoreId>,
     /// The replica that wrote it.
     pub replica: ReplicaId,
     /// The number of the last event that is shared.

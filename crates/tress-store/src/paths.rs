@@ -6,7 +6,6 @@
 use std::io;
 
 use tress_model::VersionVector;
-use tress_model::ids::ReplicaId;
 
 use crate::files::Files;
 use crate::journal::{Damage, JournalPosition, JournalReader};
@@ -44,26 +43,41 @@ impl RunStore {
     /// When the journals cannot be listed or synced.
     pub fn stretches_to(&mut self, version: &VersionVector) -> Result<Vec<Stretch>, StoreError> {
         self.sync_what_was_read(None)?;
-        let own = |replica: ReplicaId| self.readers.contains_key(&replica);
         let mut stretches: Vec<Stretch> = Vec::new();
+        let mut add = |run: &str, received_by, replica, end: u64| {
+            let to = end.min(version.get(replica));
+            let stretch = Stretch { run: run.to_owned(), received_by, replica, to };
+            stretches.extend(Some(stretch).filter(|stretch| stretch.to > 0));
+        };
         for shared in self.origin.iter().flat_map(|origin| &origin.stretches) {
-            let to = shared.to.min(version.get(shared.replica));
-            stretches.extend((to > 0).then(|| Stretch { to, ..shared.clone() }));
+            add(&shared.run, shared.received_by, shared.replica, shared.to);
         }
-        for (replica, to) in version.iter().filter(|&(replica, _)| own(replica)) {
-            let inherited = |shared: &Stretch| shared.replica == replica && shared.to >= to;
-            if !stretches.iter().any(inherited) {
-                stretches.push(Stretch { run: self.name.clone(), replica, to });
+        for (&replica, reader) in &self.readers {
+            add(&self.name, None, replica, reader.last());
+        }
+        for (&(place, replica), copy) in &self.received {
+            add(&self.name, Some(place), replica, copy.last());
+        }
+        let held = |replica, to| stretches.iter().any(|s| s.replica == replica && s.to >= to);
+        match version.iter().find(|&(replica, to)| !held(replica, to)) {
+            None => Ok(stretches),
+            Some((replica, to)) => {
+                let what = format!("the journals of {replica} were not read up to event {to}");
+                Err(StoreError::Internal(what))
             }
         }
-        Ok(stretches)
     }
 
     /// Readers of what is shared with other runs, from the beginning.
     pub(crate) fn stretches(&self) -> Vec<JournalReader> {
         let reader = |stretch: &Stretch| {
-            let runs = self.dir.parent().map(|runs| runs.join(&stretch.run)).unwrap_or_default();
-            let dir = runs.join("journals").join(stretch.replica.to_string());
+            // What cannot name a run is nowhere, and missed.
+            let run = self.store.run_dir(&stretch.run).unwrap_or_else(|_| self.dir.join("nowhere"));
+            let journals = match stretch.received_by {
+                Some(place) => run.join("received").join(place.to_string()),
+                None => run.join("journals"),
+            };
+            let dir = journals.join(stretch.replica.to_string());
             let start = JournalPosition::default();
             JournalReader::new(&stretch.run, dir, stretch.replica, start).until(stretch.to)
         };

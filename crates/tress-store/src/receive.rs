@@ -1,25 +1,35 @@
-//! Receiving: events of replicas that are not written here become part of a run's journals.
+//! Receiving: events of replicas that are not written here become part of a run.
 //!
-//! The replica's journal here is a copy, and whoever receives appends to it under the run's lock.
-//! Nobody goes on with its numbers: only a replica that this place made is ever held.
+//! They are kept as *copies*, `received/PLACE/REPLICA/`, each written by the one place that received
+//! it, under the run's lock. So also here a file has one writer and only grows, and two copies of a
+//! store that received the same do not collide; what is there twice is admitted once. Nobody goes
+//! on with the numbers of a copy: only a replica that this place made for the run is ever held.
+
+use std::io;
+use std::path::PathBuf;
 
 use tress_model::Segment;
 use tress_model::codec::FORMAT;
-use tress_model::ids::ReplicaId;
+use tress_model::ids::{ReplicaId, StoreId};
 
-use crate::journal::{JournalHeader, JournalReader, JournalWriter};
-use crate::store::{RunStore, StoreError};
+use crate::files::Files;
+use crate::journal::{Item, JournalHeader, JournalPosition, JournalReader, JournalWriter};
+use crate::store::{Batch, RunStore, StoreError};
 
 impl RunStore {
-    /// Writes events of other replicas to their journals here, and makes them durable. Each segment
-    /// goes on where the replica's journal (or what is shared of it) ends. The caller holds the
-    /// run's lock, has read everything, and has had the events admitted.
+    pub(crate) fn received_dir(&self, place: StoreId, replica: ReplicaId) -> PathBuf {
+        self.dir.join("received").join(place.to_string()).join(replica.to_string())
+    }
+
+    /// Writes events of other replicas to their copies here, and makes them durable. Each segment
+    /// goes on where the run knew its replica to end. The caller holds the run's lock, has read
+    /// everything, and has had the events admitted.
     ///
     /// # Errors
     /// When they cannot be written. Part of them may be there then; they are read again.
     pub fn receive(&mut self, segments: &[Segment]) -> Result<(), StoreError> {
         self.sync_what_was_read(None)?;
-        let files = self.files();
+        let (files, place) = (self.files(), self.store.place()?);
         let mut replicas: Vec<_> = segments.iter().map(|segment| segment.replica).collect();
         replicas.sort_unstable();
         replicas.dedup();
@@ -27,21 +37,43 @@ impl RunStore {
             self.give_up(replica)?;
             let of_replica = || segments.iter().filter(|segment| segment.replica == replica);
             let Some(store) = of_replica().map(|segment| segment.store).next() else { continue };
-            let dir = self.dir.join("journals").join(replica.to_string());
+            let dir = self.received_dir(place, replica);
             let run = self.name.clone();
             let header = JournalHeader { format: FORMAT, replica, store, run };
             let mut writer = JournalWriter::open(&*files, &dir, header)?;
-            let before = writer.position();
             for segment in of_replica() {
                 writer.append_segment(&*files, segment)?;
             }
             writer.sync()?;
-            let reader = self
-                .readers
-                .entry(replica)
-                .or_insert_with(|| JournalReader::new(&self.name, dir, replica, before));
-            if reader.position() == before {
-                reader.skip_to(writer.position());
+        }
+        Ok(())
+    }
+
+    /// Reads the copies.
+    pub(crate) fn poll_received(
+        &mut self,
+        files: &dyn Files,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        let all = self.dir.join("received");
+        let list = |dir: &PathBuf| match files.list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed.map_err(|error| StoreError::io("list", dir, error)),
+        };
+        for place in list(&all)?.into_iter().filter(|entry| entry.is_dir) {
+            let Ok(id) = place.name.parse() else { continue };
+            for copy in list(&all.join(&place.name))?.into_iter().filter(|entry| entry.is_dir) {
+                let Ok(replica) = copy.name.parse() else { continue };
+                let dir = self.received_dir(id, replica);
+                let reader = self.received.entry((id, replica)).or_insert_with(|| {
+                    JournalReader::new(&self.name, dir, replica, JournalPosition::default())
+                });
+                let items = reader.poll(files)?;
+                if !items.is_empty() {
+                    self.unsynced.insert(reader.path());
+                }
+                batch.segments.extend(items.into_iter().filter_map(Item::into_segment));
+                batch.damage.extend(reader.damage().cloned());
             }
         }
         Ok(())

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tress_model::OrderKey;
 use tress_model::codec::{self, STATE_FORM, Snapshot};
-use tress_model::ids::EventId;
+use tress_model::ids::{EventId, ReplicaId, StoreId};
 
 use crate::files::{Files, write_whole};
 use crate::frame::{self, FrameKind};
-use crate::journal::Positions;
+use crate::journal::{JournalPosition, Positions};
 use crate::store::StoreError;
 
 /// How many of the newest snapshots are kept, whatever lies between them.
@@ -28,12 +28,16 @@ pub struct StoredSnapshot {
     pub snapshot: Snapshot,
     /// Where each journal goes on.
     pub positions: Positions,
+    /// Where each copy goes on, by the place that received it.
+    pub received: Vec<(StoreId, ReplicaId, JournalPosition)>,
 }
 
 /// What stands before the state.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     positions: Positions,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    received: Vec<(StoreId, ReplicaId, JournalPosition)>,
     /// The last event of the state.
     last: Option<OrderKey>,
 }
@@ -71,7 +75,7 @@ fn read(
 ) -> Option<Option<StoredSnapshot>> {
     let bytes = files.read(path, 0).ok()?;
     let header = frame::decode(&bytes).filter(|frame| frame.kind == FrameKind::Header)?;
-    let Header { positions, last } = serde_json::from_slice(header.body).ok()?;
+    let Header { positions, received, last } = serde_json::from_slice(header.body).ok()?;
     if before.is_some_and(|before| last >= Some(before)) {
         return Some(None);
     }
@@ -80,7 +84,7 @@ fn read(
         return None;
     }
     let snapshot = codec::decode_snapshot(state.body).ok()?;
-    Some(Some(StoredSnapshot { snapshot, positions }))
+    Some(Some(StoredSnapshot { snapshot, positions, received }))
 }
 
 /// How many events a snapshot has, by its name.
@@ -106,7 +110,11 @@ pub(crate) fn save(
     stored: &StoredSnapshot,
 ) -> Result<PathBuf, StoreError> {
     files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
-    let header = Header { positions: stored.positions.clone(), last: stored.snapshot.state.last };
+    let header = Header {
+        positions: stored.positions.clone(),
+        received: stored.received.clone(),
+        last: stored.snapshot.state.last,
+    };
     let header = serde_json::to_vec(&header)
         .map_err(|error| StoreError::Internal(format!("positions do not encode: {error}")))?;
     let mut bytes = frame::encode(FrameKind::Header, 0, EventId::GENESIS, &header);

@@ -310,6 +310,7 @@ impl Store {
             name: name.to_owned(),
             dir,
             readers: BTreeMap::new(),
+            received: BTreeMap::new(),
             shared: Vec::new(),
             origin,
             writer: None,
@@ -346,7 +347,11 @@ pub struct Batch {
 
 /// How far the journals of a run were read.
 #[derive(Debug)]
-pub struct Readers(BTreeMap<ReplicaId, JournalReader>, Vec<JournalReader>);
+pub struct Readers {
+    own: BTreeMap<ReplicaId, JournalReader>,
+    received: BTreeMap<(StoreId, ReplicaId), JournalReader>,
+    shared: Vec<JournalReader>,
+}
 
 /// One run on disk: reads all of its journals, and writes one.
 #[derive(Debug)]
@@ -355,12 +360,14 @@ pub struct RunStore {
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
     pub(crate) readers: BTreeMap<ReplicaId, JournalReader>,
+    /// Readers of the copies that were received, by the place that wrote them.
+    pub(crate) received: BTreeMap<(StoreId, ReplicaId), JournalReader>,
     /// Readers of what it shares with other runs.
     pub(crate) shared: Vec<JournalReader>,
     pub(crate) origin: Option<Arc<Origin>>,
     writer: Option<(ReplicaHold, JournalWriter)>,
-    /// Replicas of which something was read that may not be durable yet.
-    unsynced: BTreeSet<ReplicaId>,
+    /// Files of which something was read that may not be durable yet.
+    pub(crate) unsynced: BTreeSet<PathBuf>,
 }
 
 impl RunStore {
@@ -392,6 +399,12 @@ impl RunStore {
         for (replica, position) in stored.positions {
             let dir = journals.join(replica.to_string());
             self.readers.insert(replica, JournalReader::new(&self.name, dir, replica, position));
+        }
+        self.received.clear();
+        for (place, replica, position) in stored.received {
+            let dir = self.received_dir(place, replica);
+            let reader = JournalReader::new(&self.name, dir, replica, position);
+            self.received.insert((place, replica), reader);
         }
         // A snapshot is made of everything that is shared.
         self.shared.clear();
@@ -448,13 +461,18 @@ impl RunStore {
     /// known, for [`RunStore::restore`].
     pub fn rewind(&mut self) -> Readers {
         let shared = self.stretches();
-        Readers(std::mem::take(&mut self.readers), std::mem::replace(&mut self.shared, shared))
+        Readers {
+            own: std::mem::take(&mut self.readers),
+            received: std::mem::take(&mut self.received),
+            shared: std::mem::replace(&mut self.shared, shared),
+        }
     }
 
     /// Knows again how far the journals were read.
     pub fn restore(&mut self, readers: Readers) {
-        self.readers = readers.0;
-        self.shared = readers.1;
+        self.readers = readers.own;
+        self.received = readers.received;
+        self.shared = readers.shared;
     }
 
     /// Writes a snapshot of what was read so far.
@@ -467,7 +485,9 @@ impl RunStore {
         self.sync_what_was_read(own)?;
         let positions =
             self.readers.iter().map(|(&replica, reader)| (replica, reader.position())).collect();
-        let stored = StoredSnapshot { snapshot, positions };
+        let received = self.received.iter();
+        let received = received.map(|(&(place, replica), copy)| (place, replica, copy.position()));
+        let stored = StoredSnapshot { snapshot, positions, received: received.collect() };
         snapshots::save(&*self.files(), &self.dir.join("snapshots"), &stored)
     }
 
@@ -481,6 +501,8 @@ impl RunStore {
         let shared = !self.shared.is_empty();
         let polled = self.poll_all();
         if polled.is_err() {
+            // To read something twice does no harm.
+            self.received.clear();
             if shared {
                 self.shared = self.stretches();
             }
@@ -502,6 +524,7 @@ impl RunStore {
         let listed = listed.map_err(|error| StoreError::io("list", &journals, error))?;
         let mut batch = Batch::default();
         self.poll_shared(&*files, &mut batch)?;
+        self.poll_received(&*files, &mut batch)?;
         for entry in listed.into_iter().filter(|entry| entry.is_dir) {
             let Ok(replica) = entry.name.parse() else {
                 continue;
@@ -512,7 +535,7 @@ impl RunStore {
             });
             let items = reader.poll(&*files)?;
             if !items.is_empty() {
-                self.unsynced.insert(replica);
+                self.unsynced.insert(reader.path());
             }
             for item in items {
                 match item {
@@ -602,22 +625,24 @@ impl RunStore {
 
     /// Whether `replica`'s journal could not be read to its end.
     pub fn is_damaged(&self, replica: ReplicaId) -> bool {
-        self.readers.get(&replica).is_some_and(|reader| reader.damage().is_some())
+        let copies = self.received.iter().filter(|((_, of), _)| *of == replica);
+        let copies = copies.map(|(_, reader)| reader);
+        let mut readers = self.readers.get(&replica).into_iter().chain(copies);
+        readers.any(|reader| reader.damage().is_some())
     }
 
     /// Makes durable what was read of other journals: their writers may not have synced it yet,
     /// and what is written next may cite it.
     pub(crate) fn sync_what_was_read(&mut self, own: Option<ReplicaId>) -> Result<(), StoreError> {
         let files = self.files();
-        for replica in self.unsynced.clone() {
-            let Some(reader) = self.readers.get(&replica).filter(|_| Some(replica) != own) else {
-                self.unsynced.remove(&replica);
-                continue;
-            };
-            let path = reader.path();
-            let synced = files.open(&path).and_then(|mut file| file.sync());
-            synced.map_err(|error| StoreError::io("make durable", &path, error))?;
-            self.unsynced.remove(&replica);
+        let own = own.map(|own| self.dir.join("journals").join(own.to_string()));
+        for path in self.unsynced.clone() {
+            let ours = own.as_ref().is_some_and(|own| path.starts_with(own));
+            if !ours {
+                let synced = files.open(&path).and_then(|mut file| file.sync());
+                synced.map_err(|error| StoreError::io("make durable", &path, error))?;
+            }
+            self.unsynced.remove(&path);
         }
         Ok(())
     }
@@ -654,6 +679,7 @@ impl RunStore {
         // What another holder of the replica wrote before has yet to be read.
         if reader.position() == before {
             reader.skip_to(position);
+            reader.skip_events(segments.last().map_or(0, Segment::last));
         }
         Ok(())
     }

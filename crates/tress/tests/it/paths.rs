@@ -277,3 +277,54 @@ async fn what_comes_late_lies_before_the_snapshots_and_is_folded_all_the_same() 
     std::fs::remove_dir_all(&snapshots).unwrap();
     assert_eq!(open(here.path()).await.state().root(), root);
 }
+
+fn files(dir: &Path, under: &Path, found: &mut Vec<(std::path::PathBuf, Vec<u8>)>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, under, found);
+        } else {
+            found.push((
+                path.strip_prefix(under).unwrap().to_owned(),
+                std::fs::read(&path).unwrap(),
+            ));
+        }
+    }
+}
+
+/// A store that is carried by git or a synced folder must never have one file written in two places.
+#[tokio::test]
+async fn two_copies_of_a_store_that_merge_the_same_do_not_collide() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let away = tempfile::tempdir().unwrap();
+    let run = open(away.path()).await;
+    let todo = human(&run).add("from afar").await.unwrap();
+    let file = run.run_file().await.unwrap();
+    let mut trees = Vec::new();
+    for dir in &dirs {
+        let run = open(dir.path()).await;
+        human(&run).merge_file(file.clone()).await.unwrap();
+        human(&run).add("of this place").await.unwrap();
+        let (mut tree, root) = (Vec::new(), dir.path().join(".tress/runs/main"));
+        for part in ["journals", "received"] {
+            files(&root.join(part), &root, &mut tree);
+        }
+        trees.push(tree);
+    }
+    for (path, bytes) in &trees[0] {
+        let other = trees[1].iter().find(|(other, _)| other == path);
+        assert!(other.is_none_or(|(_, other)| other == bytes), "{} differs", path.display());
+    }
+    for (path, bytes) in &trees[1] {
+        let path = dirs[0].path().join(".tress/runs/main").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let run = open(dirs[0].path()).await;
+    assert!(run.damage().is_empty());
+    assert!(run.state().todo(todo).is_some());
+    assert_eq!(run.state().todos.len(), 3);
+    // A path of it finds what was received twice.
+    let path = human(&run).fork(&store(dirs[0].path()), "path", Fork::default()).await.unwrap();
+    assert_eq!(path.state().todos.len(), 3);
+}
