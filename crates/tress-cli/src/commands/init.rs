@@ -79,6 +79,8 @@ pub(crate) async fn init(context: &Context, args: &Init) -> Result<(), Failure> 
 #[derive(Serialize)]
 struct RunRow {
     run: String,
+    /// The run that it branched off.
+    from: Option<String>,
     title: String,
     phase: tress::state::Phase,
     events: u64,
@@ -100,8 +102,10 @@ pub(crate) async fn runs(context: &Context) -> Result<(), Failure> {
         let state = run.state();
         let alive = || state.todos.values().filter(|todo| todo.deletion().is_none());
         let last = state.last.map(|last| last.time.millis);
+        let from = run.origin().await?.map(|origin| origin.from.clone());
         rows.push(RunRow {
             run: name,
+            from,
             title: state.team.title.clone(),
             phase: state.team.phase,
             events: state.events(),
@@ -118,6 +122,7 @@ pub(crate) async fn runs(context: &Context) -> Result<(), Failure> {
             let last = row.last.map_or("-".to_owned(), |at| ago(at, now));
             vec![
                 row.run.as_str().into(),
+                Cell::toned(row.from.as_deref().unwrap_or("-"), Tone::Dim),
                 row.open.to_string().into(),
                 row.todos.to_string().into(),
                 row.events.to_string().into(),
@@ -126,8 +131,8 @@ pub(crate) async fn runs(context: &Context) -> Result<(), Failure> {
                 row.title.as_str().into(),
             ]
         });
-        let header = ["RUN", "OPEN", "TODOS", "EVENTS", "AGENTS", "LAST", "TITLE"];
-        let table = context.out.table(&header, &[6], cells);
+        let header = ["RUN", "FROM", "OPEN", "TODOS", "EVENTS", "AGENTS", "LAST", "TITLE"];
+        let table = context.out.table(&header, &[7], cells);
         format!("{table}\n\n{}", count(rows.len(), "run"))
     })
 }

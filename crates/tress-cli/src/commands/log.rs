@@ -50,6 +50,9 @@ pub(super) struct EventView {
     /// In words.
     what: String,
     details: serde_json::Value,
+    /// Whether it has no effect here, since the run is a path without it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left_out: bool,
 }
 
 impl EventView {
@@ -67,6 +70,7 @@ impl EventView {
             external_id: todo.and_then(|todo| state.todo(todo)?.external_id.clone()),
             what: describe(&event.operation, state, now),
             details: details(&event.operation),
+            left_out: false,
         }
     }
 }
@@ -116,9 +120,12 @@ pub(crate) async fn run(context: &Context, args: &Log) -> Result<(), Failure> {
     events.retain(|event| wanted(event));
     events.reverse();
     events.truncate(args.limit.unwrap_or(usize::MAX));
-    let state = &moment.state;
+    let (state, left_out) = (&moment.state, moment.run.left_out().await?);
     if context.out.json() {
-        let views = events.iter().map(|event| EventView::new(event, state, moment.now));
+        let views = events.iter().map(|event| EventView {
+            left_out: left_out.contains(&event.dot),
+            ..EventView::new(event, state, moment.now)
+        });
         return context.out.data(&views.collect::<Vec<_>>());
     }
     if events.is_empty() {
@@ -126,12 +133,17 @@ pub(crate) async fn run(context: &Context, args: &Log) -> Result<(), Failure> {
     }
     let cells = events.iter().map(|event| {
         let todo = event.operation.todo().map(|todo| state.name(todo));
+        let what = describe(&event.operation, state, moment.now);
+        let what = match left_out.contains(&event.dot) {
+            true => Cell::toned(format!("(left out) {what}"), Tone::Dim),
+            false => what.into(),
+        };
         vec![
             Cell::toned(ago(event.moment(), moment.now), Tone::Dim),
             Cell::toned(event.id.short(), Tone::Dim),
             (&*event.author.name).into(),
             todo.unwrap_or_else(|| "-".to_owned()).into(),
-            describe(&event.operation, state, moment.now).into(),
+            what,
         ]
     });
     let header = ["WHEN", "EVENT", "AGENT", "TODO", "WHAT"];

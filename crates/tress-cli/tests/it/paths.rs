@@ -80,6 +80,10 @@ fn what_an_agent_did_can_be_left_out() {
     assert_eq!(texts(&list, "id"), [asked.as_str()]);
     let check = bench.ok(&["--run", "without-bo", "replay", "--check"]);
     assert!(check.contains("early (1 event): holds"), "{check}");
+    assert!(bench.ok(&["--run", "without-bo", "log"]).contains("(left out)"));
+    let runs = bench.json(&["runs"]);
+    assert_eq!(texts(&runs, "run"), ["main", "without-bo"]);
+    assert_eq!(texts(&runs, "from"), ["null", "main"]);
     // It travels: a run file knows what is left out.
     bench.ok(&["--run", "without-bo", "export", "run", "x.tressrun"]);
     let file = bench.json(&["replay", "x.tressrun"]);
