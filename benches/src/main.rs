@@ -1,0 +1,131 @@
+//! The benchmarks: realistic histories, and how long things take on them. Run by `cargo xtask
+//! bench [--json FILE] [FILTER]`; docs/TESTING.md says what each figure means.
+//!
+//! A goal that is missed is a figure that says so, not a failure: the program fails only where
+//! something could not be measured.
+
+mod disk;
+mod figure;
+mod fold;
+mod history;
+mod late;
+mod memory;
+mod moment;
+mod paths;
+mod random;
+mod words;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::disk::Disk;
+use crate::figure::Figure;
+use crate::history::History;
+use tress_engine::Log;
+
+/// How many events the run has.
+const EVENTS: usize = 100_000;
+/// How many events come from the replica that was away.
+const LATE: usize = 10_000;
+/// What makes the history the same each time.
+const SEED: u64 = 20_260_101;
+
+/// Why something could not be measured.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The history could not be made.
+    History(&'static str),
+    /// What was called gave an error.
+    Other(String),
+}
+
+impl Failure {
+    pub(crate) fn other(error: impl std::fmt::Display) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::History(reason) => write!(f, "no history could be made: {reason}"),
+            Self::Other(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// What every bench starts from.
+pub(crate) struct Ground {
+    pub(crate) history: History,
+    /// The whole run in memory, without the late replica.
+    pub(crate) log: Log,
+    /// The same in a store on disk, with the snapshots that a process makes as the run goes.
+    pub(crate) disk: Disk,
+    pub(crate) runtime: tokio::runtime::Runtime,
+}
+
+type Bench = fn(&Ground) -> Result<Vec<Figure>, Failure>;
+
+/// Every bench, by the beginning of its figures' names.
+const BENCHES: [(&str, Bench); 7] = [
+    ("fold", fold::measure_all),
+    ("history/moment", moment::measure_all),
+    ("history/late", late::measure_all),
+    ("history/memory", memory::measure_all),
+    ("paths", paths::measure_all),
+    ("replay/select", fold::measure_select),
+    ("undo", fold::measure_undo),
+];
+
+fn ground() -> Result<Ground, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::other)?;
+    eprintln!("making a history of {EVENTS} events");
+    let history = history::make(EVENTS, LATE, SEED)?;
+    let mut log = Log::new();
+    log.admit_all(history.segments.clone(), None);
+    eprintln!("writing it to disk");
+    let disk = runtime.block_on(Disk::make(&history.segments))?;
+    Ok(Ground { history, log, disk, runtime })
+}
+
+fn run(filter: &str, json: Option<PathBuf>) -> Result<(), Failure> {
+    let ground = ground()?;
+    let mut figures = Vec::new();
+    for (name, bench) in BENCHES {
+        if name.contains(filter) || filter.starts_with(name) {
+            eprintln!("{name}");
+            figures.extend(bench(&ground)?);
+        }
+    }
+    println!("{}", figure::to_table(&figures));
+    if let Some(path) = json {
+        let text = format!("{:#}\n", figure::to_json(&figures));
+        std::fs::write(&path, text)
+            .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let (mut filter, mut json) = (String::new(), None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => json = arguments.next().map(PathBuf::from),
+            memory::CHILD => {
+                let kind = arguments.next().unwrap_or_default();
+                let file = arguments.next().unwrap_or_default();
+                return memory::child(&kind, file.as_ref());
+            }
+            _ => filter = argument,
+        }
+    }
+    match run(&filter, json) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
