@@ -224,10 +224,19 @@ impl Log {
     /// Checks one segment against the chain and its causes.
     fn try_admit(&mut self, segment: Segment, now: Option<Millis>, pending: &mut Pending) -> Tried {
         let head = self.head(segment.replica, segment.store);
+        let reject = |segment: Segment, reason| Tried::Rejected(Box::new((segment, reason)));
+        if segment.first == 0 {
+            let reason = ChainError::Number { expected: head.number + 1, found: 0 };
+            return reject(segment, reason.into());
+        }
+        if head.number == 0 && self.replicas() >= limits::REPLICAS_MAX {
+            let dot = Dot::new(segment.replica, segment.first);
+            let reason = format!("a run has at most {} replicas", limits::REPLICAS_MAX);
+            return reject(segment, Rejection::Invalid { dot, reason });
+        }
         if segment.first > head.number + 1 {
             return Tried::Waits(segment);
         }
-        let reject = |segment: Segment, reason| Tried::Rejected(Box::new((segment, reason)));
         let from = match self.head_before(&segment, &head, pending) {
             Some(from) => from,
             // What lies behind the snapshot was checked when it was folded.
@@ -303,7 +312,7 @@ impl Log {
             id: event.id,
             time: event.time,
             seen: Arc::clone(&event.seen),
-            store: segment.store,
+            store: head.store,
         })
     }
 

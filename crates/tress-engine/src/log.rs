@@ -219,6 +219,11 @@ impl Log {
         !self.waiting.is_empty()
     }
 
+    /// How many replicas are known.
+    pub(crate) fn replicas(&self) -> usize {
+        self.heads.len()
+    }
+
     /// How many segments wait for their causes.
     pub fn waiting_segments(&self) -> usize {
         self.waiting.len()

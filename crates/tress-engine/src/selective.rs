@@ -97,6 +97,7 @@ impl Log {
                 _ => {}
             }
         }
+        let version = self.closed(&version);
         let mut replay = Replay::default();
         replay.left_out.clone_from(self.left_out());
         for event in self.events().iter().filter(|event| version.contains(event.dot)) {
@@ -104,8 +105,23 @@ impl Log {
         }
         let Replay { kept, left_out, fates, .. } = replay;
         let after = self.version().events() - version.events();
-        let left_out = Arc::unwrap_or_clone(left_out);
+        let mut left_out = Arc::unwrap_or_clone(left_out);
+        left_out.retain(|&dot| version.contains(dot));
         Ok(Selection { version, left_out, fates, after, state: Arc::new(kept) })
+    }
+}
+
+impl Log {
+    /// Of `version`, the events whose causes are in it, too.
+    fn closed(&self, version: &VersionVector) -> VersionVector {
+        let mut closed = VersionVector::new();
+        for event in self.events().iter().filter(|event| version.contains(event.dot)) {
+            let next = event.dot.number == closed.get(event.dot.replica) + 1;
+            if next && *event.seen <= closed {
+                closed.insert(event.dot);
+            }
+        }
+        closed
     }
 }
 

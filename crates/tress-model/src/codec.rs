@@ -247,6 +247,9 @@ pub fn decode_segment(
     let wire: WireSegment =
         decode::<_, { 8 * limits::SEGMENT_BYTES_MAX }>(body, what, limits::SEGMENT_BYTES_MAX)?;
     let malformed = |reason: &str| CodecError::Malformed { what, reason: reason.to_owned() };
+    if first == 0 {
+        return Err(malformed("its first event has the number 0"));
+    }
     if wire.records.len() > limits::SEGMENT_EVENTS_MAX {
         let (size, limit) = (wire.records.len(), limits::SEGMENT_EVENTS_MAX);
         return Err(CodecError::TooLarge { what: "segment (in events)", size, limit });

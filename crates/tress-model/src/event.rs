@@ -165,6 +165,12 @@ pub enum ChainError {
         /// The number that the segment starts with.
         found: u64,
     },
+    /// Its replica belongs to another store.
+    #[error("event {number} says that its replica belongs to another store than before")]
+    Store {
+        /// The number of the event.
+        number: u64,
+    },
     /// It continues another history.
     #[error("event {number} is chained to another history than the one stored here")]
     Previous {
@@ -208,6 +214,9 @@ impl Segment {
     pub fn resolve(self, head: &Head) -> Result<(Vec<Arc<Event>>, Head), ChainError> {
         if self.first != head.number + 1 {
             return Err(ChainError::Number { expected: head.number + 1, found: self.first });
+        }
+        if head.number > 0 && self.store != head.store {
+            return Err(ChainError::Store { number: self.first });
         }
         if self.previous != head.id {
             return Err(ChainError::Previous { number: self.first });

@@ -14,8 +14,8 @@ pub const SEGMENT_EVENTS_MAX: usize = 65_536;
 pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 /// The most bytes in the name of an agent.
 pub const AGENT_NAME_BYTES_MAX: usize = 256;
-/// The most replicas in one version vector.
-pub const REPLICAS_MAX: usize = 65_536;
+/// The most replicas of one run, so that an event that cites them all stays within its bound.
+pub const REPLICAS_MAX: usize = 16_384;
 /// How far in the future an event from outside may lie: one day.
 pub const CLOCK_DRIFT_MAX: Millis = 24 * 60 * 60 * 1000;
 /// The most segments that wait for their causes.

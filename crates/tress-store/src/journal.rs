@@ -116,6 +116,8 @@ pub struct JournalReader {
     until: Option<u64>,
     /// Whether that was read.
     done: bool,
+    /// The number of the first event that was read.
+    first: Option<u64>,
     /// The number of the last event that was read.
     last: u64,
 }
@@ -133,6 +135,7 @@ impl JournalReader {
             seals_only: false,
             until: None,
             done: false,
+            first: None,
             last: 0,
         }
     }
@@ -142,6 +145,11 @@ impl JournalReader {
     pub fn until(mut self, last: u64) -> Self {
         self.until = Some(last);
         self
+    }
+
+    /// The number of the first event that it has read.
+    pub fn first(&self) -> Option<u64> {
+        self.first
     }
 
     /// The number of the last event that it has read; 0 where it has read none.
@@ -314,6 +322,10 @@ impl JournalReader {
                 return Ok(Err("a frame of a run file in a journal".to_owned()));
             }
             FrameKind::Segment if self.seals_only => return Ok(Ok(None)),
+            FrameKind::Segment if self.until.is_some_and(|until| frame.first > until) => {
+                self.done = true;
+                return Ok(Ok(None));
+            }
             FrameKind::Seal if self.until.is_some() => return Ok(Ok(None)),
             FrameKind::Seal => codec::decode_seal(frame.body).map(Item::Seal),
             FrameKind::Segment => {
@@ -336,6 +348,7 @@ impl JournalReader {
             segment.records.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
         }
         self.last = segment.last();
+        self.first.get_or_insert(segment.first);
         segment
     }
 }

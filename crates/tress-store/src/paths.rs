@@ -24,8 +24,10 @@ impl Store {
         let lock = dir.join("lock");
         let held = files.lock(&lock, true).map_err(|error| StoreError::lock(&lock, error))?;
         let journals = dir.join("journals");
-        if files.list(&journals).is_ok() {
-            return Err(StoreError::RunExists { name: name.to_owned() });
+        match files.list(&journals) {
+            Ok(_) => return Err(StoreError::RunExists { name: name.to_owned() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::io("list", &journals, error)),
         }
         // The journals come last: without them it is no run yet.
         origin.save(files, &dir)?;
@@ -56,7 +58,10 @@ impl RunStore {
             add(&self.name, None, replica, reader.last());
         }
         for (&(place, replica), copy) in &self.received {
-            add(&self.name, Some(place), replica, copy.last());
+            // A copy may begin behind what is shared.
+            if copy.first().is_some_and(|first| first <= version.get(replica)) {
+                add(&self.name, Some(place), replica, copy.last());
+            }
         }
         let held = |replica, to| stretches.iter().any(|s| s.replica == replica && s.to >= to);
         match version.iter().find(|&(replica, to)| !held(replica, to)) {

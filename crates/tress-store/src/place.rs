@@ -151,6 +151,12 @@ impl Place {
         id == 0 || files.read(&self.origin(journal), 0).is_ok_and(|kept| kept == id.to_le_bytes())
     }
 
+    /// Whether this place made any journal file whose name begins with `prefix`.
+    pub(crate) fn made_any(&self, files: &dyn Files, prefix: &str) -> bool {
+        let listed = files.list(&self.origins).unwrap_or_default();
+        listed.iter().any(|entry| entry.name.starts_with(prefix))
+    }
+
     /// Keeps in mind that this place made the journal file `journal`.
     pub(crate) fn keep(&self, files: &dyn Files, journal: &str, id: u64) -> Result<(), StoreError> {
         let path = self.origin(journal);

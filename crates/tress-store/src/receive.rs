@@ -33,8 +33,11 @@ impl RunStore {
         let mut replicas: Vec<_> = segments.iter().map(|segment| segment.replica).collect();
         replicas.sort_unstable();
         replicas.dedup();
-        for replica in replicas {
+        // What cannot be taken in is known before anything is written.
+        for &replica in &replicas {
             self.give_up(replica)?;
+        }
+        for replica in replicas {
             let of_replica = || segments.iter().filter(|segment| segment.replica == replica);
             let Some(store) = of_replica().map(|segment| segment.store).next() else { continue };
             let dir = self.received_dir(place, replica);

@@ -450,6 +450,8 @@ impl RunStore {
     pub fn read_all(&self) -> Result<Vec<Item>, StoreError> {
         let mut whole = self.store.run(&self.name, false)?;
         let batch = whole.poll()?;
+        // Whoever gets it may make it durable elsewhere.
+        whole.sync_what_was_read(None)?;
         if let Some(damage) = batch.damage.into_iter().next() {
             return Err(StoreError::Damaged(damage));
         }
@@ -569,9 +571,18 @@ impl RunStore {
                 run: self.name.clone(),
             };
             let dir = self.dir.join("journals").join(replica.to_string());
-            if let Some((name, id)) = self.last_file(&dir, replica)
-                && !self.store.with_place(|place| Ok(place.made(&*files, &name, id)))?
-            {
+            let ours = match self.last_file(&dir, replica) {
+                Some((name, id)) => {
+                    self.store.with_place(|place| Ok(place.made(&*files, &name, id)))?
+                }
+                // A journal that was here and is gone had used numbers; what it held may be known
+                // elsewhere.
+                None => {
+                    let prefix = format!("{}.{replica}.", self.name);
+                    !self.store.with_place(|place| Ok(place.made_any(&*files, &prefix)))?
+                }
+            };
+            if !ours {
                 tracing::warn!(%replica, "a journal was put in place of ours; going on with a new replica");
                 self.store.retire(&hold)?;
                 continue;
@@ -638,7 +649,8 @@ impl RunStore {
         let own = own.map(|own| self.dir.join("journals").join(own.to_string()));
         for path in self.unsynced.clone() {
             let ours = own.as_ref().is_some_and(|own| path.starts_with(own));
-            if !ours {
+            let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+            if !ours && !files.read(&path, u64::MAX).is_err_and(gone) {
                 let synced = files.open(&path).and_then(|mut file| file.sync());
                 synced.map_err(|error| StoreError::io("make durable", &path, error))?;
             }

@@ -21,8 +21,9 @@ impl Store {
         let database = SledDocuments::open(&dir, &lock)?;
         let store = self.files().place()?;
         for run in self.runs()? {
+            let name = crate::seal::document_name(&self.files().run(&run, false)?);
             for strand in Strand::ALL {
-                if let Some(saved) = database.load(&run, strand)? {
+                if let Some(saved) = database.load(&name, strand)? {
                     Document::load(strand, store, &saved.bytes)?;
                 }
             }

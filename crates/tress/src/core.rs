@@ -62,6 +62,8 @@ pub(crate) struct Core {
     /// Segments that were refused, and what their replicas wrote behind them.
     refused: Vec<Damage>,
     refused_replicas: BTreeSet<ReplicaId>,
+    /// The place of the earliest event that came, lies before the snapshot, and is not in the log.
+    behind: Option<OrderKey>,
     ids: Option<(ReplicaId, StoreId)>,
     snapshot_events: u64,
     publish: watch::Sender<Published>,
@@ -93,6 +95,7 @@ impl Core {
             damage: Vec::new(),
             refused: Vec::new(),
             refused_replicas: BTreeSet::new(),
+            behind: None,
             ids: None,
             snapshot_events,
             publish,
@@ -116,24 +119,49 @@ impl Core {
     }
 
     /// Reads again what lies behind the newest snapshot into which an event at `before` does not
-    /// belong, or everything. Costs what is read.
+    /// belong, or everything. Costs what is read. What was known stays known, or it is an error.
     pub(crate) fn read_again(&mut self, before: Option<OrderKey>) -> Result<(), Error> {
-        // What is known stays until everything was read.
         let log = std::mem::take(&mut self.log);
         let readers = self.files.rewind();
         let refused = std::mem::take(&mut self.refused);
-        let snapshot = before.and_then(|before| self.files.load_snapshot(Some(before)));
-        self.log = log_of(&self.files, snapshot);
-        match self.poll_once() {
-            Ok(None) => Ok(()),
-            Ok(Some(_)) => self.read_again(None),
-            Err(error) => {
+        // Whoever writes next looks again at what is known of its replica.
+        self.ids = None;
+        let mut before = before;
+        let read = loop {
+            let snapshot = before.and_then(|before| self.files.load_snapshot(Some(before)));
+            self.log = log_of(&self.files, snapshot);
+            match self.poll_once() {
+                Ok(Some(_)) if !self.log.is_whole() => {
+                    before = None;
+                    self.files.rewind();
+                    self.refused.clear();
+                }
+                Ok(_) if log.version() <= self.log.version() => break Ok(()),
+                Ok(_) => break Err(self.lost()),
+                Err(error) => break Err(error),
+            }
+        };
+        match read {
+            Ok(()) => self.behind = None,
+            Err(_) => {
                 self.log = log;
                 self.files.restore(readers);
                 self.refused = refused;
-                Err(error)
             }
         }
+        read
+    }
+
+    /// The error that what was known cannot be read any more.
+    fn lost(&self) -> Error {
+        let path = self.files.store().dir().join("runs").join(self.files.name());
+        let known = || Damage {
+            path,
+            offset: 0,
+            reason: "events that were known cannot be read any more".to_owned(),
+        };
+        let damage = self.damage.first().cloned().unwrap_or_else(known);
+        Error::Store(StoreError::Damaged(damage))
     }
 
     /// Forgets everything but what is on disk.
@@ -142,13 +170,21 @@ impl Core {
         self.log = log_of(&self.files, None);
         self.refused.clear();
         self.refused_replicas.clear();
+        self.behind = None;
     }
 
     /// Takes in what other processes wrote.
     pub(crate) fn poll(&mut self) -> Result<(), Error> {
-        match self.poll_once()? {
-            Some(behind) => self.read_again(Some(behind)),
-            None => Ok(()),
+        self.poll_once()?;
+        // What could not be read again the last time is tried again.
+        let Some(behind) = self.behind else { return Ok(()) };
+        match self.read_again(Some(behind)) {
+            Err(Error::Store(StoreError::Damaged(damage))) => {
+                tracing::error!(%damage, "late events cannot be put in their place");
+                self.damage.push(damage);
+                Ok(())
+            }
+            read => read,
         }
     }
 
@@ -189,6 +225,7 @@ impl Core {
             }
             self.arrive(&admission.admitted);
         }
+        self.behind = self.behind.into_iter().chain(behind).min();
         Ok(behind)
     }
 
@@ -405,7 +442,10 @@ impl Core {
     fn keep_snapshot(&mut self) {
         let events = self.log.version().events();
         // A snapshot leads past everything that was read: all of that must be in it.
-        let whole = self.damage.is_empty() && self.refused.is_empty() && !self.log.has_waiting();
+        let whole = self.damage.is_empty()
+            && self.refused.is_empty()
+            && self.behind.is_none()
+            && !self.log.has_waiting();
         if events < self.snapshot_events + SNAPSHOT_AFTER || !whole {
             return;
         }

@@ -262,8 +262,9 @@ impl Core {
         let segments = file.items.iter().filter_map(|item| item.as_segment());
         let lacking: Vec<Segment> = segments.filter(lacks).cloned().collect();
         let only_forks = lacking.iter().all(|segment| {
-            let known =
-                usize::try_from(version.get(segment.replica).saturating_sub(segment.first - 1));
+            let known = usize::try_from(
+                version.get(segment.replica).saturating_sub(segment.first.saturating_sub(1)),
+            );
             let new = segment.records.iter().skip(known.unwrap_or(usize::MAX));
             new.into_iter().all(|record| matches!(record.operation, Operation::Forked { .. }))
         });
@@ -273,10 +274,10 @@ impl Core {
         let mut before: Option<OrderKey> = None;
         loop {
             let mut log = self.log.clone();
-            let waiting = log.waiting_segments();
             let admission = log.admit_all(lacking.clone(), Some(crate::now()));
             let behind = |reason: &Rejection| matches!(reason, Rejection::Behind(_));
-            if admission.rejected.iter().any(|(_, reason)| behind(reason)) {
+            let again = !self.log.is_whole();
+            if again && admission.rejected.iter().any(|(_, reason)| behind(reason)) {
                 let all = || lacking.iter().fold(None, earlier);
                 // The second time everything is read.
                 let again = if before.is_none() { all() } else { None };
@@ -287,8 +288,10 @@ impl Core {
             if let Some((segment, reason)) = admission.rejected.into_iter().next() {
                 return Err(Error::NotAdmitted { replica: segment.replica, reason });
             }
-            if admission.waiting > waiting {
-                return Err(Error::Incomplete(admission.waiting - waiting));
+            let missing = |segment: &&Segment| segment.last() > log.version().get(segment.replica);
+            let missing = lacking.iter().filter(missing).count();
+            if missing > 0 {
+                return Err(Error::Incomplete(missing));
             }
             let fresh = fresh(&self.log, &log, &lacking);
             return Ok(Some(Trial { log, events: admission.admitted, fresh }));

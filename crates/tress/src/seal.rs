@@ -102,6 +102,15 @@ impl Run {
     }
 }
 
+/// The name under which a run's documents are kept. A path that is made again under an old name is
+/// another path.
+pub(crate) fn document_name(files: &RunStore) -> String {
+    match files.origin() {
+        Some(origin) => format!("{}@{}", files.name(), origin.at),
+        None => files.name().to_owned(),
+    }
+}
+
 struct Sealing {
     name: String,
     files: RunStore,
@@ -125,8 +134,9 @@ impl Sealing {
         });
         let files = store.run(run.name(), false)?;
         let place = store.place()?;
-        let store = if files.origin().is_some() { place.on_path(run.name()) } else { place };
-        Ok(Self { name: run.name().to_owned(), files, store, dirs })
+        let name = document_name(&files);
+        let store = if files.origin().is_some() { place.on_path(&name) } else { place };
+        Ok(Self { name, files, store, dirs })
     }
 
     /// Seals the state that is newest once nobody else can seal.

@@ -701,3 +701,27 @@ fn the_ledger_names_whose_text_was_overwritten() {
     assert_eq!(state.design.requirements["R1"].text, "his");
     assert_eq!((&*state.ledger[0].agent, state.ledger[0].rule), ("ada", Rule::FieldMerge));
 }
+
+/// A replica belongs to one store, whose id is in its chain; and its numbers begin at 1.
+#[test]
+fn segments_that_no_replica_wrote_are_refused() {
+    let mut writer = Log::new();
+    let (replica, store) = (ReplicaId([1; 16]), StoreId([1; 16]));
+    let mut segments = Vec::new();
+    for number in 0..2 {
+        let author = Author::new("ada", Role::Human);
+        let activity = format!("{number}");
+        let operation = Operation::AgentReported { activity };
+        let draft = Draft { author, occurred: None, operation };
+        let prepared = writer.prepare(replica, store, vec![draft], 1000).expect("it is valid");
+        segments.push(prepared.segment.clone());
+        writer.commit(prepared);
+    }
+    let mut log = Log::new();
+    log.admit(segments[0].clone(), None);
+    let elsewhere = Segment { store: StoreId([2; 16]), ..segments[1].clone() };
+    assert_eq!(log.admit(elsewhere, None).rejected.len(), 1);
+    let nothing = Segment { first: 0, ..segments[1].clone() };
+    assert_eq!(log.admit(nothing, None).rejected.len(), 1);
+    assert_eq!(log.admit(segments[1].clone(), None).admitted.len(), 1);
+}

@@ -328,3 +328,79 @@ async fn two_copies_of_a_store_that_merge_the_same_do_not_collide() {
     let path = human(&run).fork(&store(dirs[0].path()), "path", Fork::default()).await.unwrap();
     assert_eq!(path.state().todos.len(), 3);
 }
+
+/// A path that was merged and thrown away had used numbers; one made again under its name must not
+/// use them for other events.
+#[tokio::test]
+async fn a_path_that_is_made_again_uses_no_number_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    human(&run).add("one").await.unwrap();
+    for round in 0..3 {
+        let path = human(&run).fork(&store(dir.path()), "try", Fork::default()).await.unwrap();
+        human(&path).add(&format!("round {round}")).await.unwrap();
+        path.documents().await.unwrap();
+        let merge = human(&run).merge(&path).await.unwrap();
+        assert_eq!(merge.events.len(), 2, "round {round}");
+        drop(path);
+        std::fs::remove_dir_all(dir.path().join(".tress/runs/try")).unwrap();
+    }
+    assert_eq!(run.state().todos.len(), 4);
+    drop(run);
+    assert!(open(dir.path()).await.damage().is_empty());
+}
+
+/// A copy that was received begins behind what its replica shares; a path that branches off before
+/// it must not wait for it.
+#[tokio::test]
+async fn a_path_that_branches_off_before_a_copy_begins_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    let ada = human(&run);
+    let mut events = Vec::new();
+    for number in 0..5 {
+        events.push(
+            ada.one(tress::todo(tress::new_todo_id().unwrap(), format!("{number}"))).await.unwrap(),
+        );
+    }
+    let first = ada.fork(&store(dir.path()), "first", Fork::default()).await.unwrap();
+    for number in 5..10 {
+        ada.add(&format!("{number}")).await.unwrap();
+    }
+    human(&first).merge(&run).await.unwrap();
+    assert_eq!(first.state().todos.len(), 10);
+    for count in [3, 5] {
+        let at = Some(When::Event(events[count - 1].dot));
+        let name = format!("at-{count}");
+        let fork = Fork { at, ..Fork::default() };
+        let path = human(&first).fork(&store(dir.path()), &name, fork).await.unwrap();
+        assert_eq!(path.state().todos.len(), count);
+        assert!(path.damage().is_empty());
+        let bytes = path.export().await.unwrap();
+        let file = tress::decode_run_file(Path::new("x"), &bytes).unwrap();
+        assert_eq!(tress::log_of(file, None).unwrap().state().root(), path.state().root());
+    }
+}
+
+/// What cannot be read again stays known to a run that is open, and is not numbered anew.
+#[tokio::test]
+async fn a_run_that_is_open_loses_nothing_when_its_past_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    human(&run).add("one").await.unwrap();
+    drop(human(&run).fork(&store(dir.path()), "path", Fork::default()).await.unwrap());
+    let path = store(dir.path()).run("path").await.unwrap();
+    let more = (0..2100).map(|number| tress::todo(tress::TodoId::from_random(number), "x"));
+    human(&path).append(more).await.unwrap();
+    drop(path);
+    // Opened from a snapshot, in which the past is.
+    let path = store(dir.path()).run("path").await.unwrap();
+    let events = path.state().events();
+    drop(run);
+    std::fs::remove_dir_all(dir.path().join(".tress/runs/main")).unwrap();
+    let gone = path.state_at(When::Time(1)).await;
+    assert!(matches!(gone, Err(Error::Store(tress::StoreError::Damaged(_)))), "{gone:?}");
+    let added = human(&path).one(tress::todo(tress::new_todo_id().unwrap(), "more")).await.unwrap();
+    assert_eq!(path.state().events(), events + 1);
+    assert!(added.dot.number > 1);
+}
