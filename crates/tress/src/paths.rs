@@ -266,7 +266,7 @@ impl Core {
                 version.get(segment.replica).saturating_sub(segment.first.saturating_sub(1)),
             );
             let new = segment.records.iter().skip(known.unwrap_or(usize::MAX));
-            new.into_iter().all(|record| matches!(record.operation, Operation::Forked { .. }))
+            new.into_iter().all(|record| is_note(&record.operation))
         });
         if only_forks {
             return Ok(None);
@@ -333,6 +333,12 @@ impl Core {
         drop(lock);
         Ok(merge)
     }
+}
+
+/// Whether it only says where runs branched off and met: two runs that merge each other in turn
+/// would have something new for ever.
+const fn is_note(operation: &Operation) -> bool {
+    matches!(operation, Operation::Forked { .. } | Operation::Merged { .. })
 }
 
 /// The version of what came in.

@@ -182,7 +182,11 @@ async fn from(context: &Context, store: &Store, text: &str) -> Result<RunFile, F
     if is_file(text) {
         let path = Path::new(text);
         let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, &error))?;
-        return Ok(tress::decode_run_file(path, &bytes)?);
+        let file = tress::decode_run_file(path, &bytes);
+        return file.map_err(|error| {
+            let hint = "the store is as it was; export the run again from a store that is whole";
+            Failure::from(error).hint(hint)
+        });
     }
     let runs = runs.join(", ");
     Err(Failure::not_found(format!("{text} is no path of this store and no file"))

@@ -356,3 +356,20 @@ proptest! {
         }
     }
 }
+
+/// A version that was cut lacks what stood behind the cut; nobody deleted that.
+#[test]
+fn what_a_torn_version_lacks_was_not_deleted() {
+    let line =
+        |id: usize| format!("{{\"id\":\"b-{id}\",\"title\":\"{id}\",\"status\":\"open\"}}\n");
+    let base: String = (1..=6).map(line).collect();
+    let cut = base.get(..base.len() / 2 + 9).unwrap_or_default();
+    for torn in [cut, "{}\n"] {
+        for (ours, theirs) in [(base.as_str(), torn), (torn, base.as_str())] {
+            let merged =
+                merge(base.as_bytes(), ours.as_bytes(), theirs.as_bytes()).expect("it merges");
+            let text = String::from_utf8(merged.bytes).expect("it is text");
+            assert!((1..=6).all(|id| text.contains(line(id).trim_end())), "{torn:?}: {text}");
+        }
+    }
+}

@@ -114,10 +114,10 @@ impl<'a> Merging<'a> {
                 (rows(&self.base), rows(&self.ours), rows(&self.theirs));
             // A line that cannot be read was not deleted.
             let [_, our_table, their_table] = self.tables;
-            if ours.is_empty() && our_table.unread.contains(key) {
+            if ours.is_empty() && (our_table.torn || our_table.unread.contains(key)) {
                 ours.clone_from(&base);
             }
-            if theirs.is_empty() && their_table.unread.contains(key) {
+            if theirs.is_empty() && (their_table.torn || their_table.unread.contains(key)) {
                 theirs.clone_from(&base);
             }
             self.sort_out(key, &base, &ours, &theirs);

@@ -33,6 +33,8 @@ pub(super) struct Table {
     pub(super) open_end: bool,
     /// The ids on lines that cannot be read.
     pub(super) unread: BTreeSet<Key>,
+    /// Whether it is cut, or otherwise not to be trusted on what it does not have.
+    pub(super) torn: bool,
     /// What is wrong with it.
     pub(super) problems: Vec<Problem>,
 }
@@ -58,6 +60,8 @@ impl Table {
                 continue;
             }
             let Some((key, text)) = table.take(line.number, line.text, &mut report) else {
+                // A file whose last line is broken has lost those behind it, too.
+                table.torn |= std::ptr::eq(line, lines.last().unwrap_or(line));
                 continue;
             };
             let end = if line.end.is_empty() { end } else { &line.end }.to_owned();
@@ -67,6 +71,12 @@ impl Table {
         let new: BTreeSet<Key> =
             table.rows.iter().filter(|row| !row.old).map(|row| row.key.clone()).collect();
         table.rows.retain(|row| !row.old || !new.contains(&row.key));
+        table.torn |= !table.rows.is_empty() && table.rows.iter().all(|row| row.key.0);
+        if table.torn {
+            let number = lines.last().map_or(1, |line| line.number);
+            let message = "this version is not whole; what is missing in it was not deleted";
+            report.problem(number, ProblemKind::Inexact, message);
+        }
         report.finish();
         table.problems = report.problems;
         table
