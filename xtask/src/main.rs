@@ -1,5 +1,5 @@
-//! The workspace's own checks: `cargo xtask tidy` (the house rules that a program can check) and
-//! `cargo xtask deps` (which crate may know what).
+//! The workspace's own commands: `cargo xtask tidy` (the house rules that a program can check),
+//! `cargo xtask deps` (which crate may know what) and `cargo xtask bench` (the benchmarks).
 
 mod deps;
 mod tidy;
@@ -11,7 +11,9 @@ const HELP: &str = "\
 usage: cargo xtask COMMAND
 
   tidy   check the house rules that a program can check
-  deps   check that each crate knows only what it may know";
+  deps   check that each crate knows only what it may know
+  bench [--json FILE] [FIGURES]
+         measure, in a release build; FIGURES is the beginning of their names";
 
 /// The root of the workspace.
 fn root() -> PathBuf {
@@ -19,8 +21,27 @@ fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
+/// Builds the benchmarks for release and runs them with the arguments behind `bench`.
+fn bench() -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let run = ["run", "--release", "--quiet", "--locked", "--package", "tress-bench", "--"];
+    let status =
+        std::process::Command::new(cargo).args(run).args(std::env::args_os().skip(2)).status();
+    match status {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: cargo cannot be run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let command = std::env::args().nth(1);
+    if command.as_deref() == Some("bench") {
+        return bench();
+    }
     let found = match command.as_deref() {
         Some("tidy") => tidy::check(&root()),
         Some("deps") => deps::check(&root()),

@@ -88,8 +88,8 @@ impl Log {
                 let appended = |event: &Arc<Event>| event.time.millis <= *time;
                 let by_then = self.events().partition_point(appended);
                 let mut version = self.version_of(by_then);
-                let later = if self.backdated_from(by_then) { by_then } else { usize::MAX };
-                for event in self.events().iter().skip(later) {
+                // Of what was appended later, only what happened before its append can count.
+                for event in self.backdated_from(by_then) {
                     let next = event.dot.number == version.get(event.dot.replica) + 1;
                     if next && event.moment() <= *time && *event.seen <= version {
                         version.insert(event.dot);

@@ -23,7 +23,9 @@ pub enum UndoError {
     #[error("there is no event {0}")]
     Unknown(Dot),
     /// It was undone before.
-    #[error("it was undone already")]
+    #[error(
+        "it was undone already; if its effect is there again, undo the event that brought it back"
+    )]
     Already,
     /// It is left out of this run.
     #[error("it is left out of this path, so it has no effect to take back")]

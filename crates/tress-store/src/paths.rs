@@ -20,9 +20,7 @@ impl Store {
     pub fn branch(&self, name: &str, origin: &Origin) -> Result<(), StoreError> {
         let dir = self.run_dir(name)?;
         let files = &**self.files();
-        files.create_dir(&dir).map_err(|error| StoreError::io("create", &dir, error))?;
-        let lock = dir.join("lock");
-        let held = files.lock(&lock, true).map_err(|error| StoreError::lock(&lock, error))?;
+        let held = self.lock_new(&dir)?;
         let journals = dir.join("journals");
         match files.list(&journals) {
             Ok(_) => return Err(StoreError::RunExists { name: name.to_owned() }),

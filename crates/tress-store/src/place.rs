@@ -116,7 +116,11 @@ impl Place {
             let Ok(replica) = entry.name.parse() else {
                 continue;
             };
-            if let Some(hold) = try_hold(files, &dir, replica)? {
+            let Some(hold) = try_hold(files, &dir, replica)? else {
+                continue;
+            };
+            // Between the look and the lock its holder may have retired it.
+            if !is_retired(files, &hold)? {
                 return Ok(hold);
             }
         }
@@ -166,11 +170,24 @@ impl Place {
 
     /// Never writes a replica again: its journal is damaged, or not the one that it was.
     pub(crate) fn retire(&self, files: &dyn Files, hold: &ReplicaHold) -> Result<(), StoreError> {
-        let retired = hold.path.with_extension("damaged");
+        let retired = hold.path.with_extension(RETIRED);
         files
             .rename(&hold.path, &retired)
             .and_then(|()| hold.path.parent().map_or(Ok(()), |dir| files.sync_dir(dir)))
             .map_err(|error| StoreError::io("retire", &hold.path, error))
+    }
+}
+
+/// The end of the name of a replica's lock file when it was retired.
+const RETIRED: &str = "damaged";
+
+/// Whether the replica that is held was retired by whoever held it before. Its lock file bears
+/// another name then, and taking the lock made a new file under the old one.
+fn is_retired(files: &dyn Files, hold: &ReplicaHold) -> Result<bool, StoreError> {
+    match files.read(&hold.path.with_extension(RETIRED), 0) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::io("read", &hold.path, error)),
     }
 }
 

@@ -16,6 +16,9 @@ use crate::files::Files;
 use crate::journal::{Item, JournalHeader, JournalPosition, JournalReader, JournalWriter};
 use crate::store::{Batch, RunStore, StoreError};
 
+/// How many copies of one replica may be damaged before no other is begun.
+const COPIES_MAX: usize = 16;
+
 impl RunStore {
     pub(crate) fn received_dir(&self, place: StoreId, replica: ReplicaId) -> PathBuf {
         self.dir.join("received").join(place.to_string()).join(replica.to_string())
@@ -40,16 +43,40 @@ impl RunStore {
         for replica in replicas {
             let of_replica = || segments.iter().filter(|segment| segment.replica == replica);
             let Some(store) = of_replica().map(|segment| segment.store).next() else { continue };
-            let dir = self.received_dir(place, replica);
             let run = self.name.clone();
             let header = JournalHeader { format: FORMAT, replica, store, run };
-            let mut writer = JournalWriter::open(&*files, &dir, header)?;
+            let mut writer = self.open_copy(&*files, place, header)?;
             for segment in of_replica() {
                 writer.append_segment(&*files, segment)?;
             }
             writer.sync()?;
         }
         Ok(())
+    }
+
+    /// The copy of a replica that is written on here. One that is damaged stays where it is, with
+    /// all that can be read of it, and another is begun beside it.
+    fn open_copy(
+        &self,
+        files: &dyn Files,
+        place: StoreId,
+        header: JournalHeader,
+    ) -> Result<JournalWriter, StoreError> {
+        let mut id = u128::from_be_bytes(place.0);
+        for _ in 0..COPIES_MAX {
+            let dir = self.received_dir(StoreId(id.to_be_bytes()), header.replica);
+            match JournalWriter::open(files, &dir, header.clone()) {
+                Err(StoreError::Damaged(damage)) => {
+                    tracing::warn!(%damage, "a copy is damaged; another is begun");
+                    id = id.wrapping_add(1);
+                }
+                opened => return opened,
+            }
+        }
+        let (replica, run) = (header.replica, &self.name);
+        let what =
+            format!("{COPIES_MAX} copies of {replica} in {run} are damaged: see `tress fsck`");
+        Err(StoreError::Internal(what))
     }
 
     /// Reads the copies.

@@ -54,7 +54,7 @@ pub enum StoreError {
     },
     /// A run cannot be called so.
     #[error(
-        "{name:?} cannot name a run: use 1 to 64 letters, digits, '-', '_' or '.', not '.' first"
+        "{name:?} cannot name a run: use 1 to 64 letters, digits, '-', '_' or '.', neither '.' nor '-' first"
     )]
     RunName {
         /// What was asked for.
@@ -296,8 +296,12 @@ impl Store {
         match self.shared.files.list(&journals) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
+                // Under the lock, since a path may be branching off under this very name: its
+                // journals come last, and must not be taken for those of a run without a past.
+                let held = self.lock_new(&dir)?;
                 let made = self.shared.files.create_dir(&journals);
                 made.map_err(|error| StoreError::io("create", &journals, error))?;
+                drop(held);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(StoreError::NoRun { name: name.to_owned() });
@@ -320,14 +324,31 @@ impl Store {
         Ok(run)
     }
 
+    /// The lock of a run that may not be there yet, in `dir`.
+    pub(crate) fn lock_new(&self, dir: &Path) -> Result<Box<dyn Lock>, StoreError> {
+        let files = self.files();
+        files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
+        lock_of_run(&**files, dir)
+    }
+
     /// The directory of the run `name`, if a run can be called so.
     pub(crate) fn run_dir(&self, name: &str) -> Result<PathBuf, StoreError> {
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(valid) {
+        if name.is_empty()
+            || name.len() > 64
+            || name.starts_with(['.', '-'])
+            || !name.chars().all(valid)
+        {
             return Err(StoreError::RunName { name: name.to_owned() });
         }
         Ok(self.shared.dir.join("runs").join(name))
     }
+}
+
+fn lock_of_run(files: &dyn Files, dir: &Path) -> Result<Box<dyn Lock>, StoreError> {
+    let path = dir.join("lock");
+    let lock = files.lock(&path, true).map_err(|error| StoreError::lock(&path, error))?;
+    lock.ok_or_else(|| StoreError::Internal("a lock that was waited for".to_owned()))
 }
 
 fn journals_of(runs: &Path, name: &str) -> PathBuf {
@@ -701,8 +722,6 @@ impl RunStore {
     /// # Errors
     /// When the file system has no locks.
     pub fn lock(&self) -> Result<Box<dyn Lock>, StoreError> {
-        let path = self.dir.join("lock");
-        let lock = self.files().lock(&path, true).map_err(|e| StoreError::lock(&path, e))?;
-        lock.ok_or_else(|| StoreError::Internal("a lock that was waited for".to_owned()))
+        lock_of_run(&*self.files(), &self.dir)
     }
 }

@@ -464,7 +464,7 @@ fn log_of(files: &RunStore, snapshot: Option<Snapshot>) -> Log {
 }
 
 /// The earlier of `known` and the first event of `segment`.
-pub(crate) fn earlier(known: Option<OrderKey>, segment: &Segment) -> Option<OrderKey> {
+fn earlier(known: Option<OrderKey>, segment: &Segment) -> Option<OrderKey> {
     let first = segment.records.first().map(|record| OrderKey {
         time: record.time,
         replica: segment.replica,

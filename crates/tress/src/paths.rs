@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tress_engine::log::Draft;
-use tress_engine::{Log, Rejection, Selection, UndoError, When, Without};
+use tress_engine::{Log, Selection, UndoError, When, Without};
 use tress_model::clock::Millis;
 use tress_model::ids::{Dot, EventId, ReplicaId};
-use tress_model::{Event, LedgerEntry, Operation, OrderKey, Segment, State, VersionVector};
+use tress_model::{Event, LedgerEntry, Operation, Segment, State, VersionVector};
 use tress_store::{Item, Origin, RunFile};
 
-use crate::core::{Core, earlier};
+use crate::core::Core;
 use crate::error::{Error, Refused};
 use crate::run::{Agent, Run};
 use crate::store::Store;
@@ -250,52 +250,34 @@ fn decided(before: &State, after: &State) -> Vec<Arc<LedgerEntry>> {
 }
 
 impl Core {
-    /// Admits what `file` has and the log lacks to a copy of the log. `None` where there is nothing
-    /// to merge.
+    /// Admits what `file` has and the log lacks to a copy of the log. What both have is compared,
+    /// too: a file of another history is refused, however short it is. `None` where there is
+    /// nothing to merge. Linear in both histories.
     fn admit_on_trial(&mut self, file: &RunFile) -> Result<Option<Trial>, Error> {
+        self.make_whole()?;
         let left_out = file.origin.iter().flat_map(|origin| &origin.left_out);
         if left_out.clone().any(|&dot| !self.log.version().contains(dot)) {
             return Err(Error::LeftOut(file.run.clone()));
         }
+        let segments = file.items.iter().filter_map(|item| item.as_segment());
+        let mut log = self.log.clone();
+        let admission = log.admit_all(segments.clone().cloned(), Some(crate::now()));
+        if let Some((segment, reason)) = admission.rejected.into_iter().next() {
+            return Err(Error::NotAdmitted { replica: segment.replica, reason });
+        }
         let version = self.log.version();
         let lacks = |segment: &&Segment| segment.last() > version.get(segment.replica);
-        let segments = file.items.iter().filter_map(|item| item.as_segment());
         let lacking: Vec<Segment> = segments.filter(lacks).cloned().collect();
-        let only_forks = lacking.iter().all(|segment| {
-            let known = usize::try_from(
-                version.get(segment.replica).saturating_sub(segment.first.saturating_sub(1)),
-            );
-            let new = segment.records.iter().skip(known.unwrap_or(usize::MAX));
-            new.into_iter().all(|record| is_note(&record.operation))
-        });
-        if only_forks {
+        let missing = |segment: &&Segment| segment.last() > log.version().get(segment.replica);
+        let missing = lacking.iter().filter(missing).count();
+        if missing > 0 {
+            return Err(Error::Incomplete(missing));
+        }
+        if admission.admitted.iter().all(|event| is_note(&event.operation)) {
             return Ok(None);
         }
-        let mut before: Option<OrderKey> = None;
-        loop {
-            let mut log = self.log.clone();
-            let admission = log.admit_all(lacking.clone(), Some(crate::now()));
-            let behind = |reason: &Rejection| matches!(reason, Rejection::Behind(_));
-            let again = !self.log.is_whole();
-            if again && admission.rejected.iter().any(|(_, reason)| behind(reason)) {
-                let all = || lacking.iter().fold(None, earlier);
-                // The second time everything is read.
-                let again = if before.is_none() { all() } else { None };
-                before = all();
-                self.read_again(again)?;
-                continue;
-            }
-            if let Some((segment, reason)) = admission.rejected.into_iter().next() {
-                return Err(Error::NotAdmitted { replica: segment.replica, reason });
-            }
-            let missing = |segment: &&Segment| segment.last() > log.version().get(segment.replica);
-            let missing = lacking.iter().filter(missing).count();
-            if missing > 0 {
-                return Err(Error::Incomplete(missing));
-            }
-            let fresh = fresh(&self.log, &log, &lacking);
-            return Ok(Some(Trial { log, events: admission.admitted, fresh }));
-        }
+        let fresh = fresh(&self.log, &log, &lacking);
+        Ok(Some(Trial { log, events: admission.admitted, fresh }))
     }
 
     /// Takes in the events of a run, writes them, and records that in the log.

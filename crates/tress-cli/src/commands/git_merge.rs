@@ -14,7 +14,7 @@ const ATTRIBUTES: [&str; 3] =
 /// What goes into the configuration of the repository.
 const CONFIG: [(&str, &str); 2] = [
     ("merge.tress.name", "Tress: todos merge by rule"),
-    ("merge.tress.driver", "tress merge-file %O %A %B"),
+    ("merge.tress.driver", "tress merge-file %O %A %B --path %P"),
 ];
 
 /// A git repository in which Tress is to be a merge driver.

@@ -25,7 +25,7 @@ two values the later holds. It always ends in a whole file. Needs no store, and 
 Examples:
   tress merge-file base.jsonl ours.jsonl theirs.jsonl             writes ours.jsonl
   tress merge-file base.jsonl ours.jsonl theirs.jsonl --output -  writes to stdout
-  tress merge-file %O %A %B                                       in git's merge.tress.driver")]
+  tress merge-file %O %A %B --path %P                             in git's merge.tress.driver")]
 pub(crate) struct MergeFile {
     /// What both sides began with; an empty file if there was none
     #[arg(value_name = "BASE")]
@@ -39,6 +39,9 @@ pub(crate) struct MergeFile {
     /// Where the result goes instead (`-` for stdout)
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// What to call the file in messages: git merges temporary files, and gives its path as %P
+    #[arg(long, value_name = "NAME")]
+    path: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -88,11 +91,15 @@ pub(crate) fn run(context: &Context, args: &MergeFile) -> Result<(), Failure> {
     let read =
         |path: &Path| std::fs::read(path).map_err(|error| Failure::file("read", path, &error));
     let (base, ours, theirs) = (read(&args.base)?, read(&args.ours)?, read(&args.theirs)?);
-    let Merged { bytes, report } = merge(&base, &ours, &theirs).map_err(failure)?;
+    let Merged { bytes, report } =
+        merge(&base, &ours, &theirs).map_err(|error| failure(error, args.path.as_deref()))?;
     if !context.out.json() {
         for found in &report.problems {
             let problem = clean(&found.problem.to_string());
-            context.out.warn(&format!("warning: {}: {problem}", found.side));
+            let file =
+                args.path.as_ref().map(|path| format!("{}, ", clean(&path.to_string_lossy())));
+            let file = file.unwrap_or_default();
+            context.out.warn(&format!("warning: {file}{}: {problem}", found.side));
         }
     }
     if stdout {
@@ -102,12 +109,13 @@ pub(crate) fn run(context: &Context, args: &MergeFile) -> Result<(), Failure> {
     if args.output.is_some() || bytes != ours {
         export::write(output, &bytes)?;
     }
-    let summary = summary(output, report);
+    let summary = summary(args.path.as_ref().unwrap_or(output), report);
     context.out.answer(&summary, || text(&summary))
 }
 
-fn failure(error: MergeError) -> Failure {
-    let message = error.to_string();
+fn failure(error: MergeError, path: Option<&Path>) -> Failure {
+    let file = path.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+    let message = format!("{file}{error}");
     match error {
         MergeError::RunFile { source, .. } => {
             let failure = Failure::from(*source);

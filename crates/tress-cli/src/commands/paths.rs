@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use tress::{Agent, Fork as Terms, LedgerEntry, RunFile, Store};
+use tress::{Agent, Fork as Terms, LedgerEntry, RunFile, Store, When};
 
 use super::without::Replayed;
 use crate::context::{Context, name_title};
@@ -85,6 +85,13 @@ pub(super) async fn branch(
     let store = context.store()?;
     let run = context.open_run(&store, &context.global.run).await?;
     let agent = run.agent(&context.agent_name()?, context.global.role);
+    let named = matches!(parse_when(name, tress::now()), When::Name(_));
+    if !named || run.event(name).await.is_ok() {
+        return Err(Failure::usage(format!(
+            "{name} is a moment of the run, and cannot name a path"
+        ))
+        .hint("`tress diff A B` could not tell them apart; choose another name"));
+    }
     let path = context.out.waiting("reading the history", agent.fork(&store, name, terms)).await?;
     let origin = path.origin().await?.ok_or_else(|| Failure::internal("the path has no origin"))?;
     let (replayed, told) = replayed.unzip();

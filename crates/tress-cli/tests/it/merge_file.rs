@@ -189,12 +189,12 @@ fn init_git_adds_what_is_missing_and_says_so() {
     bench.write(".gitattributes", "*.png binary\n*.tressrun merge=tress");
     let said = bench.ok(&["init", "--git"]);
     assert!(said.contains(".beads/*.jsonl merge=tress"), "{said}");
-    assert!(said.contains("merge.tress.driver = tress merge-file %O %A %B"), "{said}");
+    assert!(said.contains("merge.tress.driver = tress merge-file %O %A %B --path %P"), "{said}");
     let wanted = "*.png binary\n*.tressrun merge=tress\n.beads/*.jsonl merge=tress\n\
                   *.beads.jsonl merge=tress\n";
     assert_eq!(bench.read(".gitattributes"), wanted.as_bytes());
     let driver = repository.git(&["config", "--local", "merge.tress.driver"]);
-    assert_eq!(driver.trim(), "tress merge-file %O %A %B");
+    assert_eq!(driver.trim(), "tress merge-file %O %A %B --path %P");
     assert!(bench.ok(&["init", "--git"]).contains("already"));
     assert_eq!(bench.read(".gitattributes"), wanted.as_bytes());
     let again = bench.json(&["init", "--git"]);

@@ -123,3 +123,17 @@ fn an_event_is_undone_and_what_cannot_be_says_why() {
     bench.run(&["undo", "ffffffffff"]).fails(3, "ffffffffff");
     bench.run(&["undo", short, "--at", "early"]).fails(2, "--at");
 }
+
+/// `diff` and `--at` take moments and paths; a path that is called like a moment could not be named.
+#[test]
+fn a_path_is_not_called_like_a_moment() {
+    let (bench, ..) = bench();
+    let event = text(&bench.json(&["log", "--limit", "1"])[0], "event");
+    for name in ["now", "2h ago", "2026-01-01", &event, &event[..8]] {
+        bench.run_as("ada", &["fork", name]).fails(2, "is a moment of the run");
+    }
+    bench.run_as("ada", &["fork", "--", "-x"]).fails(4, "cannot name a run");
+    let replay = ["replay", "--without", "agent:bo", "--as", "now"];
+    bench.run_as("ada", &replay).fails(2, "is a moment of the run");
+    bench.ok(&["fork", "nowadays"]);
+}

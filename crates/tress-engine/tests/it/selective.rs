@@ -311,3 +311,26 @@ fn each_kind_of_event_is_undone_or_says_why_not() {
     let nowhere = Dot::new(ReplicaId([9; 16]), 1);
     assert_eq!(team.undo(nowhere), Err(UndoError::Unknown(nowhere)));
 }
+
+/// An undoing that is undone brings the effect back by an event of its own, and that one can be
+/// undone in its turn; the first is undone once and for all.
+#[test]
+fn an_undoing_can_be_undone_and_that_again() {
+    let one = TodoId::from_external("one");
+    let mut team = Team::new();
+    team.does("ada", added(one));
+    let edit = Operation::TodoEdited { todo: one, edits: vec![TodoEdit::Title("two".to_owned())] };
+    let mut last = team.does("bob", edit);
+    let first = last;
+    let latest_edit = |team: &Team| {
+        let mut events = team.log.events().iter().rev();
+        let edit = events.find(|e| matches!(e.operation, Operation::TodoEdited { .. }));
+        edit.map(|event| event.dot).expect("the undoing edited the title")
+    };
+    for title in ["one", "two", "one", "two"] {
+        assert_eq!(team.undo(last), Ok(()));
+        assert_eq!(team.state().todo(one).map(|todo| todo.title.as_str()), Some(title));
+        last = latest_edit(&team);
+        assert_eq!(team.undo(first), Err(UndoError::Already));
+    }
+}

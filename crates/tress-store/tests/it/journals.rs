@@ -247,3 +247,42 @@ fn a_journal_that_was_replaced_on_disk_is_not_written() {
     let mut run = store.run("main", false).unwrap();
     assert_ne!(run.open_writer().unwrap().0, replica);
 }
+
+/// A replica was listed as free, retired by its holder, and then locked under its old name, which
+/// made a new lock file: the retired replica was written again, and used its numbers twice.
+#[test]
+fn a_retired_replica_is_not_taken_by_whoever_saw_it_before() {
+    let (files, store) = memory();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 1);
+    let (replica, _) = run.open_writer().unwrap();
+    run.retire_writer().unwrap();
+    let local = Path::new("/project/.tress/local").join(store.place().unwrap().to_string());
+    let lock = local.join("replicas/main").join(replica.to_string());
+    files.open(&lock).unwrap();
+    assert_ne!(store.hold("main").unwrap().replica, replica);
+}
+
+/// What came in goes on being received when the copy that it was kept in is damaged.
+#[test]
+fn a_damaged_copy_stays_and_another_is_begun_beside_it() {
+    let (files, store) = memory();
+    let mut run = store.run("main", true).unwrap();
+    run.poll().unwrap();
+    let (replica, elsewhere) = (ReplicaId([7; 16]), StoreId([8; 16]));
+    let of = |number| segment(replica, elsewhere, number, EventId::GENESIS);
+    run.receive(&[of(1), of(2)]).unwrap();
+    run.poll().unwrap();
+    let copies = Path::new("/project/.tress/runs/main/received");
+    let place = copies.join(&files.list(copies).unwrap()[0].name);
+    let path = place.join(replica.to_string()).join("000001.log");
+    let second = files.read(&path, 0).unwrap();
+    let second = (0..second.len()).filter(|&at| second[at..].starts_with(b"TRF1")).nth(1).unwrap();
+    files.damage(&path, |bytes| bytes[second + 20] ^= 1);
+    run.receive(&[of(3)]).unwrap();
+    let mut again = store.run("main", false).unwrap();
+    let batch = again.poll().unwrap();
+    assert_eq!((numbers(&batch), batch.damage.len()), (vec![3], 1), "the damage is told");
+    run.receive(&[of(4)]).unwrap();
+    assert_eq!(numbers(&store.run("main", false).unwrap().poll().unwrap()), [3, 4]);
+}

@@ -57,6 +57,32 @@ fn what_one_side_changed_comes_out_byte_for_byte() {
     assert_eq!(settled("", "", ""), "");
 }
 
+/// An editor on one side had changed every line end, and the merged file had both kinds.
+#[test]
+fn where_one_side_changed_how_lines_end_all_lines_end_so() {
+    let (other, edited) = (line(1, &[("\"a\"", "\"b\"")]), line(2, &[("\"A\"", "\"AA\"")]));
+    let base = file(&[A, &other]);
+    let ours = file(&[&edited, &other]);
+    let theirs = file(&[A, &other, &line(1, &[("\"a\"", "\"c\"")])]).replace('\n', "\r\n");
+    let result = settled(&base, &ours, &theirs);
+    let wanted = file(&[&edited, &other, &line(1, &[("\"a\"", "\"c\"")])]).replace('\n', "\r\n");
+    assert_eq!(result, wanted);
+}
+
+/// A tool that failed while it wrote left an empty file on one side, and the merge deleted all.
+#[test]
+fn a_side_that_lost_every_line_deletes_nothing() {
+    let base = file(&[A, &line(1, &[("\"a\"", "\"b\"")])]);
+    assert_eq!(settled(&base, "", &base), base);
+    assert_eq!(settled(&base, "", ""), "", "both meant it");
+    let theirs = file(&[&line(2, &[("\"A\"", "\"AA\"")]), &line(1, &[("\"a\"", "\"b\"")])]);
+    assert_eq!(settled(&base, "", &theirs), theirs);
+    let report = merged(&base, "", &theirs).report;
+    let [problem] = report.problems.as_slice() else { panic!("{:?}", report.problems) };
+    assert_eq!((problem.side, problem.problem.kind), (Side::Ours, ProblemKind::Inexact));
+    assert!(problem.problem.message.contains("not whole"), "{problem:?}");
+}
+
 #[test]
 fn a_closing_is_not_undone_by_a_later_edit() {
     let ours = line(2, &[("open", "closed")]);

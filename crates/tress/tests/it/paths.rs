@@ -406,3 +406,23 @@ async fn a_run_that_is_open_loses_nothing_when_its_past_is_gone() {
     assert_eq!(path.state().events(), events + 1);
     assert!(added.dot.number > 1);
 }
+
+/// A file of a shorter history, with other events under numbers that are known here, was taken for
+/// one that brings nothing new.
+#[tokio::test]
+async fn a_shorter_history_of_other_events_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    human(&run).add("one").await.unwrap();
+    let early = run.run_file().await.unwrap();
+    human(&run).add("two").await.unwrap();
+    assert!(human(&run).merge_file(early.clone()).await.unwrap().events.is_empty());
+    let mut forged = early;
+    for item in &mut forged.items {
+        if let tress::Item::Segment(segment) = item {
+            segment.records[0].operation = tress::todo(TodoId::from_random(1), "forged");
+        }
+    }
+    let refused = human(&run).merge_file(forged).await;
+    assert!(matches!(refused, Err(Error::NotAdmitted { .. })), "{refused:?}");
+}

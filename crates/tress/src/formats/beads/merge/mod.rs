@@ -31,13 +31,20 @@ pub(in crate::formats) fn merge(
     ours: &[u8],
     theirs: &[u8],
 ) -> Result<Merged, MergeError> {
-    let tables = [Table::read(base), Table::read(ours), Table::read(theirs)];
-    let [base_table, ours_table, theirs_table] = &tables;
+    let mut tables = [Table::read(base), Table::read(ours), Table::read(theirs)];
     for (side, table) in Side::ALL.into_iter().zip(&tables) {
         if table.foreign() {
             return Err(MergeError::NotLines { side });
         }
     }
+    let [base_table, ours_table, theirs_table] = &mut tables;
+    // One side that has lost all of several issues lost its file; where both did, it was meant.
+    if base_table.order().len() > 1 && ours_table.rows.is_empty() != theirs_table.rows.is_empty() {
+        for table in [ours_table, theirs_table].into_iter().filter(|table| table.rows.is_empty()) {
+            table.emptied();
+        }
+    }
+    let [base_table, ours_table, theirs_table] = &tables;
     let mut merging = Merging::new(base_table, ours_table, theirs_table);
     merging.take_apart();
     let rows = merging.settle();
@@ -410,9 +417,21 @@ fn join(tables: &[Table; 3], lines: Vec<Line>) -> Vec<u8> {
     if three_way(&|table| table.mark) {
         bytes.extend_from_slice("\u{feff}".as_bytes());
     }
+    let (returns, written) = (three_way(&|table| table.returns), || {
+        tables.iter().filter(|table| !table.rows.is_empty()).map(|table| table.returns)
+    });
+    // Where one version changed how lines end, all lines end so.
+    let anew = written().any(|other| other != returns);
     for line in lines {
         bytes.extend_from_slice(line.text.as_bytes());
-        bytes.extend_from_slice(line.end.as_bytes());
+        match anew {
+            true => {
+                let plain = line.end.replace("\r\n", "\n");
+                let end = if returns { plain.replace('\n', "\r\n") } else { plain };
+                bytes.extend_from_slice(end.as_bytes());
+            }
+            false => bytes.extend_from_slice(line.end.as_bytes()),
+        }
     }
     if three_way(&|table| table.open_end) {
         for end in [b'\n', b'\r'] {

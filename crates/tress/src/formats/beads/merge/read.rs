@@ -29,6 +29,8 @@ pub(super) struct Table {
     pub(super) rows: Vec<Row>,
     /// Whether it begins with a byte order mark.
     pub(super) mark: bool,
+    /// Whether its first line ends as Windows ends lines, by carriage return and line feed.
+    pub(super) returns: bool,
     /// Whether its last line lacks a line end.
     pub(super) open_end: bool,
     /// The ids on lines that cannot be read.
@@ -38,6 +40,9 @@ pub(super) struct Table {
     /// What is wrong with it.
     pub(super) problems: Vec<Problem>,
 }
+
+/// What is said of a version that is cut or empty.
+const TORN: &str = "this version is not whole; what is missing in it was not deleted";
 
 impl Table {
     /// Reads a file. Conflict markers and what is no JSON are reported and left out.
@@ -50,6 +55,9 @@ impl Table {
         for line in &lines {
             if line.end.starts_with("\r\n") {
                 end = "\r\n";
+            }
+            if line.number == 1 {
+                table.returns = end == "\r\n";
             }
             last_end = !line.end.is_empty();
             if conflict_marker(line.text) {
@@ -73,13 +81,19 @@ impl Table {
         table.rows.retain(|row| !row.old || !new.contains(&row.key));
         table.torn |= !table.rows.is_empty() && table.rows.iter().all(|row| row.key.0);
         if table.torn {
-            let number = lines.last().map_or(1, |line| line.number);
-            let message = "this version is not whole; what is missing in it was not deleted";
-            report.problem(number, ProblemKind::Inexact, message);
+            report.problem(lines.last().map_or(1, |line| line.number), ProblemKind::Inexact, TORN);
         }
         report.finish();
         table.problems = report.problems;
         table
+    }
+
+    /// Takes note that it lost all of its lines, so that it is not to be trusted.
+    pub(super) fn emptied(&mut self) {
+        self.torn = true;
+        let mut report = Report::default();
+        report.problem(1, ProblemKind::Inexact, TORN);
+        self.problems.append(&mut report.problems);
     }
 
     /// Whose line it is, and the line as JSON.
