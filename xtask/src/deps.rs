@@ -4,18 +4,24 @@ use std::path::Path;
 use std::process::Command;
 
 /// A crate, and what must be nowhere below it.
-const FORBIDDEN: [(&str, &[&str]); 6] = [
+const FORBIDDEN: [(&str, &[&str]); 8] = [
     ("tress-model", &["automerge", "sled", "tokio", "clap", "tress-engine", "tress-store"]),
     ("tress-engine", &["automerge", "sled", "tokio", "clap", "tress-documents", "tress-store"]),
     ("tress-documents", &["sled", "tokio", "clap", "tress-engine", "tress-store"]),
     ("tress-store", &["automerge", "tokio", "clap", "tress-engine", "tress-documents"]),
+    ("tress-plan", &["automerge", "sled", "tokio", "clap", "tress-engine", "tress-store", "tress"]),
+    ("tress-inspect", &["automerge", "sled", "tokio", "clap", "tress-model", "tress"]),
     ("tress", &["clap", "tress-run", "indicatif", "comfy-table"]),
     ("tress-run", &["clap", "tress-cli", "indicatif", "comfy-table"]),
 ];
 
 /// A crate outside, and the only member that may depend on it directly.
-const ONLY: [(&str, &str); 3] =
-    [("automerge", "tress-documents"), ("sled", "tress-store"), ("bincode", "tress-model")];
+const ONLY: [(&str, &str); 4] = [
+    ("automerge", "tress-documents"),
+    ("sled", "tress-store"),
+    ("bincode", "tress-model"),
+    ("ast-grep-core", "tress-inspect"),
+];
 
 fn tree(root: &Path, args: &[&str]) -> Result<String, String> {
     let output = Command::new(env!("CARGO"))

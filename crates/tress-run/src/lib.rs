@@ -12,11 +12,10 @@
 pub mod demo;
 pub mod execute;
 pub mod git;
-pub mod plan;
 pub mod verify;
 
 pub use execute::driver::{CommandDriver, Driver, Task};
 pub use execute::options::Options;
 pub use execute::orchestrator::{Orchestrator, Outcome, RunError, Summary};
 pub use git::{GitError, Tree};
-pub use plan::{Plan, plan};
+pub use tress_plan as plan;

@@ -382,7 +382,7 @@ async fn plan(context: &Context, args: &Start, texts: &Texts) -> Result<(), Fail
         log.commit(prepared.map_err(tress::Error::from)?);
     }
     let state = log.state();
-    let plan = tress_run::plan(state, tress::now(), args.scale);
+    let plan = tress_run::plan::plan(state, tress::now(), args.scale);
     let left = state.todos.values().filter(|todo| !todo.finished());
     let unchecked = left.filter(|todo| todo.check.is_none() && args.check.is_none());
     let view = PlanView {

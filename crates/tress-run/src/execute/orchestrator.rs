@@ -16,7 +16,7 @@ use super::options::Options;
 use super::process::{Ending, Finished};
 use super::{recover, review};
 use crate::git::{GitError, Signature, Tree};
-use crate::plan::{self, Outlook};
+use tress_plan::{self as plan, Outlook};
 
 /// The longest wait between two looks at the state, for what only time brings: retries, leases.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);

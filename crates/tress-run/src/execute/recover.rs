@@ -10,7 +10,7 @@ use tress::state::todo::Completion;
 
 use super::orchestrator::{RunError, Team};
 use super::{process, review};
-use crate::plan;
+use tress_plan as plan;
 
 /// Ends processes that were left behind, removes their work trees, and gives claims back.
 pub(super) async fn settle(team: &Team) -> Result<(), RunError> {

@@ -9,7 +9,7 @@ use tress::operation::{Check, Layer, Verdict};
 
 use crate::execute::process::{self, Ending, Job};
 use crate::git::{GitError, Tree};
-use crate::plan::scope;
+use tress_plan::scope;
 
 /// Ways to say "not done yet" that compile or parse. What they stand in is prose and tests apart.
 const STUBS: [&str; 8] = [

@@ -1,11 +1,10 @@
-//! Planning: how many agents, and who takes what next. Pure: the same state and time give the same
-//! plan.
+//! Selection: how many agents, and who takes what next.
 
-pub mod scope;
+use tress_model::operation::EdgeKind;
+use tress_model::state::{Readiness, Todo};
+use tress_model::{Millis, Role, State, TodoId};
 
-use tress::operation::EdgeKind;
-use tress::state::Readiness;
-use tress::{Millis, State, TodoId};
+use crate::scope;
 
 /// How often one agent may fail at a todo before it goes to another.
 pub const TRIES_PER_AGENT: usize = 2;
@@ -94,7 +93,7 @@ pub fn choose(state: &State, agent: &str, now: Millis, pause: Millis) -> Option<
 }
 
 /// When a todo may be tried again that was refused: at once after the first time.
-fn not_before(todo: &tress::Todo, pause: Millis) -> Millis {
+fn not_before(todo: &Todo, pause: Millis) -> Millis {
     let refused = || todo.completions.iter().filter(|c| c.void.is_some());
     let again = refused().count().saturating_sub(1);
     let last = refused().filter_map(|c| c.verification.as_ref()).map(|v| v.at).max();
@@ -140,7 +139,7 @@ fn should_pass(state: &State, id: TodoId, agent: &str) -> bool {
         return false;
     }
     let mut others = state.team.agents.iter().filter(|(name, other)| {
-        &***name != agent && other.active && other.role == tress::Role::Implementer
+        &***name != agent && other.active && other.role == Role::Implementer
     });
     others.any(|(name, _)| tries(state, id, name) < own)
 }

@@ -1,0 +1,1 @@
+//! What can be seen in source code, language by language.

@@ -1,0 +1,1 @@
+//! The planner on states that were made for it, and in simulated teams.
