@@ -110,7 +110,8 @@ fn on_disk(ground: &Ground) -> Result<Vec<Figure>, Failure> {
     let events = ground.log.events().len() as f64;
     let dir = ground.disk.run_dir(RUN);
     let (files, snapshots) = disk::size(&dir.join("snapshots")).map_err(Failure::other)?;
-    let (_, journals) = disk::size(&dir.join("journals")).map_err(Failure::other)?;
+    // The history comes in as events of other replicas do.
+    let (_, journals) = disk::size(&dir.join("received")).map_err(Failure::other)?;
     let (snapshots, journals) = (snapshots as f64, journals as f64);
     let figure = Figure::new("history/memory/snapshots", snapshots / events, "B/event");
     Ok(vec![
