@@ -85,6 +85,7 @@ pub(crate) enum Command {
     Start(commands::start::Start),
     Resume(commands::start::Resume),
     Status(commands::status::StatusArgs),
+    Top(commands::top::Top),
     #[command(hide = true)]
     DemoAgent(commands::demo::DemoAgent),
     Init(commands::init::Init),
@@ -101,6 +102,7 @@ pub(crate) enum Command {
     Ready(commands::list::Ready),
     Blocked(commands::list::Blocked),
     Claim(commands::claim::Claim),
+    Begin(commands::claim::Begin),
     Release(commands::claim::Release),
     Progress(commands::claim::Progress),
     Block(commands::blockers::Block),

@@ -41,8 +41,9 @@ pub(crate) struct Unblock {
     resolution: String,
 }
 
+/// The kinds of blockers, as they are written.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+pub(super) enum Kind {
     /// Something does not work
     Technical,
     /// It is not clear what is wanted

@@ -1,4 +1,4 @@
-//! `claim`, `release`, `progress`: who is at work on what.
+//! `claim`, `begin`, `release`, `progress`: who is at work on what.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use tress::{
     limits,
 };
 
+use super::blockers::Kind;
 use crate::context::{Context, Writer, alive, name_title};
 use crate::failure::{Code, Failure};
 use crate::time::{clock, length, parse_duration};
@@ -40,6 +41,30 @@ pub(crate) struct Claim {
     labels: Vec<String>,
 }
 
+/// Say that work on a claimed todo begins: how long it may take, what it needs
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Renews the lease. What was estimated is held against how long it took when teams are planned.
+
+Example:
+  tress begin t-7f3a --estimate 45m --needs t-11c0 --base \"$(git rev-parse HEAD)\"")]
+pub(crate) struct Begin {
+    /// The todo
+    id: String,
+    /// How long it may take
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    estimate: Option<Millis>,
+    /// A todo that it is expected to need; may be given several times
+    #[arg(long = "needs", value_name = "ID", value_delimiter = ',')]
+    needs: Vec<String>,
+    /// The commit that it starts from
+    #[arg(long, value_name = "COMMIT")]
+    base: Option<String>,
+    /// The branch that it is done on
+    #[arg(long, value_name = "BRANCH")]
+    branch: Option<String>,
+}
+
 /// Give a claimed todo back
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  tress release t-7f3a -m \"needs somebody who knows sled\"")]
@@ -57,9 +82,10 @@ pub(crate) struct Release {
 
 /// Report how far the work is; renews the lease
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  tress progress t-7f3a 60 -m \"tokens done\" --next-milestone \"the tree\""
-)]
+#[command(after_help = "\
+Examples:
+  tress progress t-7f3a 60 -m \"tokens done\" --next-milestone \"the tree\"
+  tress progress t-7f3a 60 --blocker \"the grammar is ambiguous\" --blocker-kind requirement")]
 pub(crate) struct Progress {
     /// The todo
     id: String,
@@ -71,6 +97,12 @@ pub(crate) struct Progress {
     /// What comes next
     #[arg(long, value_name = "TEXT")]
     next_milestone: Option<String>,
+    /// Something that is in the way (see also `tress block`)
+    #[arg(long, value_name = "TEXT")]
+    blocker: Option<String>,
+    /// Of what kind that is
+    #[arg(long, value_enum, default_value = "technical", requires = "blocker")]
+    blocker_kind: Kind,
 }
 
 /// `until 11:04`, or nothing.
@@ -167,7 +199,10 @@ pub(crate) async fn claim(context: &Context, args: &Claim) -> Result<(), Failure
 
 /// Whether `todo` is not meant for somebody else.
 fn meant_for(todo: &Todo, agent: &str) -> bool {
-    let meant = todo.assigned.as_deref().or(todo.assignee.as_deref());
+    // An assignment is over when the claim that it led to has ended.
+    let assigned = todo.assigned.as_deref();
+    let assigned = assigned.filter(|name| todo.ended.iter().all(|ended| &*ended.agent != *name));
+    let meant = assigned.or(todo.assignee.as_deref());
     meant.is_none_or(|meant| meant == agent)
 }
 
@@ -259,6 +294,46 @@ fn nothing_ready(state: &State, now: Millis) -> Failure {
     failure(&message, "`tress blocked` says why, `tress list` what is under way")
 }
 
+/// Does `begin`.
+pub(crate) async fn begin(context: &Context, args: &Begin) -> Result<(), Failure> {
+    let writer = context.writer().await?;
+    let todo = writer.find_alive(&args.id)?.id;
+    let mut needs = Vec::new();
+    for id in &args.needs {
+        needs.push(writer.find_alive(id)?.id);
+    }
+    let minutes = args.estimate.map(|estimate| estimate.div_ceil(60_000));
+    let estimate = minutes.and_then(|minutes| u32::try_from(minutes).ok());
+    let told = Told::tell(context, &writer).await?;
+    let (noted, name) = (told.noted(), writer.agent.name().to_owned());
+    let (base, branch) = (args.base.clone(), args.branch.clone());
+    let events = writer.agent.append_if(move |state| {
+        let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
+        let claim = own_claim(held, &name);
+        let claim = claim.ok_or_else(|| not_yours(state, held, &name, tress::now()))?;
+        let mut dependencies: Vec<TodoId> = state.edges(todo).iter().map(|edge| edge.on).collect();
+        dependencies.extend(
+            needs.into_iter().filter(|id| !state.edges(todo).iter().any(|edge| edge.on == *id)),
+        );
+        let mut operations = vec![Operation::TaskStarted {
+            todo,
+            token: claim.token,
+            estimate: estimate.or(held.estimate_minutes),
+            base,
+            branch,
+            dependencies,
+        }];
+        operations.extend(noted(state, &name));
+        Ok::<_, Failure>(operations)
+    });
+    let events = events.await.map_err(|refused| told.with(refused.into()))?;
+    context.changed_told(writer.agent.run(), todo, &events, &told.rows, |state| {
+        let held = state.todo(todo).and_then(|todo| todo.claim.as_ref());
+        let until = until(held.and_then(|claim| claim.until), tress::now());
+        format!("begun {}; yours{until}", name_title(state, todo))
+    })
+}
+
 /// Does `release`.
 pub(crate) async fn release(context: &Context, args: &Release) -> Result<(), Failure> {
     let writer = context.writer().await?;
@@ -300,6 +375,12 @@ pub(crate) async fn progress(context: &Context, args: &Progress) -> Result<(), F
     let noted = told.noted();
     let name = writer.agent.name().to_owned();
     let (message, next_milestone) = (args.message.clone(), args.next_milestone.clone());
+    let blocker = args.blocker.clone().map(|description| Operation::BlockerRaised {
+        todo,
+        kind: args.blocker_kind.into(),
+        description,
+        tried: Vec::new(),
+    });
     let events = writer.agent.append_if(move |state| {
         let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
         let claim = own_claim(held, &name);
@@ -307,6 +388,7 @@ pub(crate) async fn progress(context: &Context, args: &Progress) -> Result<(), F
         let token = claim.token;
         let mut operations =
             vec![Operation::ProgressReported { todo, token, percent, message, next_milestone }];
+        operations.extend(blocker);
         operations.extend(noted(state, &name));
         Ok::<_, Failure>(operations)
     });

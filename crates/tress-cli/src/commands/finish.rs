@@ -29,6 +29,9 @@ pub(crate) struct Done {
     /// What was tested
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     tests: String,
+    /// How it was wired in
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    integration: String,
 }
 
 /// Answer a claim of completion, as somebody who did not do the work
@@ -88,7 +91,7 @@ pub(crate) async fn done(context: &Context, args: Done) -> Result<(), Failure> {
             to_integrate: false,
             implementation: args.message,
             tests: args.tests,
-            integration: String::new(),
+            integration: args.integration,
         }];
         operations.extend(noted(state, &name));
         Ok::<_, Failure>(operations)

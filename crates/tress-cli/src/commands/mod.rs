@@ -29,6 +29,7 @@ pub(crate) mod show;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod top;
 pub(crate) mod undo;
 pub(crate) mod why;
 pub(crate) mod without;
@@ -87,6 +88,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Start(args) => start::start(context, &args).await,
         Command::Resume(args) => start::resume(context, &args).await,
         Command::Status(_) => status::run(context).await,
+        Command::Top(args) => top::run(context, &args).await,
         Command::DemoAgent(_) => demo::demo_agent(),
         Command::Init(args) => init::init(context, &args).await,
         Command::Import(args) => import::run(context, &args).await,
@@ -98,6 +100,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Ready(args) => list::ready(context, &args).await,
         Command::Blocked(args) => list::blocked(context, &args).await,
         Command::Claim(args) => claim::claim(context, &args).await,
+        Command::Begin(args) => claim::begin(context, &args).await,
         Command::Release(args) => claim::release(context, &args).await,
         Command::Progress(args) => claim::progress(context, &args).await,
         Command::Block(args) => blockers::block(context, args).await,

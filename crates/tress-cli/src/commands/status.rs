@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
-use tress::state::Phase;
-use tress::{Millis, Role, State, Status};
+use tress::operation::Severity;
+use tress::state::{Phase, Readiness};
+use tress::{Millis, Role, State, Status, Todo};
 
-use crate::context::{Context, Moment};
+use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Cell, Tone};
+use crate::output::{Cell, Output, Tone};
 use crate::time::{ago, length, rfc3339};
 use crate::words::{count, short};
 
@@ -30,35 +31,65 @@ pub(crate) struct StatusArgs {}
 
 #[derive(Serialize)]
 struct View {
-    run: String,
-    title: String,
-    phase: Phase,
-    started_at: Option<String>,
-    ended_at: Option<String>,
-    elapsed_ms: Option<Millis>,
-    branch: Option<String>,
-    todos: usize,
-    finished: usize,
-    percent: usize,
-    counts: BTreeMap<&'static str, usize>,
-    ready: usize,
+    #[serde(flatten)]
+    whole: Whole,
     agents: Vec<AgentView>,
     alerts: Vec<AlertView>,
+}
+
+/// The run as a whole.
+#[derive(Serialize)]
+pub(super) struct Whole {
+    pub(super) run: String,
+    pub(super) title: String,
+    pub(super) phase: Phase,
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    pub(super) elapsed_ms: Option<Millis>,
+    branch: Option<String>,
+    /// How the work is distributed, and why.
+    plan: Option<String>,
+    pub(super) todos: usize,
+    pub(super) finished: usize,
+    pub(super) percent: usize,
+    counts: BTreeMap<&'static str, usize>,
+    ready: usize,
+    /// When everything will be done at the pace of the run, in milliseconds from now.
+    eta_ms: Option<Millis>,
     metrics: Metrics,
+    /// The figures that the coordinator recorded last; docs/PLANNING.md defines them.
+    figures: BTreeMap<String, f64>,
+    /// What was used up, by unit.
+    spent: BTreeMap<String, f64>,
+    /// Settings that the adaptive strategy works by.
+    strategy: BTreeMap<String, String>,
+    deviations: Deviations,
     checkpoint: Option<String>,
     conflicts: u64,
     events: u64,
 }
 
+/// Where the implementation deviates from the design.
 #[derive(Serialize)]
-struct AgentView {
-    name: String,
-    role: Role,
-    active: bool,
-    todo: Option<String>,
-    title: Option<String>,
-    percent: Option<u8>,
-    activity: String,
+struct Deviations {
+    found: usize,
+    undecided: usize,
+}
+
+/// An agent, and what it is at.
+#[derive(Serialize)]
+pub(super) struct AgentView {
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) active: bool,
+    pub(super) todo: Option<String>,
+    pub(super) title: Option<String>,
+    pub(super) percent: Option<u8>,
+    /// What comes next, as it said.
+    next_milestone: Option<String>,
+    /// How long the todo still takes, by its progress or its estimate.
+    pub(super) eta_ms: Option<Millis>,
+    pub(super) activity: String,
     completed: u64,
     refused: u64,
     last_seen: String,
@@ -69,7 +100,7 @@ struct AgentView {
 #[derive(Serialize)]
 struct AlertView {
     key: String,
-    priority: tress::operation::Severity,
+    priority: Severity,
     message: String,
     acknowledged_by: Option<String>,
     since: String,
@@ -88,51 +119,114 @@ struct Metrics {
 /// Does `status`.
 pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
     let moment = context.moment().await?;
-    let view = view(&moment);
+    let (whole, agents) = of(moment.run.name(), &moment.state, &moment.readiness, moment.now);
+    let view = View { whole, agents, alerts: alerts(&moment.state) };
     context.out.answer(&view, || page(context, &view, moment.now))
 }
 
-fn view(moment: &Moment) -> View {
-    let (state, now) = (&*moment.state, moment.now);
+fn alerts(state: &State) -> Vec<AlertView> {
+    let open = state.team.open_alerts().into_iter();
+    let view = |(key, alert): (&str, &tress::state::team::Alert)| AlertView {
+        key: key.to_owned(),
+        priority: alert.priority,
+        message: alert.message.clone(),
+        acknowledged_by: alert.acknowledged_by.as_deref().map(str::to_owned),
+        since: rfc3339(alert.raised_at),
+    };
+    open.map(view).collect()
+}
+
+/// A run as a whole, and its agents, at `now`.
+pub(super) fn of(
+    run: &str,
+    state: &State,
+    readiness: &Readiness,
+    now: Millis,
+) -> (Whole, Vec<AgentView>) {
     let team = &state.team;
     let mut counts = BTreeMap::new();
     for todo in state.todos.values() {
-        let status = state.status(todo, &moment.readiness, now);
+        let status = state.status(todo, readiness, now);
         *counts.entry(status.name()).or_insert(0) += 1;
     }
     let of = |status: Status| counts.get(status.name()).copied().unwrap_or(0);
     let todos = state.todos.len() - of(Status::Deleted);
     let finished = of(Status::Completed) + of(Status::Closed);
     let ended = team.ended_at.unwrap_or(now);
-    View {
-        run: moment.run.name().to_owned(),
+    let elapsed_ms = team.started_at.map(|started| ended.saturating_sub(started));
+    let settings = ["isolation", "verification", "parallel", "batch"];
+    let setting = |name: &str| Some((name.to_owned(), team.settings.get(name)?.clone()));
+    let deviations = &state.design.deviations;
+    let whole = Whole {
+        run: run.to_owned(),
         title: team.title.clone(),
         phase: team.phase,
         started_at: team.started_at.map(rfc3339),
         ended_at: team.ended_at.map(rfc3339),
-        elapsed_ms: team.started_at.map(|started| ended.saturating_sub(started)),
+        elapsed_ms,
         branch: team.branch.clone(),
+        plan: team.plan.as_ref().map(|(_, _, summary)| summary.clone()),
         todos,
         finished,
         percent: (finished * 100).checked_div(todos).unwrap_or(0),
-        ready: moment.readiness.ready.len(),
-        agents: agents(state, now),
-        alerts: team
-            .open_alerts()
-            .into_iter()
-            .map(|(key, alert)| AlertView {
-                key: key.to_owned(),
-                priority: alert.priority,
-                message: alert.message.clone(),
-                acknowledged_by: alert.acknowledged_by.as_deref().map(str::to_owned),
-                since: rfc3339(alert.raised_at),
-            })
-            .collect(),
+        ready: readiness.ready.len(),
+        eta_ms: eta(state, todos - finished, elapsed_ms),
         metrics: metrics(state),
+        figures: team.metrics.iter().map(|(name, value)| (name.clone(), *value)).collect(),
+        spent: team.budget.iter().map(|(unit, amount)| (unit.clone(), *amount)).collect(),
+        strategy: settings.into_iter().filter_map(setting).collect(),
+        deviations: Deviations {
+            found: deviations.len(),
+            undecided: deviations.iter().filter(|found| found.decided.is_none()).count(),
+        },
         checkpoint: team.checkpoints.last().map(|checkpoint| checkpoint.name.clone()),
         conflicts: state.ledger.len() as u64 + state.ledger_cut,
         events: state.events(),
         counts,
+    };
+    (whole, agents(state, now))
+}
+
+/// How long `left` todos take at the pace of those that the run has completed.
+fn eta(state: &State, left: usize, elapsed: Option<Millis>) -> Option<Millis> {
+    let done = state.team.integrations.len() as u64;
+    let running = state.team.phase == Phase::Running && left > 0 && done > 0;
+    elapsed.filter(|_| running).map(|elapsed| elapsed.saturating_mul(left as u64) / done)
+}
+
+impl Whole {
+    /// How many todos stand where.
+    pub(super) fn counted(&self) -> String {
+        let counts = Status::ALL.iter().filter_map(|status| {
+            let number = self.counts.get(status.name()).filter(|_| *status != Status::Deleted)?;
+            Some(format!("{number} {}", status.name().replace('_', " ")))
+        });
+        let counts: Vec<String> = counts.collect();
+        format!("{}; {} ready", counts.join(", "), self.ready)
+    }
+
+    /// The figures, in lines.
+    pub(super) fn figures(&self) -> Vec<String> {
+        let share = |(name, words): (&str, &str)| {
+            let value = self.figures.get(name)?;
+            Some(format!("{words} {:.0} %", value * 100.0))
+        };
+        let shares = [
+            ("parallel_efficiency", "parallel"),
+            ("conflict_rate", "conflicts"),
+            ("rework_rate", "rework"),
+            ("idle", "idle"),
+            ("quality", "quality"),
+        ];
+        let mut parts: Vec<String> = shares.into_iter().filter_map(share).collect();
+        let velocity = self.figures.get("velocity").filter(|velocity| velocity.is_finite());
+        parts.extend(velocity.map(|velocity| format!("{velocity:.1} todos an hour")));
+        let spent = self.spent.iter().map(|(unit, amount)| match unit.as_str() {
+            "usd" => format!("${amount:.2} spent"),
+            unit => format!("{amount:.0} {unit} spent"),
+        });
+        let spent: Vec<String> = spent.collect();
+        [parts.join(", "), spent.join(", ")].into_iter().filter(|line| !line.is_empty()).collect()
     }
 }
 
@@ -141,6 +235,8 @@ fn agents(state: &State, now: Millis) -> Vec<AgentView> {
         let held = state.todos.values().find(|todo| {
             !todo.finished() && todo.holder(now).is_some_and(|claim| claim.agent == *name)
         });
+        let claim = held.and_then(|todo| todo.claim.as_ref());
+        let progress = claim.and_then(|claim| claim.progress.as_ref());
         AgentView {
             name: name.to_string(),
             role: agent.role,
@@ -148,6 +244,8 @@ fn agents(state: &State, now: Millis) -> Vec<AgentView> {
             todo: held.map(|todo| state.name(todo.id)),
             title: held.map(|todo| todo.title.clone()),
             percent: held.map(|todo| todo.percent()),
+            next_milestone: progress.and_then(|progress| progress.next_milestone.clone()),
+            eta_ms: held.and_then(|todo| time_left(todo, now)),
             activity: agent.activity.clone(),
             completed: agent.completed,
             refused: agent.refused,
@@ -158,6 +256,17 @@ fn agents(state: &State, now: Millis) -> Vec<AgentView> {
     let mut agents: Vec<_> = state.team.agents.iter().map(view).collect();
     agents.sort_by_key(|agent| (!agent.active, agent.todo.is_none(), agent.role));
     agents
+}
+
+/// How long a todo still takes: by how far it is, or by what it was estimated.
+fn time_left(todo: &Todo, now: Millis) -> Option<Millis> {
+    let claim = todo.claim.as_ref()?;
+    let worked = now.saturating_sub(claim.started_at.unwrap_or(claim.at));
+    let estimate = todo.estimate_minutes.map(|minutes| Millis::from(minutes) * 60_000);
+    match u64::from(todo.percent()) {
+        0 => estimate.map(|estimate| estimate.saturating_sub(worked)),
+        percent => Some(worked.saturating_mul(100 - percent.min(100)) / percent),
+    }
 }
 
 fn metrics(state: &State) -> Metrics {
@@ -186,63 +295,14 @@ fn metrics(state: &State) -> Metrics {
 }
 
 fn page(context: &Context, view: &View, now: Millis) -> String {
-    let out = &context.out;
-    let phase = match view.phase {
-        Phase::New => "not started",
-        Phase::Running => "running",
-        Phase::Paused => "paused",
-        Phase::Finished => "finished",
-    };
-    let title = if view.title.is_empty() { &view.run } else { &view.title };
-    let took = view.elapsed_ms.map(|elapsed| format!(" for {}", length(elapsed)));
-    let took = if view.phase == Phase::Running { took } else { None };
-    let full = BAR * view.percent / 100;
-    let bar = format!(
-        "{}{}",
-        out.paint(Tone::Good, &"━".repeat(full)),
-        out.paint(Tone::Dim, &"─".repeat(BAR - full)),
-    );
-    let mut text = format!(
-        "{}  {phase}{}\n{bar}  {} of {} ({} %)\n",
-        out.paint(Tone::Strong, &short(title, 60)),
-        took.unwrap_or_default(),
-        view.finished,
-        count(view.todos, "todo"),
-        view.percent,
-    );
-    let counts: Vec<String> = Status::ALL
-        .iter()
-        .filter_map(|status| {
-            let number = view.counts.get(status.name()).filter(|_| *status != Status::Deleted)?;
-            Some(format!("{number} {}", status.name().replace('_', " ")))
-        })
-        .collect();
-    text.push_str(&format!("{}; {} ready\n", counts.join(", "), view.ready));
+    let (out, whole) = (&context.out, &view.whole);
+    let mut text = heading(out, whole);
     if !view.agents.is_empty() {
         text.push('\n');
-        text.push_str(&out.table(
-            &["AGENT", "ROLE", "AT", "DONE", "REFUSED", "SEEN"],
-            &[2],
-            view.agents.iter().map(|agent| {
-                let at = match (&agent.todo, &agent.title, agent.percent) {
-                    (Some(id), Some(title), Some(percent)) => format!("{id} {percent} % {title}"),
-                    _ if agent.active => "waiting".to_owned(),
-                    _ => agent.activity.clone(),
-                };
-                let tone = if agent.todo.is_some() { Tone::Busy } else { Tone::Dim };
-                vec![
-                    Cell::from(&agent.name),
-                    Cell::toned(agent.role.name(), Tone::Dim),
-                    Cell::toned(at, tone),
-                    Cell::from(agent.completed.to_string()),
-                    Cell::from(agent.refused.to_string()),
-                    Cell::toned(ago(agent.last_seen_at, now), Tone::Dim),
-                ]
-            }),
-        ));
+        text.push_str(&table(out, &view.agents, now));
         text.push('\n');
     }
-    let metrics = &view.metrics;
+    let metrics = &whole.metrics;
     text.push_str(&format!(
         "\n{} of completion: {} accepted, {} refused, {} not merged; {}; rework {:.0} %\n",
         count(metrics.claims_of_completion, "claim"),
@@ -252,16 +312,85 @@ fn page(context: &Context, view: &View, now: Millis) -> String {
         count(metrics.failed_attempts, "failed attempt"),
         metrics.rework_rate * 100.0,
     ));
-    for alert in &view.alerts {
-        let line = format!("! {}", short(&alert.message, 200));
-        text.push_str(&format!("{}\n", out.paint(Tone::Bad, &line)));
+    for line in whole.figures() {
+        text.push_str(&format!("{line}\n"));
     }
-    let checkpoint = view.checkpoint.as_deref().map(|name| format!("; last checkpoint {name}"));
+    if !whole.strategy.is_empty() {
+        let set = whole.strategy.iter().map(|(name, value)| format!("{name} {value}"));
+        text.push_str(&format!("strategy: {}\n", set.collect::<Vec<_>>().join(", ")));
+    }
+    if whole.deviations.found > 0 {
+        text.push_str(&format!(
+            "{} from the design, {} undecided (tress decisions)\n",
+            count(whole.deviations.found, "deviation"),
+            whole.deviations.undecided
+        ));
+    }
+    for alert in &view.alerts {
+        let known =
+            alert.acknowledged_by.as_ref().map(|who| format!(" ({} has it)", short(who, 30)));
+        let line = format!("! {}{}", short(&alert.message, 200), known.unwrap_or_default());
+        let tone = if alert.acknowledged_by.is_some() { Tone::Dim } else { Tone::Bad };
+        text.push_str(&format!("{}\n", out.paint(tone, &line)));
+    }
+    let checkpoint = whole.checkpoint.as_deref().map(|name| format!("; last checkpoint {name}"));
     text.push_str(&format!(
         "{}; {} in the ledger{}\n",
-        count(view.events, "event"),
-        view.conflicts,
+        count(whole.events, "event"),
+        whole.conflicts,
         checkpoint.unwrap_or_default(),
     ));
     text
+}
+
+/// The title, the bar, and how many todos stand where.
+fn heading(out: &Output, whole: &Whole) -> String {
+    let phase = match whole.phase {
+        Phase::New => "not started",
+        Phase::Running => "running",
+        Phase::Paused => "paused",
+        Phase::Finished => "finished",
+    };
+    let title = if whole.title.is_empty() { &whole.run } else { &whole.title };
+    let running = whole.phase == Phase::Running;
+    let took = whole.elapsed_ms.filter(|_| running).map(|ms| format!(" for {}", length(ms)));
+    let left = whole.eta_ms.map(|eta| format!(", about {} to go", length(eta)));
+    let full = BAR * whole.percent / 100;
+    let bar = format!(
+        "{}{}",
+        out.paint(Tone::Good, &"━".repeat(full)),
+        out.paint(Tone::Dim, &"─".repeat(BAR - full)),
+    );
+    format!(
+        "{}  {phase}{}{}\n{bar}  {} of {} ({} %)\n{}\n",
+        out.paint(Tone::Strong, &short(title, 60)),
+        took.unwrap_or_default(),
+        left.unwrap_or_default(),
+        whole.finished,
+        count(whole.todos, "todo"),
+        whole.percent,
+        whole.counted(),
+    )
+}
+
+fn table(out: &Output, agents: &[AgentView], now: Millis) -> String {
+    let rows = agents.iter().map(|agent| {
+        let at = match (&agent.todo, &agent.title, agent.percent) {
+            (Some(id), Some(title), Some(percent)) => format!("{id} {percent} % {title}"),
+            _ if agent.active && agent.activity.is_empty() => "waiting".to_owned(),
+            _ => agent.activity.clone(),
+        };
+        let tone = if agent.todo.is_some() { Tone::Busy } else { Tone::Dim };
+        let eta = agent.eta_ms.map(length).unwrap_or_default();
+        vec![
+            Cell::from(&agent.name),
+            Cell::toned(agent.role.name(), Tone::Dim),
+            Cell::toned(at, tone),
+            Cell::toned(eta, Tone::Dim),
+            Cell::from(agent.completed.to_string()),
+            Cell::from(agent.refused.to_string()),
+            Cell::toned(ago(agent.last_seen_at, now), Tone::Dim),
+        ]
+    });
+    out.table(&["AGENT", "ROLE", "AT", "LEFT", "DONE", "REFUSED", "SEEN"], &[2], rows)
 }

@@ -28,6 +28,8 @@ pub struct Task {
     pub section: Option<(String, String)>,
     /// The command that must succeed.
     pub check: Option<String>,
+    /// Other todos that are done along with it.
+    pub also: Vec<String>,
     /// Which attempt of this agent at this todo it is, from 1.
     pub attempt: usize,
     /// The work tree to work in.
@@ -60,7 +62,8 @@ pub trait Driver: Send + Sync {
 /// environment has them too, as `TRESS_TODO`, `TRESS_TITLE`, `TRESS_AGENT`, `TRESS_WORKTREE`,
 /// `TRESS_PROMPT` and `TRESS_TASK`, beside `TRESS_RUN`, `TRESS_DIR`, `TRESS_ROLE`,
 /// `TRESS_ATTEMPT`, `TRESS_SECTION`, `TRESS_CHECK` and `TRESS_FILES` (one a line), so that an agent
-/// can call `tress progress` and `tress block` as itself.
+/// can call `tress progress` and `tress block` as itself. `TRESS_ALSO` has the todos (one a line) that
+/// are to be done along with it, in the same commit.
 #[derive(Debug, Clone)]
 pub struct CommandDriver {
     /// The command line.
@@ -81,11 +84,7 @@ impl Driver for CommandDriver {
         Box::pin(async move {
             match self.job(task).await {
                 Ok(job) => process::run(&job, stop).await,
-                Err(error) => Finished {
-                    ending: process::Ending::NotStarted(error.to_string()),
-                    tail: String::new(),
-                    took: Duration::ZERO,
-                },
+                Err(error) => Finished::not_started(&error),
             }
         })
     }
@@ -103,7 +102,7 @@ impl CommandDriver {
             "prompt": task.prompt, "files": task.files, "check": task.check,
             "section": task.section.as_ref().map(|(key, _)| key),
             "design": task.section.as_ref().map(|(_, text)| text),
-            "attempt": task.attempt, "worktree": task.worktree,
+            "attempt": task.attempt, "also": task.also, "worktree": task.worktree,
         });
         tokio::fs::write(&json, whole.to_string()).await?;
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
@@ -128,6 +127,7 @@ impl CommandDriver {
             ("TRESS_ATTEMPT", task.attempt.to_string()),
             ("TRESS_CHECK", task.check.clone().unwrap_or_default()),
             ("TRESS_FILES", task.files.join("\n")),
+            ("TRESS_ALSO", task.also.join("\n")),
             (
                 "TRESS_SECTION",
                 task.section.as_ref().map(|(key, _)| key.clone()).unwrap_or_default(),

@@ -1,9 +1,13 @@
-//! Execution: agents, their processes and work trees, and the loop that keeps them at work.
+//! Execution: agents, their processes and work trees, and the team that keeps them at work.
 
+mod decide;
 pub mod driver;
+mod implement;
+mod integrate;
 mod lost;
 pub mod options;
 pub mod orchestrator;
 pub mod process;
 mod recover;
 mod review;
+mod steward;

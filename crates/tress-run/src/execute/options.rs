@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tress::limits;
 
+use crate::verify::Lint;
+
 /// The terms of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// What the run is about.
     pub title: String,
@@ -15,6 +17,20 @@ pub struct Options {
     pub scale: Option<u32>,
     /// The command that must succeed for todos that name none.
     pub check: Option<String>,
+    /// The command that runs the project's tests, for every todo.
+    pub tests: Option<String>,
+    /// The linters that a verifier runs.
+    pub lint: Lint,
+    /// Whether verifiers test the tests of every todo.
+    pub thorough: bool,
+    /// The command that is run when an alert is raised.
+    pub on_alert: Option<String>,
+    /// What may be used up, by unit (`tokens`, `usd`, `seconds`), before an alert is raised.
+    pub budgets: Vec<(String, f64)>,
+    /// What the implementers can do, in turn, for todos that ask for it.
+    pub can: Vec<Vec<String>>,
+    /// What makes ties fall the same way each time.
+    pub seed: u64,
     /// The branch that work is integrated into.
     pub branch: String,
     /// How long an agent may work on a todo.
@@ -39,6 +55,13 @@ impl Options {
             command: command.into(),
             scale: None,
             check: None,
+            tests: None,
+            lint: Lint::Configured,
+            thorough: false,
+            on_alert: None,
+            budgets: Vec::new(),
+            can: Vec::new(),
+            seed: 0,
             branch: branch.into(),
             agent_timeout: Duration::from_secs(60 * 60),
             check_timeout: Duration::from_secs(10 * 60),
@@ -47,6 +70,12 @@ impl Options {
             lease: Duration::from_millis(limits::LEASE_DEFAULT),
             checkpoint_every: 5,
         }
+    }
+
+    /// What the `number`th implementer can do, from 1.
+    pub(crate) fn capabilities(&self, number: u32) -> Vec<String> {
+        let place = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+        self.can.get(place).or(self.can.last()).cloned().unwrap_or_default()
     }
 
     /// The terms as settings of the run, for the log.
@@ -64,6 +93,22 @@ impl Options {
         ];
         settings.extend(self.scale.map(|scale| ("scale", scale.to_string())));
         settings.extend(self.check.clone().map(|check| ("check", check)));
+        settings.extend(self.tests.clone().map(|tests| ("tests", tests)));
+        settings.extend(self.on_alert.clone().map(|command| ("on_alert", command)));
+        settings.push((
+            "lint",
+            match &self.lint {
+                Lint::Configured => String::new(),
+                Lint::Off => "off".to_owned(),
+                Lint::Command(command) => command.clone(),
+            },
+        ));
+        settings.push(("thorough", self.thorough.to_string()));
+        settings.push(("seed", self.seed.to_string()));
+        let budgets = self.budgets.iter().map(|(unit, most)| format!("{unit}={most}"));
+        settings.push(("budgets", budgets.collect::<Vec<_>>().join(",")));
+        let can = self.can.iter().map(|can| can.join(" "));
+        settings.push(("capabilities", can.collect::<Vec<_>>().join(",")));
         settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
@@ -76,6 +121,20 @@ impl Options {
         let mut options = Self::new(text("command")?, text("branch")?);
         options.title.clone_from(&state.team.title);
         options.check = text("check");
+        options.tests = text("tests");
+        options.on_alert = text("on_alert");
+        options.lint = match text("lint").as_deref() {
+            None | Some("") => Lint::Configured,
+            Some("off") => Lint::Off,
+            Some(command) => Lint::Command(command.to_owned()),
+        };
+        options.thorough = text("thorough").is_some_and(|thorough| thorough == "true");
+        options.seed = number("seed").unwrap_or(0);
+        options.budgets =
+            text("budgets").iter().flat_map(|all| all.split(',')).filter_map(budget).collect();
+        let can = text("capabilities").filter(|can| !can.is_empty());
+        let words = |can: &str| can.split_whitespace().map(str::to_owned).collect();
+        options.can = can.iter().flat_map(|can| can.split(',')).map(words).collect();
         options.scale = number("scale").and_then(|scale| u32::try_from(scale).ok());
         for (name, field) in [
             ("agent_timeout_ms", &mut options.agent_timeout),
@@ -96,5 +155,44 @@ impl Options {
             }
         }
         Some(options)
+    }
+}
+
+/// A budget as it is written: `usd=5`.
+pub fn budget(text: &str) -> Option<(String, f64)> {
+    let (unit, most) = text.split_once('=')?;
+    let most = most.trim().parse().ok().filter(|most: &f64| most.is_finite() && *most > 0.0)?;
+    Some((unit.trim().to_owned(), most)).filter(|(unit, _)| !unit.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tress::{Operation, Role, Store};
+
+    /// `resume` goes on under the terms of the start, all of them.
+    #[tokio::test]
+    async fn terms_survive_the_log() {
+        let mut options = Options::new("agent {prompt}", "tress/main");
+        options.title = "a title".to_owned();
+        options.scale = Some(4);
+        options.check = Some("true".to_owned());
+        options.tests = Some("cargo test".to_owned());
+        options.lint = Lint::Command("ruff check".to_owned());
+        options.thorough = true;
+        options.on_alert = Some("notify".to_owned());
+        options.budgets = vec![("usd".to_owned(), 2.5), ("tokens".to_owned(), 1e6)];
+        options.can = vec![vec!["rust".to_owned(), "sql".to_owned()], Vec::new()];
+        options.seed = 7;
+        let run = Store::in_memory().expect("a store").create_run("main").await.expect("a run");
+        let started = Operation::RunStarted {
+            title: options.title.clone(),
+            base: None,
+            branch: None,
+            settings: options.settings(),
+        };
+        run.agent("ada", Role::Human).append([started]).await.expect("appended");
+        assert_eq!(Options::from_state(&run.state()), Some(options));
+        assert_eq!(budget("usd=-1"), None);
     }
 }

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-/// How much of what a process prints is kept for a report.
+/// How many lines of what a process printed go into a report.
 const TAIL_LINES: usize = 40;
+/// How much of what a process prints is kept in memory: the end of it.
+const OUTPUT_BYTES: usize = 1 << 20;
 /// The longest line that is kept whole.
 const LINE_BYTES: usize = 2000;
 /// How long a process group gets to end by itself when it is asked to.
@@ -66,8 +68,8 @@ impl std::fmt::Display for Ending {
 pub struct Finished {
     /// How it ended.
     pub ending: Ending,
-    /// The last lines that it printed.
-    pub tail: String,
+    /// What it printed; of more than a mebibyte, the end.
+    pub output: String,
     /// How long it took.
     pub took: Duration,
 }
@@ -77,6 +79,19 @@ impl Finished {
     pub fn success(&self) -> bool {
         self.ending == Ending::Exited(0)
     }
+
+    /// One that could not be started.
+    pub fn not_started(error: &std::io::Error) -> Self {
+        let ending = Ending::NotStarted(error.to_string());
+        Self { ending, output: String::new(), took: Duration::ZERO }
+    }
+
+    /// The last lines that it printed.
+    pub fn tail(&self) -> &str {
+        let ends = self.output.rmatch_indices('\n').map(|(at, _)| at);
+        let start = { ends }.nth(TAIL_LINES - 1).map_or(0, |at| at + 1);
+        self.output.get(start..).unwrap_or_default()
+    }
 }
 
 /// Runs a job to its end, or until `stop` is ready; then its whole process group is ended.
@@ -84,10 +99,7 @@ pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
     let started = Instant::now();
     let mut child = match spawn(job) {
         Ok(child) => child,
-        Err(error) => {
-            let ending = Ending::NotStarted(error.to_string());
-            return Finished { ending, tail: String::new(), took: started.elapsed() };
-        }
+        Err(error) => return Finished::not_started(&error),
     };
     if let (Some(path), Some(pid)) = (&job.pid_file, child.id()) {
         let _ = tokio::fs::write(path, pid_line(pid)).await;
@@ -112,11 +124,11 @@ pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
     if let Some(path) = &job.pid_file {
         let _ = tokio::fs::remove_file(path).await;
     }
-    let tail = match tokio::time::timeout(GRACE, output).await {
-        Ok(Ok(tail)) => tail,
+    let output = match tokio::time::timeout(GRACE, output).await {
+        Ok(Ok(output)) => output,
         _ => String::new(),
     };
-    Finished { ending, tail, took: started.elapsed() }
+    Finished { ending, output, took: started.elapsed() }
 }
 
 fn spawn(job: &Job) -> std::io::Result<Box<dyn ChildWrapper>> {
@@ -201,6 +213,8 @@ async fn keep(
 struct Tail {
     lines: VecDeque<Vec<u8>>,
     line: Vec<u8>,
+    /// How many bytes the lines have.
+    bytes: usize,
 }
 
 impl Tail {
@@ -215,9 +229,11 @@ impl Tail {
     }
 
     fn end_line(&mut self) {
+        self.bytes += self.line.len() + 1;
         self.lines.push_back(std::mem::take(&mut self.line));
-        if self.lines.len() > TAIL_LINES {
-            self.lines.pop_front();
+        while self.bytes > OUTPUT_BYTES {
+            let Some(first) = self.lines.pop_front() else { break };
+            self.bytes -= first.len() + 1;
         }
     }
 
@@ -274,15 +290,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_of_an_output_is_bounded() {
+    fn what_is_kept_of_an_output_is_bounded() {
         let mut tail = Tail::default();
         tail.push(&vec![b'x'; 10 * LINE_BYTES]);
         assert_eq!(tail.line.len(), LINE_BYTES);
-        for number in 0..2 * TAIL_LINES {
-            tail.push(format!("\nline {number}").as_bytes());
+        let many = 2 * OUTPUT_BYTES / "line 123456\n".len();
+        for number in 0..many {
+            tail.push(format!("\nline {:6}", number).as_bytes());
         }
-        let text = tail.text();
-        assert_eq!(text.lines().count(), TAIL_LINES);
-        assert!(text.ends_with(&format!("line {}", 2 * TAIL_LINES - 1)));
+        let output = tail.text();
+        assert!(output.len() <= OUTPUT_BYTES && output.len() > OUTPUT_BYTES / 2);
+        let finished = Finished { ending: Ending::Exited(0), output, took: Duration::ZERO };
+        let tail = finished.tail();
+        assert_eq!(tail.lines().count(), TAIL_LINES);
+        assert!(tail.ends_with(&format!("line {:6}", many - 1)));
+        let short = Finished { output: "one\ntwo".to_owned(), ..finished };
+        assert_eq!(short.tail(), "one\ntwo");
     }
 }

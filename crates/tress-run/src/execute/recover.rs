@@ -9,7 +9,7 @@ use tress::operation::Verdict;
 use tress::state::todo::Completion;
 
 use super::orchestrator::{RunError, Team};
-use super::{process, review};
+use super::{integrate, process};
 use tress_plan as plan;
 
 /// Ends processes that were left behind, removes their work trees, and gives claims back.
@@ -57,11 +57,11 @@ async fn strays(team: &Team) -> Result<Vec<Operation>, RunError> {
         for made in todo.completions.iter().filter(open).filter(passed) {
             let name = state.name(todo.id);
             // Once is enough: a merge stays in the history of the branch, reverted or not.
-            if state.team.alerts.contains_key(&review::stray_alert(&name)) {
+            if state.team.alerts.contains_key(&integrate::stray_alert(&name)) {
                 continue;
             }
-            let merged = team.tree.find_commit(branch, &review::trailer(made.dot)).await?;
-            alerts.extend(merged.map(|merged| review::stray(&name, todo.id, branch, &merged)));
+            let merged = team.tree.find_commit(branch, &integrate::trailer(made.dot)).await?;
+            alerts.extend(merged.map(|merged| integrate::stray(&name, todo.id, branch, &merged)));
         }
     }
     Ok(alerts)

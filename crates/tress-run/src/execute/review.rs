@@ -1,79 +1,50 @@
-//! Review: claims of completion are verified by another agent, and verified work is integrated.
+//! Review: claims of completion are answered by agents who did not do the work.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tress::operation::{Severity, Verdict};
-use tress::{Agent, Dot, Operation, Refused, Role, Todo, TodoId, integrable, verifiable};
+use tress::operation::{EdgeKind, Severity, TodoEdit, Verdict};
+use tress::state::todo::Completion;
+use tress::{Agent, Dot, Operation, Refused, Role, State, Todo, TodoId, verifiable};
 
-use super::orchestrator::{COORDINATOR, RunError, Team, VERIFIER};
-use crate::git::{GitError, Signature, Tree};
-use crate::verify::{self, Claim, Terms};
+use super::orchestrator::{RunError, Team, VERIFIER};
+use crate::git::{GitError, Tree};
+use crate::verify::bench::Bench;
+use crate::verify::{self, Claim, Report, Terms};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How many of the gaps of one claim become subtasks.
+const SUBTASKS_MAX: usize = 12;
 
-/// The line in a merge's message that ties it to the log.
-pub(super) fn trailer(completion: Dot) -> String {
-    format!("Tress-Completion: {completion}")
+/// Whether a claim of completion is one that the team answers: a person's is left to a person.
+pub(super) fn ours(completion: &&Completion) -> bool {
+    completion.to_integrate && completion.commit.is_some()
 }
 
-/// The work trees that a review uses.
-pub(super) const TREES: [&str; 2] = [VERIFY, INTEGRATE];
-const VERIFY: &str = "verify";
-const INTEGRATE: &str = "integrate";
-
-pub(super) fn stray_alert(name: &str) -> String {
-    format!("stray-merge:{name}")
+/// The name of the `number`th verifier, from 1.
+fn verifier(number: u32) -> String {
+    if number == 1 { VERIFIER.to_owned() } else { format!("{VERIFIER}-{number}") }
 }
 
-/// Tells a person that the branch holds work which does not count.
-pub(super) fn stray(name: &str, todo: TodoId, branch: &str, commit: &str) -> Operation {
-    Operation::AlertRaised {
-        alert: stray_alert(name),
-        priority: Severity::High,
-        message: format!(
-            "{branch} holds {commit}, the work on {name}, which no longer counts: \
-             keep it, or revert it with `git revert -m 1 {commit}`"
-        ),
-        todo: Some(todo),
-    }
-}
-
-/// What there is to do.
-enum Next {
-    Verify(TodoId, Dot),
-    Integrate(TodoId, Dot),
-}
-
-/// Verifies and integrates until the implementers have `finished` and nothing is left to review,
-/// or the team is stopped.
-pub(super) async fn review(
+/// One verifier, until the implementers have `finished` and nothing is left to verify, or the team
+/// is stopped.
+pub(super) async fn verify(
     team: Arc<Team>,
+    number: u32,
     mut finished: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
-    let verifier = team.verifier();
-    let about = "runs what each todo names, in a clean work tree".to_owned();
-    verifier.append([Operation::AgentJoined { capabilities: Vec::new(), about }]).await?;
+    let agent = team.run.agent(&verifier(number), Role::Verifier);
+    let about = "holds each claim of completion against five layers of evidence".to_owned();
+    agent.append([Operation::AgentJoined { capabilities: Vec::new(), about }]).await?;
     let mut updates = team.run.updates();
-    let mut since_checkpoint = 0;
     while !team.stopped() {
-        match next(&team) {
-            Some(Next::Verify(todo, completion)) => {
-                team.verify(todo, completion).await?;
-            }
-            Some(Next::Integrate(todo, completion)) => {
-                if team.integrate(todo, completion).await? {
-                    since_checkpoint += 1;
-                    if since_checkpoint >= team.options.checkpoint_every {
-                        since_checkpoint = 0;
-                        let every = team.options.checkpoint_every;
-                        let reason = format!("{every} more todos completed");
-                        team.coordinator().checkpoint("progress", &reason).await?;
-                        team.seal().await;
-                    }
-                }
+        match team.next_to_verify(&agent) {
+            Some((todo, completion)) => {
+                let verified = team.verify(&agent, todo, completion).await;
+                team.put_down(completion);
+                verified?;
             }
             None if *finished.borrow() => break,
             None => {
@@ -86,104 +57,90 @@ pub(super) async fn review(
             }
         }
     }
-    verifier.append([Operation::AgentLeft { reason: "nothing is left".to_owned() }]).await?;
+    agent.append([Operation::AgentLeft { reason: "nothing is left".to_owned() }]).await?;
     Ok(())
 }
 
-/// Verified work first, so that others can build on it. What would be refused is left alone.
-fn next(team: &Team) -> Option<Next> {
-    let state = team.run.state();
-    let verifier = team.verifier();
-    let ours = |c: &&tress::state::todo::Completion| c.to_integrate && c.commit.is_some();
-    let verified = state.todos.values().find_map(|todo| {
-        let verified = todo.verified().filter(ours);
-        let verified = verified.filter(|c| integrable(&state, todo.id, c.dot).is_ok());
-        verified.map(|c| Next::Integrate(todo.id, c.dot))
-    });
-    let pending = || {
-        let pending = state.todos.values().filter(|todo| !todo.finished()).filter_map(|todo| {
-            let pending = todo.pending_completion().filter(ours);
-            let author = verifier.author();
-            let pending = pending.filter(|c| verifiable(&state, todo.id, c.dot, author).is_ok());
-            pending.map(|c| (c.at, todo.id, c.dot))
-        });
-        pending.min().map(|(_, todo, completion)| Next::Verify(todo, completion))
-    };
-    verified.or_else(pending)
-}
-
 impl Team {
-    fn verifier(&self) -> Agent {
-        self.run.agent(VERIFIER, Role::Verifier)
+    /// The claim of completion that has waited longest and that no other verifier is at.
+    fn next_to_verify(&self, verifier: &Agent) -> Option<(TodoId, Dot)> {
+        let state = self.run.state();
+        let mut reviewing = self.reviewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = state.todos.values().filter(|todo| !todo.finished()).filter_map(|todo| {
+            let pending = todo.pending_completion().filter(ours)?;
+            let author = verifier.author();
+            let open = verifiable(&state, todo.id, pending.dot, author).is_ok();
+            (open && !reviewing.contains(&pending.dot)).then_some((
+                pending.at,
+                todo.id,
+                pending.dot,
+            ))
+        });
+        let (_, todo, completion) = pending.min()?;
+        reviewing.insert(completion);
+        Some((todo, completion))
     }
 
-    async fn review_tree(&self, name: &str, commit: &str) -> Result<Tree, RunError> {
-        let dir = self.work.join(name);
-        Ok(self.tree.worktree(&dir, commit, None).await?)
+    fn put_down(&self, completion: Dot) {
+        let mut reviewing = self.reviewing.lock().unwrap_or_else(PoisonError::into_inner);
+        reviewing.remove(&completion);
     }
 
-    fn env(&self) -> Vec<(String, String)> {
+    pub(super) fn env(&self) -> Vec<(String, String)> {
         let dir = self.run.store_dir().to_string_lossy().into_owned();
         [("TRESS_RUN", self.run.name().to_owned()), ("TRESS_DIR", dir)]
             .map(|(name, value)| (name.to_owned(), value))
             .into()
     }
 
-    /// How the check of a todo is run.
-    fn terms<'a>(&'a self, todo: &'a Todo, pid_file: &'a Path) -> Terms<'a> {
-        Terms {
-            command: todo.check.as_deref().or(self.options.check.as_deref()),
-            timeout: self.options.check_timeout,
-            pid_file: Some(pid_file),
-        }
+    /// The bench on which work is tested in `tree`.
+    pub(super) fn bench<'a>(
+        &'a self,
+        tree: &'a Tree,
+        env: &'a [(String, String)],
+        pid_file: &'a Path,
+        stop: &'a (dyn Fn() -> verify::bench::Stopping<'a> + Sync),
+    ) -> Bench<'a> {
+        Bench { tree, env, timeout: self.options.check_timeout, pid_file: Some(pid_file), stop }
+    }
+
+    /// The command that must succeed for `todo`.
+    pub(super) fn check_of<'a>(&'a self, todo: &'a Todo) -> Option<&'a str> {
+        todo.check.as_deref().or(self.options.check.as_deref())
     }
 
     /// Verifies one claim of completion, and says in the log what was seen.
-    async fn verify(&self, todo: TodoId, completion: Dot) -> Result<(), RunError> {
+    async fn verify(
+        &self,
+        verifier: &Agent,
+        todo: TodoId,
+        completion: Dot,
+    ) -> Result<(), RunError> {
         let state = self.run.state();
         let Some(found) = state.todo(todo) else {
             return Ok(());
         };
         let claimed = found.completions.iter().find(|c| c.dot == completion);
-        let Some(commit) = claimed.and_then(|claimed| claimed.commit.clone()) else {
+        let Some((claimed, commit)) =
+            claimed.and_then(|claimed| Some((claimed, claimed.commit.clone()?)))
+        else {
             return Ok(());
         };
-        let verifier = self.verifier();
-        let base = found.claim.as_ref().and_then(|claim| claim.base.clone());
-        let base = base.unwrap_or_else(|| self.options.branch.clone());
-        let reviewed = match self.tree.commit(&commit).await {
-            Err(_) => Err(GitError::Failed {
-                command: "rev-parse".to_owned(),
-                message: format!("there is no commit {commit}"),
-            }),
-            Ok(commit) => {
-                let tree = self.review_tree(VERIFY, &commit).await?;
-                let pid_file = self.tasks.join(format!("{VERIFY}.pid"));
-                let terms = self.terms(found, &pid_file);
-                let claim = Claim { todo: found, base: &base, commit: &commit, terms };
-                verify::verify(&tree, claim, &self.env(), self.stopping()).await
-            }
-        };
+        let reviewed = self.hold_against(verifier, found, &commit).await;
         if self.stopped() {
             // What was interrupted says nothing; it is verified after the resume.
             return Ok(());
         }
         let report = match reviewed {
             Ok(report) => report,
-            Err(error) => verify::Report {
-                checks: Vec::new(),
-                verdict: Verdict::Fail,
-                reason: error.to_string(),
-                percent: 0,
-                gaps: vec![error.to_string()],
-                changed: Vec::new(),
-            },
+            Err(RunError::Git(error)) => Report::refused(error.to_string()),
+            Err(error) => return Err(error),
         };
         let mut operations: Vec<Operation> = Vec::new();
-        operations.extend(report.checks.into_iter().map(|check| Operation::CheckRecorded {
+        operations.extend(report.checks.iter().map(|check| Operation::CheckRecorded {
             todo,
             completion,
-            check,
+            check: check.clone(),
         }));
         operations.push(Operation::Verified {
             todo,
@@ -191,24 +148,25 @@ impl Team {
             verdict: report.verdict,
             reason: report.reason.clone(),
             percent: report.percent,
-            gaps: report.gaps,
+            gaps: report.gaps.clone(),
         });
-        if report.verdict != Verdict::Pass {
+        if report.verdict == Verdict::Pass {
+            for path in &report.changed {
+                let blob = self.tree.blob(&commit, path).await;
+                operations.push(Operation::ArtifactRecorded { todo, path: path.clone(), blob });
+            }
+            operations.extend(close_subtasks(&state, todo));
+        } else {
             let name = state.name(todo);
-            let who = claimed.map(|claimed| claimed.agent.to_string()).unwrap_or_default();
+            let who = &claimed.agent;
             operations.push(Operation::AlertRaised {
                 alert: format!("false-completion:{name}"),
                 priority: Severity::Medium,
                 message: format!("{who} claimed {name} as done, and it is not: {}", report.reason),
                 todo: Some(todo),
             });
+            operations.extend(subtasks(&state, found, &report));
             operations.extend(self.escalation(todo, format!("{who}: {}", report.reason)));
-        } else {
-            let changed = report.changed.into_iter();
-            for path in changed {
-                let blob = self.tree.blob(&commit, &path).await;
-                operations.push(Operation::ArtifactRecorded { todo, path, blob });
-            }
         }
         let author = verifier.author().clone();
         let answered = verifier
@@ -227,126 +185,86 @@ impl Team {
         }
     }
 
-    /// Whether the claim of completion may be integrated, by all that is known here now.
-    async fn still_counts(&self, todo: TodoId, completion: Dot) -> Result<bool, RunError> {
-        let state = self.run.refresh().await?;
-        if let Err(refused) = integrable(&state, todo, completion) {
-            tracing::info!(%todo, %refused, "verified work is not integrated");
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    /// Merges verified work into the run's branch, checks it there, and only then moves the
-    /// branch; whether it did. Asked before the merge, which costs most, and again right before
-    /// the branch is moved; then the log takes it on the same condition, see [`Team::integrated`].
-    async fn integrate(&self, todo: TodoId, completion: Dot) -> Result<bool, RunError> {
-        if !self.still_counts(todo, completion).await? {
-            return Ok(false);
-        }
-        let state = self.run.state();
-        let Some(found) = state.todo(todo) else {
-            return Ok(false);
-        };
-        let done = found.completions.iter().find(|c| c.dot == completion);
-        let Some(commit) = done.and_then(|done| done.commit.as_deref()) else {
-            return Ok(false);
-        };
-        let branch = &self.options.branch;
-        let line = trailer(completion);
-        if let Some(commit) = self.tree.find_commit(branch, &line).await? {
-            // It was merged by one who died before saying so.
-            return self.integrated(todo, completion, commit, None).await;
-        }
-        let head = self.tree.commit(branch).await?;
-        let tree = self.review_tree(INTEGRATE, &head).await?;
-        let name = state.name(todo);
-        let agent = done.map(|done| done.agent.to_string()).unwrap_or_default();
-        let message =
-            format!("{name}: {}\n\nTress-Todo: {name}\nTress-Agent: {agent}\n{line}", found.title);
-        let by = Signature { name: COORDINATOR.to_owned() };
-        let merged = match tree.merge(&by, commit, &message).await {
-            Ok(merged) => merged,
-            Err(error @ GitError::Conflict(_)) => {
-                return self.refuse(todo, completion, format!("merging: {error}")).await;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        // Where nobody else's work came in between, the merge is what was verified.
-        if tree.tree_hash(&merged).await? != tree.tree_hash(commit).await? {
-            let pid_file = self.tasks.join(format!("{INTEGRATE}.pid"));
-            let terms = self.terms(found, &pid_file);
-            let check = verify::run_check(tree.dir(), terms, &self.env(), self.stopping()).await;
-            if self.stopped() {
-                return Ok(false);
-            }
-            if check.verdict != Verdict::Pass {
-                let reason = "its check fails once it is merged with the others' work";
-                return self.refuse(todo, completion, reason.to_owned()).await;
-            }
-        }
-        if !self.still_counts(todo, completion).await? {
-            return Ok(false);
-        }
-        if let Err(error) = self.tree.move_branch(branch, &merged, &head).await {
-            if self.tree.commit(branch).await? == head {
-                return Err(error.into());
-            }
-            // Somebody else moved the branch meanwhile: merge with what is there now.
-            return Ok(false);
-        }
-        self.integrated(todo, completion, merged, Some(head)).await
-    }
-
-    /// Says that `commit` is the branch's now, if the work still counts. What took it back in the
-    /// moment since the branch was moved is answered by moving the branch `back`, where nobody has
-    /// built on it; else a person is told.
-    async fn integrated(
+    /// Looks at the claimed commit in a clean work tree of the verifier's own.
+    async fn hold_against(
         &self,
-        todo: TodoId,
-        completion: Dot,
-        commit: String,
-        back: Option<String>,
-    ) -> Result<bool, RunError> {
-        let state = self.run.state();
-        let name = state.name(todo);
-        let merged = commit.clone();
-        let mut operations = vec![Operation::Integrated { todo, completion, commit }];
-        for kind in ["false-completion", "escalated"] {
-            let alert = format!("{kind}:{name}");
-            if state.team.alerts.get(&alert).is_some_and(|alert| alert.cleared_at.is_none()) {
-                operations.push(Operation::AlertCleared { alert });
-            }
-        }
-        let coordinator = self.coordinator();
-        let appended = coordinator
-            .append_if(move |state| integrable(state, todo, completion).map(|()| operations));
-        let refused = match appended.await {
-            Ok(_) => return Ok(true),
-            Err(Refused::Condition(refused)) => refused,
-            Err(Refused::Error(error)) => return Err(error.into()),
+        verifier: &Agent,
+        todo: &Todo,
+        commit: &str,
+    ) -> Result<Report, RunError> {
+        let missing = |_| GitError::Failed {
+            command: "rev-parse".to_owned(),
+            message: format!("there is no commit {commit}"),
         };
-        tracing::warn!(%todo, %refused, "work was merged that no longer counts");
-        let branch = &self.options.branch;
-        if let Some(back) = back
-            && self.tree.move_branch(branch, &back, &merged).await.is_ok()
-        {
-            return Ok(false);
-        }
-        coordinator.one(stray(&name, todo, branch, &merged)).await?;
-        Ok(false)
+        let commit = self.tree.commit(commit).await.map_err(missing)?;
+        let base = todo.claim.as_ref().and_then(|claim| claim.base.clone());
+        let base = base.unwrap_or_else(|| self.options.branch.clone());
+        let tree = self.tree.worktree(&self.work.join(verifier.name()), &commit, None).await?;
+        let (env, pid_file) = (self.env(), self.tasks.join(format!("{}.pid", verifier.name())));
+        let stop = || -> verify::bench::Stopping<'_> { Box::pin(self.stopping()) };
+        let bench = self.bench(&tree, &env, &pid_file, &stop);
+        let terms = Terms {
+            check: self.check_of(todo),
+            tests: self.options.tests.as_deref(),
+            lint: &self.options.lint,
+            thorough: self.thorough(todo),
+        };
+        let claim = Claim { todo, base: &base, commit: &commit, terms };
+        Ok(verify::verify(bench, claim).await?)
     }
+}
 
-    async fn refuse(
-        &self,
-        todo: TodoId,
-        completion: Dot,
-        reason: String,
-    ) -> Result<bool, RunError> {
-        let escalation = self.escalation(todo, reason.clone());
-        let mut operations = vec![Operation::IntegrationFailed { todo, completion, reason }];
-        operations.extend(escalation);
-        self.coordinator().append(operations).await?;
-        Ok(false)
+/// The id of the `number`th subtask that a verifier makes of `todo`; the same for the same gap.
+fn subtask(todo: &Todo, gap: &str) -> TodoId {
+    TodoId::from_external(&format!("{}/gap/{gap}", todo.id))
+}
+
+/// The gaps of a refused claim as subtasks: they are seen with the todo and done with it, so nobody
+/// takes them by themselves.
+fn subtasks(state: &State, todo: &Todo, report: &Report) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    for gap in report.gaps.iter().take(SUBTASKS_MAX) {
+        let id = subtask(todo, gap);
+        if state.todo(id).is_some() {
+            continue;
+        }
+        let title: String = gap.lines().next().unwrap_or(gap).chars().take(200).collect();
+        if title.trim().is_empty() {
+            continue;
+        }
+        operations.push(Operation::TodoAdded {
+            todo: id,
+            external_id: None,
+            title,
+            edits: vec![
+                TodoEdit::Kind("gap".to_owned()),
+                TodoEdit::Priority(todo.priority),
+                TodoEdit::Ephemeral(true),
+            ],
+            prose: Vec::new(),
+            labels: Vec::new(),
+            layout: None,
+        });
+        operations.push(Operation::DependencyAdded {
+            todo: id,
+            on: todo.id,
+            external_id: None,
+            kind: EdgeKind::ParentChild,
+            layout: None,
+        });
     }
+    operations
+}
+
+/// Closes what is left of the subtasks that verifiers made of `todo`, since it is accepted.
+fn close_subtasks(state: &State, todo: TodoId) -> Vec<Operation> {
+    let gap = |id: &TodoId| {
+        let child = state.todo(*id).filter(|child| child.kind == "gap" && !child.finished());
+        child.is_some_and(|_| {
+            state.edges(*id).iter().any(|e| e.on == todo && e.kind == EdgeKind::ParentChild)
+        })
+    };
+    let open = state.dependents(todo).filter(gap);
+    let reason = "the work was accepted";
+    open.map(|todo| Operation::Closed { todo, reason: reason.to_owned() }).collect()
 }

@@ -1,15 +1,18 @@
-//! The verifier: holds a claimed commit against its todo, in a clean work tree, and says what it
-//! saw. It runs what the todo names; it believes nothing that an agent says.
+//! The verifier: holds a claimed commit against its todo, in a clean work tree, on five layers, and
+//! says what it saw. It runs what the todo and the project name; it believes nothing that an agent
+//! says. Only what the change touched is judged.
 
-use std::path::Path;
-use std::time::Duration;
+pub mod bench;
+pub mod outcome;
+pub mod quality;
+pub mod testing;
 
 use tress::Todo;
 use tress::operation::{Check, Layer, Verdict};
-
-use crate::execute::process::{self, Ending, Job};
-use crate::git::{GitError, Tree};
 use tress_plan::scope;
+
+use self::bench::{Bench, look};
+use crate::git::GitError;
 
 /// Ways to say "not done yet" that compile or parse. What they stand in is prose and tests apart.
 const STUBS: [&str; 8] = [
@@ -49,40 +52,65 @@ pub struct Claim<'a> {
     pub base: &'a str,
     /// The commit that is claimed to be the work.
     pub commit: &'a str,
-    /// How its check is run.
+    /// What is run.
     pub terms: Terms<'a>,
 }
 
-/// How a check is run.
+/// Which linters are run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Lint {
+    /// Those that the project configures.
+    #[default]
+    Configured,
+    /// None.
+    Off,
+    /// This command line.
+    Command(String),
+}
+
+/// What a verifier runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
     /// The command that must succeed, if one is named.
-    pub command: Option<&'a str>,
-    /// How long it may take.
-    pub timeout: Duration,
-    /// Where its process id is kept while it runs.
-    pub pid_file: Option<&'a Path>,
+    pub check: Option<&'a str>,
+    /// The command that runs the project's tests, if one is named.
+    pub tests: Option<&'a str>,
+    /// The linters.
+    pub lint: &'a Lint,
+    /// Whether the tests themselves are tested.
+    pub thorough: bool,
 }
 
-/// Verifies `claim` in `tree`, which is made to show the claimed commit and nothing else.
+/// Verifies `claim` on `bench`, whose tree is made to show the claimed commit and nothing else.
 ///
 /// # Errors
 /// When git fails; that says nothing about the work.
-pub async fn verify(
-    tree: &Tree,
-    claim: Claim<'_>,
-    env: &[(String, String)],
-    stop: impl Future<Output = ()>,
-) -> Result<Report, GitError> {
-    tree.show_only(claim.commit).await?;
-    let hash = tree.tree_hash(claim.commit).await?;
-    let changed = tree.changed(claim.base, claim.commit).await?;
-    let mut checks = vec![real_change(&changed), touches(claim.todo, &changed)];
-    let added = tree.added_lines(claim.base, claim.commit).await?;
+pub async fn verify(bench: Bench<'_>, claim: Claim<'_>) -> Result<Report, GitError> {
+    let Claim { todo, base, commit, terms } = claim;
+    let tree = bench.tree;
+    tree.show_only(commit).await?;
+    let hash = tree.tree_hash(commit).await?;
+    let changed = tree.changed(base, commit).await?;
+    let mut checks = vec![real_change(&changed), touches(todo, &changed)];
+    let added = tree.added_lines(base, commit).await?;
     checks.push(no_stubs(&added));
-    let sound = checks.iter().all(|check| check.verdict == Verdict::Pass);
-    if sound {
-        checks.push(run_check(tree.dir(), claim.terms, env, stop).await);
+    // What costs most comes last, and only where it can still matter.
+    let sound = |checks: &[Check]| checks.iter().all(|check| check.verdict == Verdict::Pass);
+    if sound(&checks) {
+        checks.push(testing::own_check(bench, terms.check).await);
+        if let Some(tests) = terms.tests.filter(|_| sound(&checks)) {
+            checks.push(testing::suite(bench, tests, (base, commit)).await?);
+        }
+    }
+    if sound(&checks) {
+        let linters = match terms.lint {
+            Lint::Off => Vec::new(),
+            Lint::Command(command) => vec![command.clone()],
+            Lint::Configured => {
+                quality::configured(tree.dir()).into_iter().map(str::to_owned).collect()
+            }
+        };
+        checks.extend(quality::lint(bench, &linters, (base, commit), &changed).await?);
     }
     for check in &mut checks {
         check.tree = Some(hash.clone());
@@ -90,9 +118,22 @@ pub async fn verify(
     Ok(report(checks, changed))
 }
 
+impl Report {
+    /// A refusal without a look, for the reason `why`.
+    pub fn refused(why: String) -> Self {
+        Self {
+            checks: Vec::new(),
+            verdict: Verdict::Fail,
+            reason: why.clone(),
+            percent: 0,
+            gaps: vec![why],
+            changed: Vec::new(),
+        }
+    }
+}
+
 fn check(layer: Layer, name: &str, verdict: Verdict, detail: String) -> Check {
-    let name = name.to_owned();
-    Check { layer, name, command: None, exit_code: None, tree: None, verdict, detail, took: 0 }
+    look(layer, name, verdict, detail)
 }
 
 fn verdict(pass: bool) -> Verdict {
@@ -143,51 +184,6 @@ fn no_stubs(added: &[(String, String)]) -> Check {
             check(Layer::Completeness, name, Verdict::Fail, detail)
         }
         None => check(Layer::Completeness, name, Verdict::Pass, "none found".to_owned()),
-    }
-}
-
-/// Runs the command that must succeed, in `dir`.
-pub async fn run_check(
-    dir: &Path,
-    terms: Terms<'_>,
-    env: &[(String, String)],
-    stop: impl Future<Output = ()>,
-) -> Check {
-    let name = "its check passes";
-    let Some(command) = terms.command else {
-        let detail = "no check is named: accepted on the change alone".to_owned();
-        return check(Layer::Testing, name, Verdict::Pass, detail);
-    };
-    let job = Job {
-        command: command.to_owned(),
-        dir: dir.to_owned(),
-        env: env.to_vec(),
-        log: None,
-        pid_file: terms.pid_file.map(Path::to_owned),
-        timeout: Some(terms.timeout),
-    };
-    let finished = process::run(&job, stop).await;
-    let (verdict, exit_code) = match &finished.ending {
-        Ending::Exited(0) => (Verdict::Pass, Some(0)),
-        // The shell's own words for "there is no such program" and "it cannot be run".
-        Ending::Exited(code @ (126 | 127)) => (Verdict::Unknown, Some(*code)),
-        Ending::Exited(code) => (Verdict::Fail, Some(*code)),
-        Ending::Signalled(_) | Ending::TimedOut => (Verdict::Fail, None),
-        Ending::Stopped | Ending::NotStarted(_) => (Verdict::Unknown, None),
-    };
-    let detail = match verdict {
-        Verdict::Pass => String::new(),
-        _ => format!("{}\n{}", finished.ending, finished.tail),
-    };
-    Check {
-        layer: Layer::Testing,
-        name: name.to_owned(),
-        command: Some(command.to_owned()),
-        exit_code,
-        tree: None,
-        verdict,
-        detail: detail.trim_end().to_owned(),
-        took: u64::try_from(finished.took.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

@@ -6,7 +6,8 @@ use tress::operation::{Layer, TodoEdit, Verdict};
 use tress::{Operation, Role, Store, TodoId};
 use tress_run::Tree;
 use tress_run::git::{GitError, Signature};
-use tress_run::verify::{Claim, Report, Terms, verify};
+use tress_run::verify::bench::{Bench, Stopping};
+use tress_run::verify::{Claim, Lint, Report, Terms, verify};
 
 use super::repository;
 
@@ -32,17 +33,18 @@ async fn judge(files: &[(&str, &str)], edits: Vec<TodoEdit>) -> Report {
     let state = run.state();
     let clean = dir.path().join(".tress/clean");
     let clean = tree.worktree(&clean, &base, None).await.unwrap();
-    let claim = Claim {
-        todo: state.todo(id).unwrap(),
-        base: &base,
-        commit: &commit,
-        terms: Terms {
-            command: state.todo(id).unwrap().check.as_deref(),
-            timeout: Duration::from_secs(20),
-            pid_file: None,
-        },
+    let todo = state.todo(id).unwrap();
+    let terms = Terms {
+        check: todo.check.as_deref(),
+        tests: None,
+        lint: &Lint::Configured,
+        thorough: false,
     };
-    verify(&clean, claim, &[], std::future::pending()).await.unwrap()
+    let claim = Claim { todo, base: &base, commit: &commit, terms };
+    let stop = || -> Stopping<'_> { Box::pin(std::future::pending()) };
+    let timeout = Duration::from_secs(20);
+    let bench = Bench { tree: &clean, env: &[], timeout, pid_file: None, stop: &stop };
+    verify(bench, claim).await.unwrap()
 }
 
 fn files(patterns: &[&str]) -> TodoEdit {
@@ -88,7 +90,7 @@ async fn the_check_decides_and_runs_in_a_clean_tree() {
     );
     let good = good.await;
     assert_eq!(good.verdict, Verdict::Pass, "{}", good.reason);
-    let testing = good.checks.last().unwrap();
+    let testing = good.checks.iter().find(|check| check.layer == Layer::Testing).unwrap();
     assert_eq!((testing.layer, testing.exit_code), (Layer::Testing, Some(0)));
     assert!(testing.tree.is_some() && testing.command.is_some());
     let bad =

@@ -50,6 +50,19 @@ pub struct Claimed {
     pub losses: Vec<Loss>,
 }
 
+/// What a planner picks for an agent; see [`Agent::claim_chosen`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pick {
+    /// The todo.
+    pub todo: TodoId,
+    /// Others that are done along with it, in one go.
+    pub also: Vec<TodoId>,
+    /// The paths, as globs, that are reserved with the claims.
+    pub scope: Vec<String>,
+    /// Why this one, in one line.
+    pub reason: String,
+}
+
 /// Why a todo could not be claimed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimRefused {
@@ -144,19 +157,47 @@ impl Agent {
         .await
     }
 
-    /// Claims what `choose` picks of the newest state, without a look at whether it is ready.
+    /// Claims what `choose` picks of the newest state, without a look at whether it is ready. In the
+    /// same append `by` gives the todos to the agent, with the reason of the pick. The first claim
+    /// is that of the pick's own todo; those that it takes along come behind, in their order.
     ///
     /// # Errors
     /// [`Refused::Condition`] with [`ClaimRefused::NothingReady`] when it picks nothing.
     pub async fn claim_chosen(
         &self,
+        by: &Agent,
         lease: Option<Millis>,
-        choose: impl FnOnce(&State, Millis) -> Option<TodoId> + Send + 'static,
-    ) -> Result<Claimed, Refused<ClaimRefused>> {
-        self.claim_by(lease, move |state, _, now| {
-            choose(state, now).ok_or(ClaimRefused::NothingReady)
-        })
-        .await
+        choose: impl FnOnce(&State, Millis) -> Option<Pick> + Send + 'static,
+    ) -> Result<Vec<Claimed>, Refused<ClaimRefused>> {
+        let lease = lease.unwrap_or(limits::LEASE_DEFAULT).min(limits::LEASE_MAX);
+        let (agent, by) = (self.clone(), by.clone());
+        let events = self
+            .run()
+            .append_if(move |state| {
+                let pick = choose(state, crate::now()).ok_or(ClaimRefused::NothingReady)?;
+                let todos: Vec<TodoId> = std::iter::once(pick.todo).chain(pick.also).collect();
+                let mut drafts = Vec::with_capacity(2 * todos.len());
+                for todo in todos {
+                    let scope = pick.scope.clone();
+                    let claimed = Operation::Claimed { todo, lease: Some(lease), scope };
+                    let (to, reason) = (agent.name().to_owned(), pick.reason.clone());
+                    drafts.push(by.draft(Operation::Assigned { todo, agent: to, reason }));
+                    drafts.push(agent.draft(claimed));
+                }
+                Ok(drafts)
+            })
+            .await?;
+        let losses = self.untold().await;
+        let claims = events.iter().filter_map(|event| match &event.operation {
+            Operation::Claimed { todo, .. } => Some(Claimed {
+                todo: *todo,
+                token: event.dot,
+                until: Some(event.time.millis.saturating_add(lease)),
+                losses: losses.clone(),
+            }),
+            _ => None,
+        });
+        Ok(claims.collect())
     }
 
     async fn claim_by(

@@ -128,6 +128,34 @@ pub struct Reported {
     pub losses: Vec<Loss>,
 }
 
+/// How work under a claim begins: `task_start`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Start {
+    /// Estimated minutes.
+    pub estimate: Option<u32>,
+    /// The commit it starts from.
+    pub base: Option<String>,
+    /// The branch it is done on.
+    pub branch: Option<String>,
+    /// Todos that the agent expects to need.
+    pub dependencies: Option<Vec<TodoId>>,
+}
+
+/// What is said to be done: `task_complete`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Completed {
+    /// The commit that holds the work.
+    pub commit: Option<String>,
+    /// Whether that commit has yet to be integrated for the todo to be completed.
+    pub to_integrate: bool,
+    /// What was implemented.
+    pub implementation: String,
+    /// What was tested.
+    pub tests: String,
+    /// How it was wired in.
+    pub integration: String,
+}
+
 impl Reported {
     /// Its name; that of a claim of completion, where it is one.
     pub fn dot(&self) -> Dot {
@@ -157,25 +185,26 @@ impl Agent {
         Ok(Reported { event, losses: self.untold().await })
     }
 
-    /// Says that work begins under a claim, which renews its lease: from which commit, on which
-    /// branch.
+    /// Says that work begins under a claim, which renews its lease. What `start` leaves open is
+    /// taken from the todo: its estimate, and what it depends on.
     ///
     /// # Errors
     /// As [`Agent::under`].
     pub async fn begin(
         &self,
         claim: &Claimed,
-        base: Option<&str>,
-        branch: Option<&str>,
+        start: Start,
     ) -> Result<Reported, Refused<WorkRefused>> {
         let state = self.run().state();
+        let known = || state.todo(claim.todo).and_then(|todo| todo.estimate_minutes);
+        let edges = || state.edges(claim.todo).iter().map(|edge| edge.on).collect();
         let begun = Operation::TaskStarted {
             todo: claim.todo,
             token: claim.token,
-            estimate: state.todo(claim.todo).and_then(|todo| todo.estimate_minutes),
-            base: base.map(str::to_owned),
-            branch: branch.map(str::to_owned),
-            dependencies: state.edges(claim.todo).iter().map(|edge| edge.on).collect(),
+            estimate: start.estimate.or_else(known),
+            base: start.base,
+            branch: start.branch,
+            dependencies: start.dependencies.unwrap_or_else(edges),
         };
         self.under(claim, begun).await
     }
@@ -204,10 +233,24 @@ impl Agent {
         percent: u8,
         message: &str,
     ) -> Result<Reported, Refused<WorkRefused>> {
+        self.progress_to(claim, percent, message, None).await
+    }
+
+    /// Reports progress under a claim, and what comes next: `progress_checkpoint`.
+    ///
+    /// # Errors
+    /// As [`Agent::under`].
+    pub async fn progress_to(
+        &self,
+        claim: &Claimed,
+        percent: u8,
+        message: &str,
+        next_milestone: Option<&str>,
+    ) -> Result<Reported, Refused<WorkRefused>> {
         let message = message.to_owned();
         let (todo, token) = (claim.todo, claim.token);
-        let report =
-            Operation::ProgressReported { todo, token, percent, message, next_milestone: None };
+        let next_milestone = next_milestone.map(str::to_owned);
+        let report = Operation::ProgressReported { todo, token, percent, message, next_milestone };
         self.under(claim, report).await
     }
 
@@ -235,14 +278,31 @@ impl Agent {
         commit: Option<&str>,
         implementation: &str,
     ) -> Result<Reported, Refused<WorkRefused>> {
+        let (commit, implementation) = (commit.map(str::to_owned), implementation.to_owned());
+        self.complete_with(claim, Completed { commit, implementation, ..Completed::default() })
+            .await
+    }
+
+    /// Claims that the work is done, and says what was implemented, tested and wired in:
+    /// `task_complete`.
+    ///
+    /// # Errors
+    /// As [`Agent::under`].
+    pub async fn complete_with(
+        &self,
+        claim: &Claimed,
+        completed: Completed,
+    ) -> Result<Reported, Refused<WorkRefused>> {
+        let Completed { commit, to_integrate, implementation, tests, integration } = completed;
+        let (todo, token) = (claim.todo, Some(claim.token));
         let done = Operation::CompletionClaimed {
-            todo: claim.todo,
-            token: Some(claim.token),
-            commit: commit.map(str::to_owned),
-            to_integrate: false,
-            implementation: implementation.to_owned(),
-            tests: String::new(),
-            integration: String::new(),
+            todo,
+            token,
+            commit,
+            to_integrate,
+            implementation,
+            tests,
+            integration,
         };
         self.under(claim, done).await
     }

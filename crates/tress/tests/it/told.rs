@@ -210,7 +210,7 @@ async fn every_report_under_a_lost_claim_is_refused_and_leaves_no_trace() {
     let events = late.run().refresh().await.unwrap().events();
     let claim = &apart.late;
     let refused = [
-        lost(late.begin(claim, None, None).await),
+        lost(late.begin(claim, tress::Start::default()).await),
         lost(late.renew(claim, None).await),
         lost(late.progress(claim, 10, "").await),
         lost(late.release(claim, "").await),

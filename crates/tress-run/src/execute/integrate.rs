@@ -1,0 +1,215 @@
+//! Integration: verified work is merged into the run's branch, one at a time, checked there, and
+//! only then the branch is moved. After each the design is held against what came in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tress::operation::{Severity, Verdict};
+use tress::{Dot, Operation, Refused, TodoId, integrable};
+
+use super::orchestrator::{COORDINATOR, RunError, Team};
+use super::review::ours;
+use crate::git::{GitError, Signature};
+use crate::verify::bench::Stopping;
+use crate::verify::testing;
+
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// The name of its work tree.
+const TREE: &str = "integrate";
+
+/// The line in a merge's message that ties it to the log.
+pub(super) fn trailer(completion: Dot) -> String {
+    format!("Tress-Completion: {completion}")
+}
+
+pub(super) fn stray_alert(name: &str) -> String {
+    format!("stray-merge:{name}")
+}
+
+/// Tells a person that the branch holds work which does not count.
+pub(super) fn stray(name: &str, todo: TodoId, branch: &str, commit: &str) -> Operation {
+    Operation::AlertRaised {
+        alert: stray_alert(name),
+        priority: Severity::High,
+        message: format!(
+            "{branch} holds {commit}, the work on {name}, which no longer counts: \
+             keep it, or revert it with `git revert -m 1 {commit}`"
+        ),
+        todo: Some(todo),
+    }
+}
+
+/// Integrates what is verified until there is `nothing_left` to verify, or the team is stopped.
+pub(super) async fn integrate(
+    team: Arc<Team>,
+    mut nothing_left: watch::Receiver<bool>,
+) -> Result<(), RunError> {
+    let mut updates = team.run.updates();
+    let mut since_checkpoint = 0;
+    while !team.stopped() {
+        match next(&team) {
+            Some((todo, completion)) => {
+                if !team.integrate(todo, completion).await? {
+                    continue;
+                }
+                since_checkpoint += 1;
+                if since_checkpoint >= team.options.checkpoint_every {
+                    since_checkpoint = 0;
+                    let every = team.options.checkpoint_every;
+                    let reason = format!("{every} more todos completed");
+                    team.coordinator().checkpoint("progress", &reason).await?;
+                    team.seal().await;
+                }
+            }
+            None if *nothing_left.borrow() => break,
+            None => {
+                tokio::select! {
+                    _ = updates.changed() => {}
+                    _ = nothing_left.changed() => {}
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                    () = team.stopping() => {}
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The verified work that has waited longest. What would be refused is left alone.
+fn next(team: &Team) -> Option<(TodoId, Dot)> {
+    let state = team.run.state();
+    let verified = state.todos.values().filter_map(|todo| {
+        let verified = todo.verified().filter(ours);
+        let verified = verified.filter(|c| integrable(&state, todo.id, c.dot).is_ok())?;
+        let since = verified.verification.as_ref().map(|given| given.at);
+        Some((since, todo.id, verified.dot))
+    });
+    verified.min().map(|(_, todo, completion)| (todo, completion))
+}
+
+impl Team {
+    /// Whether the claim of completion may be integrated, by all that is known here now.
+    async fn still_counts(&self, todo: TodoId, completion: Dot) -> Result<bool, RunError> {
+        let state = self.run.refresh().await?;
+        if let Err(refused) = integrable(&state, todo, completion) {
+            tracing::info!(%todo, %refused, "verified work is not integrated");
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Merges verified work into the run's branch, checks it there, and only then moves the
+    /// branch; whether it did. Asked before the merge, which costs most, and again right before
+    /// the branch is moved; then the log takes it on the same condition, see [`Team::integrated`].
+    async fn integrate(&self, todo: TodoId, completion: Dot) -> Result<bool, RunError> {
+        if !self.still_counts(todo, completion).await? {
+            return Ok(false);
+        }
+        let state = self.run.state();
+        let Some(found) = state.todo(todo) else {
+            return Ok(false);
+        };
+        let done = found.completions.iter().find(|c| c.dot == completion);
+        let Some(commit) = done.and_then(|done| done.commit.as_deref()) else {
+            return Ok(false);
+        };
+        let branch = &self.options.branch;
+        let line = trailer(completion);
+        if let Some(commit) = self.tree.find_commit(branch, &line).await? {
+            // It was merged by one who died before saying so.
+            return self.integrated(todo, completion, commit, None).await;
+        }
+        let head = self.tree.commit(branch).await?;
+        let tree = self.tree.worktree(&self.work.join(TREE), &head, None).await?;
+        let name = state.name(todo);
+        let agent = done.map(|done| done.agent.to_string()).unwrap_or_default();
+        let message =
+            format!("{name}: {}\n\nTress-Todo: {name}\nTress-Agent: {agent}\n{line}", found.title);
+        let by = Signature { name: COORDINATOR.to_owned() };
+        let merged = match tree.merge(&by, commit, &message).await {
+            Ok(merged) => merged,
+            Err(error @ GitError::Conflict(_)) => {
+                return self.refuse(todo, completion, format!("merging: {error}")).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // Where nobody else's work came in between, the merge is what was verified.
+        if tree.tree_hash(&merged).await? != tree.tree_hash(commit).await? {
+            let (env, pid_file) = (self.env(), self.tasks.join(format!("{TREE}.pid")));
+            let stop = || -> Stopping<'_> { Box::pin(self.stopping()) };
+            let bench = self.bench(&tree, &env, &pid_file, &stop);
+            let check = testing::own_check(bench, self.check_of(found)).await;
+            if self.stopped() {
+                return Ok(false);
+            }
+            if check.verdict != Verdict::Pass {
+                let reason = "its check fails once it is merged with the others' work";
+                return self.refuse(todo, completion, reason.to_owned()).await;
+            }
+        }
+        if !self.still_counts(todo, completion).await? {
+            return Ok(false);
+        }
+        if let Err(error) = self.tree.move_branch(branch, &merged, &head).await {
+            if self.tree.commit(branch).await? == head {
+                return Err(error.into());
+            }
+            // Somebody else moved the branch meanwhile: merge with what is there now.
+            return Ok(false);
+        }
+        self.integrated(todo, completion, merged, Some(head)).await
+    }
+
+    /// Says that `commit` is the branch's now, if the work still counts. What took it back in the
+    /// moment since the branch was moved is answered by moving the branch `back`, where nobody has
+    /// built on it; else a person is told.
+    async fn integrated(
+        &self,
+        todo: TodoId,
+        completion: Dot,
+        commit: String,
+        back: Option<String>,
+    ) -> Result<bool, RunError> {
+        let state = self.run.state();
+        let name = state.name(todo);
+        let merged = commit.clone();
+        let mut operations = vec![Operation::Integrated { todo, completion, commit }];
+        for kind in ["false-completion", "escalated"] {
+            let alert = format!("{kind}:{name}");
+            if state.team.alerts.get(&alert).is_some_and(|alert| alert.cleared_at.is_none()) {
+                operations.push(Operation::AlertCleared { alert });
+            }
+        }
+        let coordinator = self.coordinator();
+        let appended = coordinator
+            .append_if(move |state| integrable(state, todo, completion).map(|()| operations));
+        let refused = match appended.await {
+            Ok(_) => return Ok(true),
+            Err(Refused::Condition(refused)) => refused,
+            Err(Refused::Error(error)) => return Err(error.into()),
+        };
+        tracing::warn!(%todo, %refused, "work was merged that no longer counts");
+        let branch = &self.options.branch;
+        if let Some(back) = back
+            && self.tree.move_branch(branch, &back, &merged).await.is_ok()
+        {
+            return Ok(false);
+        }
+        coordinator.one(stray(&name, todo, branch, &merged)).await?;
+        Ok(false)
+    }
+
+    async fn refuse(
+        &self,
+        todo: TodoId,
+        completion: Dot,
+        reason: String,
+    ) -> Result<bool, RunError> {
+        let escalation = self.escalation(todo, reason.clone());
+        let mut operations = vec![Operation::IntegrationFailed { todo, completion, reason }];
+        operations.extend(escalation);
+        self.coordinator().append(operations).await?;
+        Ok(false)
+    }
+}

@@ -1,0 +1,62 @@
+//! Testing: the todo's own check, and the project's tests, run by the verifier.
+
+use tress::operation::{Check, Layer, Verdict};
+
+use super::bench::{Bench, evidence, look};
+use super::outcome::failing_tests;
+use crate::git::GitError;
+
+/// The name of the check that a todo names itself.
+pub const OWN_CHECK: &str = "its check passes";
+
+/// Runs the command that the todo names.
+pub async fn own_check(bench: Bench<'_>, command: Option<&str>) -> Check {
+    match command {
+        Some(command) => bench.must_succeed(Layer::Testing, OWN_CHECK, command).await,
+        None => {
+            let detail = "no check is named: accepted on the change alone";
+            look(Layer::Testing, OWN_CHECK, Verdict::Pass, detail)
+        }
+    }
+}
+
+/// Runs the project's tests. Where they fail, they are run on what was before the change, too:
+/// tests that failed there already are not held against it. The tree shows `commit` afterwards.
+///
+/// # Errors
+/// When git fails.
+pub async fn suite(
+    bench: Bench<'_>,
+    command: &str,
+    (base, commit): (&str, &str),
+) -> Result<Check, GitError> {
+    let after = bench.run(command).await;
+    let mut check = evidence(Layer::Testing, "the project's tests pass", command, &after);
+    if check.verdict != Verdict::Fail {
+        return Ok(check);
+    }
+    bench.tree.show_only(base).await?;
+    let before = bench.run(command).await;
+    bench.tree.show_only(commit).await?;
+    if before.success() {
+        return Ok(check);
+    }
+    let failing = failing_tests(&after.output);
+    let known = failing_tests(&before.output);
+    let new: Vec<&String> = failing.difference(&known).collect();
+    (check.verdict, check.detail) = match (failing.is_empty(), new.as_slice()) {
+        (true, _) => {
+            let why = "they fail, and failed before the change; which of them is not known";
+            (Verdict::Unknown, format!("{why}\n{}", after.tail()))
+        }
+        (false, []) => {
+            let count = failing.len();
+            (Verdict::Pass, format!("{count} tests fail, all of which failed before the change"))
+        }
+        (false, new) => {
+            let names: Vec<&str> = new.iter().map(|name| name.as_str()).collect();
+            (Verdict::Fail, format!("newly failing: {}\n{}", names.join(", "), after.tail()))
+        }
+    };
+    Ok(check)
+}
