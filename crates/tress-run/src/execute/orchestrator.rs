@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tress::operation::{BlockerKind, FailureClass, Severity};
-use tress::{Agent, Claimed, Dot, Millis, Operation, Refused, Role, Run, Status, TodoId, now};
+use tress::{Agent, Claimed, Dot, Operation, Refused, Role, Run, Status, TodoId, now};
 
 use super::driver::{Driver, Task, prompt};
 use super::options::Options;
@@ -228,9 +228,12 @@ impl Team {
         }
     }
 
-    /// How long after its second refusal a todo is left alone, in milliseconds.
-    fn pause(&self) -> Millis {
-        u64::try_from(self.options.retry_after.as_millis()).unwrap_or(u64::MAX)
+    /// On which terms work is chosen now.
+    fn choosing(&self) -> plan::Terms {
+        let pause_ms = u64::try_from(self.options.retry_after.as_millis()).unwrap_or(u64::MAX);
+        // One agent, one todo: whoever works on several at once has to be told of all of them.
+        let strategy = plan::Strategy { batch: 1, ..plan::Strategy::of(&self.run.state()) };
+        plan::Terms { seed: 0, pause_ms, strategy }
     }
 
     pub(crate) fn coordinator(&self) -> Agent {
@@ -309,7 +312,8 @@ impl Team {
     async fn implement(&self, name: &str) -> Result<(), RunError> {
         let agent = self.run.agent(name, Role::Implementer);
         let about = self.options.command.clone();
-        agent.append([Operation::AgentJoined { capabilities: Vec::new(), about }]).await?;
+        let capabilities = vec![plan::select::ANYTHING.to_owned()];
+        agent.append([Operation::AgentJoined { capabilities, about }]).await?;
         let mut updates = self.run.updates();
         let reason = loop {
             if self.stopped() {
@@ -318,9 +322,10 @@ impl Team {
             let chosen = {
                 let name = name.to_owned();
                 let lease = u64::try_from(self.options.lease.as_millis()).unwrap_or(u64::MAX);
-                let pause = self.pause();
+                let terms = self.choosing();
                 agent.claim_chosen(Some(lease), move |state, now| {
-                    plan::choose(state, &name, now, pause)
+                    let candidate = plan::Candidate::generalist(&name);
+                    plan::choose(state, &candidate, now, &terms).map(|choice| choice.todo)
                 })
             };
             match chosen.await {
@@ -333,7 +338,7 @@ impl Team {
                 Err(Refused::Error(error)) => return Err(error.into()),
                 Err(Refused::Condition(_)) => {
                     let state = self.run.state();
-                    match plan::outlook(&state, &state.readiness(now()), now(), self.pause()) {
+                    match plan::outlook(&state, &state.readiness(now()), now(), &self.choosing()) {
                         Outlook::Done => break "nothing is left",
                         Outlook::Stuck => break "what is left cannot go on",
                         Outlook::Wait => {}
