@@ -6,10 +6,22 @@
 //! never starts a process, reads a clock or a file, or appends an event: it gives operations, and
 //! whoever called it appends them.
 
+pub mod alerts;
+pub mod critical;
+pub mod failure;
+pub mod metrics;
+pub mod predict;
+pub mod random;
 pub mod scope;
 pub mod select;
+pub mod strategy;
+pub mod tier;
 
+pub use alerts::Limits;
+pub use metrics::{Figures, Meter};
 pub use select::{
-    Outlook, Plan, TRIES_PER_AGENT, all_tries, choose, implementer, is_implementer, outlook, plan,
-    tries,
+    Board, Candidate, Choice, Outlook, TRIES_PER_AGENT, Terms, all_tries, choose,
+    integration_order, outlook, tries, unable,
 };
+pub use strategy::{Strategy, StrategyChange, adapt};
+pub use tier::{Plan, implementer, is_implementer, plan};

@@ -1,6 +1,8 @@
 //! Scopes: which files a todo is about, as globs.
 
-use globset::{Glob, GlobBuilder};
+use std::collections::{BTreeMap, BTreeSet};
+
+use globset::{Glob, GlobBuilder, GlobMatcher};
 
 fn glob(pattern: &str) -> Option<Glob> {
     GlobBuilder::new(pattern).literal_separator(true).build().ok()
@@ -32,8 +34,103 @@ fn patterns_overlap(left: &str, right: &str) -> bool {
     match (start == left, other == right) {
         (true, _) if covers(right, left) => true,
         (_, true) if covers(left, right) => true,
-        (true, _) | (_, true) => false,
+        (true, false) => below(left, right, other),
+        (false, true) => below(right, left, start),
+        (true, true) => false,
         (false, false) => start.starts_with(other) || other.starts_with(start),
+    }
+}
+
+/// Whether the glob `pattern`, which begins with `start`, may match something below `path`, if that
+/// is a directory: what has no extension may be one.
+fn below(path: &str, pattern: &str, start: &str) -> bool {
+    let directory = path.trim_end_matches('/');
+    let last = directory.rsplit('/').next().unwrap_or_default();
+    let may_be = path.ends_with('/') || !last.trim_start_matches('.').contains('.');
+    let deeper =
+        pattern.contains("**") || pattern.matches('/').count() > directory.matches('/').count();
+    let inside = format!("{directory}/");
+    may_be && deeper && (inside.starts_with(start) || start.starts_with(&inside))
+}
+
+/// The directory that a pattern is about, as a pattern; what lies at the top stays itself, so that
+/// two files there do not count as one place.
+pub fn directory(pattern: &str) -> String {
+    let pattern = pattern.trim_start_matches("./");
+    let start = prefix(pattern);
+    match start.rfind('/') {
+        Some(end) => format!("{}/**", start.get(..end).unwrap_or_default()),
+        None => pattern.to_owned(),
+    }
+}
+
+/// Scopes that are taken, by whom; made once and asked often.
+#[derive(Debug, Clone, Default)]
+pub struct Taken {
+    /// Patterns without wildcards, and whose they are.
+    plain: BTreeMap<String, String>,
+    globs: Vec<(String, Option<GlobMatcher>, String)>,
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Taken {
+    /// Adds what `by` has taken.
+    pub fn add<'a>(&mut self, scope: impl IntoIterator<Item = &'a String>, by: &str) {
+        for pattern in scope {
+            let pattern = pattern.trim_start_matches("./");
+            if !self.seen.insert((pattern.to_owned(), by.to_owned())) {
+                continue;
+            }
+            if prefix(pattern) == pattern {
+                let directory = pattern.trim_end_matches('/').to_owned();
+                self.plain.entry(directory).or_insert_with(|| by.to_owned());
+            } else {
+                let matcher = glob(pattern).map(|glob| glob.compile_matcher());
+                self.globs.push((pattern.to_owned(), matcher, by.to_owned()));
+            }
+        }
+    }
+
+    /// Whether nothing is taken.
+    pub fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.globs.is_empty()
+    }
+
+    /// Who has taken something that overlaps with `scope`: by whom and which of its patterns.
+    pub fn overlapping<'a>(&'a self, scope: &'a [String]) -> Option<(&'a str, &'a str)> {
+        scope.iter().find_map(|pattern| {
+            self.holder(pattern.trim_start_matches("./")).map(|by| (by, pattern.as_str()))
+        })
+    }
+
+    fn holder(&self, pattern: &str) -> Option<&str> {
+        let start = prefix(pattern);
+        if start != pattern {
+            // Few todos are given as globs; they are compared one by one.
+            let plain = self.plain.iter().map(|(taken, by)| (taken.as_str(), by));
+            let globs = self.globs.iter().map(|(taken, _, by)| (taken.as_str(), by));
+            let mut all = plain.chain(globs);
+            return all.find(|(taken, _)| patterns_overlap(taken, pattern)).map(|(_, by)| &**by);
+        }
+        let path = pattern.trim_end_matches('/');
+        let mut above = Some(path);
+        while let Some(place) = above {
+            if let Some(by) = self.plain.get(place) {
+                return Some(by);
+            }
+            above = place.rfind('/').and_then(|end| place.get(..end));
+        }
+        let inside = format!("{path}/");
+        let inner = self.plain.range(inside.clone()..).next();
+        if let Some((_, by)) = inner.filter(|(taken, _)| taken.starts_with(&inside)) {
+            return Some(by);
+        }
+        let hit = self.globs.iter().find(|(taken, matcher, _)| {
+            matcher.as_ref().is_some_and(|matcher| matcher.is_match(path))
+                || covers(pattern, taken)
+                || below(pattern, taken, prefix(taken))
+        });
+        hit.map(|(_, _, by)| &**by)
     }
 }
 
@@ -56,10 +153,24 @@ mod tests {
             ("src/**", "src/deep/b.rs", true),
             ("src/**", "tests/**", false),
             ("src/**/x.rs", "src/deep/*.rs", true),
+            ("src/deep", "src/**/x.rs", true),
+            ("src/deep.rs", "src/**/x.rs", false),
+            ("src", "tests/*.rs", false),
+            ("./src/a.rs", "src/", true),
         ] {
             assert_eq!(overlap(&scope(&[left]), &scope(&[right])), expected, "{left} {right}");
             assert_eq!(overlap(&scope(&[right]), &scope(&[left])), expected, "{right} {left}");
+            for (one, other) in [(left, right), (right, left)] {
+                let mut taken = Taken::default();
+                taken.add(&scope(&[one]), "someone");
+                let asked = scope(&[other]);
+                let found = taken.overlapping(&asked);
+                assert_eq!(found, expected.then_some(("someone", other)), "{one} {other}");
+            }
         }
         assert!(!overlap(&[], &scope(&["src/**"])));
+        assert_eq!(directory("src/deep/a.rs"), "src/deep/**");
+        assert_eq!(directory("src/*.rs"), "src/**");
+        assert_eq!(directory("README.md"), "README.md");
     }
 }

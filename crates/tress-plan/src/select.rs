@@ -1,119 +1,517 @@
-//! Selection: how many agents, and who takes what next.
+//! Selection: who takes what next, and which files are reserved for it.
 
-use tress_model::operation::EdgeKind;
+use std::cell::{OnceCell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tress_model::operation::FailureClass;
 use tress_model::state::{Readiness, Todo};
-use tress_model::{Millis, Role, State, TodoId};
+use tress_model::{Dot, Millis, Role, State, TodoId};
 
-use crate::scope;
+use crate::critical::CriticalPaths;
+use crate::failure::backoff;
+use crate::predict::{self, Examples, Prediction};
+use crate::random::{mix, of_text};
+use crate::scope::{self, Taken};
+use crate::strategy::{Isolation, Strategy};
 
 /// How often one agent may fail at a todo before it goes to another.
 pub const TRIES_PER_AGENT: usize = 2;
+/// The capability of an agent that can do everything.
+pub const ANYTHING: &str = "*";
+/// When so many todos were finished since a todo became ready that cannot be taken because its
+/// files are, nothing else is started that would keep them from becoming free.
+pub const PATIENCE: usize = 8;
+/// How often the pause may pass in which a todo is left to an agent that tried it less.
+const PASSING: u64 = 8;
+/// A prediction has to be this sure to keep todos apart.
+pub const CONFIDENCE_MIN: f64 = 0.1;
+/// So many of the longest waiting todos are looked at for one whose patience is over.
+const OLDEST: usize = 64;
+/// So many predictions are made for one decision; todos beyond count as ones of which nothing is
+/// known.
+const PREDICTIONS_MAX: usize = 256;
+/// A todo is small when its estimate is no longer than this, in minutes.
+pub const SMALL_MINUTES: u32 = 15;
+/// Todos of one batch are at least this similar, or share files.
+const BATCH_SIMILARITY: f64 = 0.25;
 
-/// How a todo list is to be distributed.
+/// What each reason weighs among todos of the same priority; each of them lies between 0 and 1.
+mod weight {
+    /// The critical path behind it, as a share of the longest.
+    pub(super) const PATH: f64 = 1.0;
+    /// How many todos wait for it, as a share of the most.
+    pub(super) const WAITING: f64 = 0.25;
+    /// Whether its time runs out.
+    pub(super) const DUE: f64 = 0.5;
+    /// The coordinator gave it to this agent.
+    pub(super) const ASSIGNED: f64 = 2.0;
+    /// How much of what the agent can do it needs.
+    pub(super) const FIT: f64 = 0.3;
+    /// How similar it is to what the agent finished.
+    pub(super) const AFFINITY: f64 = 0.2;
+    /// How often the agent tried it in vain; this much for each time.
+    pub(super) const TRIED: f64 = 0.3;
+}
+
+/// An agent that asks for work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// How many implementers work at once.
-    pub implementers: u32,
-    /// How many coordinators there are beside them.
-    pub coordinators: u32,
-    /// Why, in one line.
-    pub summary: String,
-    /// Who starts with what: the name of an implementer, and a todo.
-    pub assignments: Vec<(String, TodoId)>,
+pub struct Candidate<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it can do; [`ANYTHING`] is all.
+    pub capabilities: Vec<String>,
 }
 
-/// The name of the `number`th implementer, from 1.
-pub fn implementer(number: u32) -> String {
-    format!("implementer-{number}")
-}
-
-/// Whether `name` is that of an implementer of an orchestrated team.
-pub fn is_implementer(name: &str) -> bool {
-    let number = name.strip_prefix("implementer-");
-    number.is_some_and(|number| number.parse::<u32>().is_ok())
-}
-
-/// Plans the distribution of what is left to do at `now`; `scale` overrides the number of
-/// implementers that the number of todos suggests.
-pub fn plan(state: &State, now: Millis, scale: Option<u32>) -> Plan {
-    let left = state.todos.values().filter(|todo| !todo.finished()).count();
-    let (mut implementers, coordinators, tier) = match left {
-        0..5 => (1, 0, "fewer than 5 todos: one implementer"),
-        5..15 => (3, 0, "fewer than 15 todos: three implementers"),
-        15..30 => (5, 0, "fewer than 30 todos: five implementers"),
-        _ => (8, 2, "30 todos or more: eight implementers and two coordinators"),
-    };
-    let mut summary = format!("{left} todos left; {tier}");
-    if let Some(scale) = scale {
-        implementers = scale.max(1);
-        summary = format!("{left} todos left; {implementers} implementers, as asked for");
+impl<'a> Candidate<'a> {
+    /// An agent that can do everything.
+    pub fn generalist(name: &'a str) -> Self {
+        Self { name, capabilities: vec![ANYTHING.to_owned()] }
     }
-    let mut busy: Vec<Vec<String>> = Vec::new();
-    let mut assignments = Vec::new();
-    for id in state.readiness(now).ready {
-        let Some(todo) = state.todo(id) else { continue };
-        if assignments.len() >= implementers as usize {
-            break;
-        }
-        if busy.iter().any(|scope| scope::overlap(scope, &todo.files)) {
-            continue;
-        }
-        busy.push(todo.files.clone());
-        assignments.push((implementer(assignments.len() as u32 + 1), id));
-    }
-    Plan { implementers, coordinators, summary, assignments }
 }
 
-/// What `agent` should take at `now`: the most urgent ready todo, of those the one that most others
-/// wait for, whose files nobody else is at, and at which the agent has not failed too often while
-/// another could try.
-/// `pause` is how long a todo is left alone after its second refusal (after the first it is tried
-/// again at once); it doubles with each further one.
-pub fn choose(state: &State, agent: &str, now: Millis, pause: Millis) -> Option<TodoId> {
-    let readiness = state.readiness(now);
-    let busy: Vec<&[String]> = state
-        .todos
-        .values()
-        .filter(|todo| todo.holder(now).is_some())
-        .map(|todo| todo.files.as_slice())
-        .collect();
-    let free = readiness.ready.iter().copied().filter(|&id| {
-        state.todo(id).is_some_and(|todo| {
-            !busy.iter().any(|scope| scope::overlap(scope, &todo.files))
-                && not_before(todo, pause) <= now
-                && !should_pass(state, id, agent)
+/// The terms on which work is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Decides ties, and the jitter of retries.
+    pub seed: u64,
+    /// How long a todo is left alone after its second refusal, in milliseconds; doubles with each.
+    pub pause_ms: Millis,
+    /// How the team works.
+    pub strategy: Strategy,
+}
+
+/// What an agent should take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The todo.
+    pub todo: TodoId,
+    /// What is to be reserved with the claim, for it and what comes with it.
+    pub scope: Vec<String>,
+    /// Small similar todos that the same agent takes with it.
+    pub also: Vec<TodoId>,
+    /// Why this one, in one line.
+    pub reasons: String,
+}
+
+/// What `candidate` should take at `now`, if anything: see [`Board::choose`].
+pub fn choose(
+    state: &State,
+    candidate: &Candidate<'_>,
+    now: Millis,
+    terms: &Terms,
+) -> Option<Choice> {
+    Board::new(state, now).choose(candidate, terms)
+}
+
+/// One moment of a run, prepared for decisions: several agents can be given work from one board.
+#[derive(Debug)]
+pub struct Board<'a> {
+    state: &'a State,
+    now: Millis,
+    readiness: Readiness,
+    /// Who is at work on something, by agent.
+    working: BTreeSet<String>,
+    /// What was given out from this board.
+    given: BTreeSet<TodoId>,
+    /// The todos that are held, and what was reserved with them.
+    held: Vec<(TodoId, String, Vec<String>)>,
+    paths: OnceCell<CriticalPaths>,
+    examples: OnceCell<Examples>,
+    predictions: RefCell<BTreeMap<TodoId, Prediction>>,
+}
+
+/// A ready todo, and how well it fits.
+struct Ranked<'a> {
+    todo: &'a Todo,
+    mine: bool,
+    score: f64,
+    affinity: f64,
+    tie: u64,
+}
+
+impl<'a> Board<'a> {
+    /// The board of `state` at `now`. Linear in todos and edges, as is each question to it.
+    pub fn new(state: &'a State, now: Millis) -> Self {
+        let mut working = BTreeSet::new();
+        let mut held = Vec::new();
+        for (&id, todo) in &state.todos {
+            let Some(claim) = todo.holder(now).filter(|_| !todo.finished()) else { continue };
+            if todo.pending_completion().is_none() && todo.verified().is_none() {
+                working.insert(claim.agent.to_string());
+            }
+            held.push((id, claim.agent.to_string(), claim.scope.clone()));
+        }
+        Self {
+            state,
+            now,
+            readiness: state.readiness(now),
+            working,
+            given: BTreeSet::new(),
+            held,
+            paths: OnceCell::new(),
+            examples: OnceCell::new(),
+            predictions: RefCell::default(),
+        }
+    }
+
+    /// What is ready and blocked.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Takes note that `agent` was given `todo` and has reserved `scope` for it.
+    pub fn reserve(&mut self, agent: &str, todo: TodoId, scope: &[String]) {
+        self.given.insert(todo);
+        self.working.insert(agent.to_owned());
+        self.held.push((todo, agent.to_owned(), scope.to_vec()));
+    }
+
+    fn paths(&self) -> &CriticalPaths {
+        self.paths.get_or_init(|| CriticalPaths::of(self.state))
+    }
+
+    /// What `candidate` should take: of the ready todos that it can do, that are not left alone
+    /// for now and whose files nobody is at, the one of the highest priority; of those the one
+    /// that scores best by critical path, fit and affinity; of equals the seed decides.
+    pub fn choose(&self, candidate: &Candidate<'_>, terms: &Terms) -> Option<Choice> {
+        let strategy = &terms.strategy;
+        let others = self.working.iter().filter(|name| *name != candidate.name).count();
+        if others >= strategy.parallel as usize {
+            return None;
+        }
+        let mut ranked = self.ranked(candidate, terms);
+        if ranked.is_empty() {
+            return None;
+        }
+        ranked.sort_by(|left, right| {
+            let first = |ranked: &Ranked<'_>| (Reverse(ranked.mine), ranked.todo.priority);
+            let rank = first(left).cmp(&first(right));
+            let rank = rank.then(right.score.total_cmp(&left.score));
+            rank.then(left.tie.cmp(&right.tie)).then(left.todo.id.cmp(&right.todo.id))
+        });
+        let mut taken = self.taken(strategy.isolation);
+        if let Some((id, scope)) = self.patient(&taken, terms) {
+            let fits = ranked.iter().any(|one| one.todo.id == id);
+            if fits && taken.overlapping(&scope).is_none() {
+                ranked.sort_by_key(|one| one.todo.id != id);
+            } else {
+                ranked.retain(|one| one.todo.id != id);
+                taken.add(&scope, &self.state.name(id));
+            }
+        }
+        let (best, scope) = ranked.iter().find_map(|one| {
+            let scope = self.scope(one.todo, strategy.isolation);
+            taken.overlapping(&scope).is_none().then_some((one, scope))
+        })?;
+        let (also, scope) = self.batch(best, scope, &ranked, &taken, terms);
+        let reasons = self.reasons(best, &scope, &also, candidate);
+        Some(Choice { todo: best.todo.id, scope, also, reasons })
+    }
+
+    /// The ready todos that the candidate may take, without a look at their files.
+    fn ranked(&self, candidate: &Candidate<'_>, terms: &Terms) -> Vec<Ranked<'_>> {
+        let ready = self.readiness.ready.iter().filter(|id| !self.given.contains(id));
+        let ready = ready.filter_map(|&id| self.state.todo(id)).filter(|todo| {
+            able(&candidate.capabilities, &todo.capabilities)
+                && not_before(todo, terms) <= self.now
+                && !self.should_pass(todo, candidate.name, terms)
+                && (terms.strategy.spread || !self.kept_for_another(todo, candidate.name))
+        });
+        let ready: Vec<&Todo> = ready.map(|todo| &**todo).collect();
+        let longest = ready.iter().map(|todo| self.paths().minutes(todo.id)).max().unwrap_or(0);
+        let most = ready.iter().map(|todo| self.paths().waiting(todo.id)).max().unwrap_or(0);
+        let done = self.done_by(candidate.name);
+        let rank = |todo: &'a Todo| {
+            let affinity = if terms.strategy.spread { 0.0 } else { affinity(todo, &done) };
+            let path = self.paths().minutes(todo.id);
+            let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+            let due = todo
+                .due_at
+                .is_some_and(|due| due.saturating_sub(self.now) <= path.saturating_mul(2 * 60_000));
+            let mine = todo.assigned.as_deref() == Some(candidate.name);
+            let meant = todo.assignee.as_deref() == Some(candidate.name);
+            let score = weight::PATH * share(path as f64, longest as f64)
+                + weight::WAITING * share(self.paths().waiting(todo.id) as f64, most as f64)
+                + weight::DUE * f64::from(u8::from(due))
+                + weight::ASSIGNED * f64::from(u8::from(meant))
+                + weight::FIT * fit(&candidate.capabilities, &todo.capabilities)
+                + weight::AFFINITY * affinity
+                - weight::TRIED * tries(self.state, todo.id, candidate.name) as f64;
+            let tie = mix(of_text(terms.seed, &todo.id.digits()), todo.dot.number);
+            Ranked { todo, mine, score, affinity, tie }
+        };
+        ready.into_iter().map(rank).collect()
+    }
+
+    /// What is reserved by claims, declared by what they hold, or expected of it.
+    fn taken(&self, isolation: Isolation) -> Taken {
+        let mut taken = Taken::default();
+        for (id, _, reserved) in &self.held {
+            let name = self.state.name(*id);
+            taken.add(&widened(reserved, isolation), &name);
+            if let Some(todo) = self.state.todo(*id) {
+                taken.add(&self.scope(todo, isolation), &name);
+            }
+        }
+        taken
+    }
+
+    /// The files that work on `todo` is taken to touch: what it declares, else what is predicted.
+    fn scope(&self, todo: &Todo, isolation: Isolation) -> Vec<String> {
+        if !todo.files.is_empty() || isolation == Isolation::Declared {
+            return widened(&todo.files, isolation);
+        }
+        let prediction = self.prediction(todo);
+        if prediction.confidence < CONFIDENCE_MIN {
+            return Vec::new();
+        }
+        widened(&prediction.paths, isolation)
+    }
+
+    fn prediction(&self, todo: &Todo) -> Prediction {
+        let mut known = self.predictions.borrow_mut();
+        if let Some(prediction) = known.get(&todo.id) {
+            return prediction.clone();
+        }
+        if known.len() >= PREDICTIONS_MAX {
+            return Prediction::default();
+        }
+        let prediction = if todo.artifacts.is_empty() {
+            self.examples.get_or_init(|| Examples::of(self.state)).predict(todo)
+        } else {
+            // What an earlier attempt touched says it best.
+            let paths = todo.artifacts.keys().cloned().collect();
+            Prediction { paths, confidence: 1.0, like: Vec::new() }
+        };
+        known.insert(todo.id, prediction.clone());
+        prediction
+    }
+
+    /// The todo that has waited longest for its files and whose patience is over, with its files.
+    fn patient(&self, taken: &Taken, terms: &Terms) -> Option<(TodoId, Vec<String>)> {
+        if taken.is_empty() {
+            return None;
+        }
+        let todos = self.state.todos.values();
+        let mut finished: Vec<Millis> = todos.filter_map(|todo| todo.finished_at()).collect();
+        if finished.len() < PATIENCE {
+            return None;
+        }
+        finished.sort_unstable();
+        let passed = |since: Millis| finished.len() - finished.partition_point(|&at| at <= since);
+        let ready = self.readiness.ready.iter().filter(|id| !self.given.contains(id));
+        let ready = ready.filter_map(|&id| self.state.todo(id));
+        let ready = ready.filter(|todo| not_before(todo, terms) <= self.now && self.doable(todo));
+        let mut waiting: Vec<_> = ready
+            .map(|todo| (self.ready_since(todo), todo.id, todo))
+            .filter(|(since, _, _)| passed(*since) >= PATIENCE)
+            .collect();
+        waiting.sort_by_key(|&(since, id, _)| (since, id));
+        waiting.into_iter().take(OLDEST).find_map(|(_, id, todo)| {
+            let scope = self.scope(todo, terms.strategy.isolation);
+            taken.overlapping(&scope).is_some().then_some((id, scope))
         })
+    }
+
+    /// When nothing but its files was in the way of `todo` any more.
+    fn ready_since(&self, todo: &Todo) -> Millis {
+        let edges = self.state.edges(todo.id).iter().filter(|edge| edge.kind.blocks());
+        let ends = edges.filter_map(|edge| self.state.todo(edge.on)?.finished_at());
+        let failed = todo.failures.iter().map(|failure| failure.retry_at.unwrap_or(failure.at));
+        let refused =
+            todo.completions.iter().filter(|made| made.void.is_some()).map(|made| made.at);
+        let since = ends.chain(failed).chain(refused).max();
+        since.unwrap_or(0).max(todo.created_at)
+    }
+
+    /// Whether an active implementer can do `todo`; where there are none, whoever comes can.
+    fn doable(&self, todo: &Todo) -> bool {
+        let mut any = false;
+        for agent in self.state.team.agents.values() {
+            if agent.active && agent.role == Role::Implementer {
+                any = true;
+                if able(&agent.capabilities, &todo.capabilities) {
+                    return true;
+                }
+            }
+        }
+        !any
+    }
+
+    /// Whether `agent` should leave `todo` to an active implementer who can do it and tried it
+    /// less. Not for ever: that one may be gone without having said so.
+    fn should_pass(&self, todo: &Todo, agent: &str, terms: &Terms) -> bool {
+        let own = tries(self.state, todo.id, agent);
+        let last = todo.failures.last().filter(|failure| &*failure.agent == agent);
+        let elsewhere = last.is_some_and(|failure| {
+            matches!(failure.class, FailureClass::Logic | FailureClass::Resource)
+        });
+        if own == 0 || (own < TRIES_PER_AGENT && !elsewhere) {
+            return false;
+        }
+        let until = not_before(todo, terms).max(self.ready_since(todo));
+        if self.now > until.saturating_add(terms.pause_ms.saturating_mul(PASSING)) {
+            return false;
+        }
+        let mut others = self.state.team.agents.iter().filter(|(name, other)| {
+            &***name != agent
+                && other.active
+                && other.role == Role::Implementer
+                && able(&other.capabilities, &todo.capabilities)
+        });
+        others.any(|(name, _)| tries(self.state, todo.id, name) < own)
+    }
+
+    /// Whether the coordinator gave `todo` to another, who is there, free and able.
+    fn kept_for_another(&self, todo: &Todo, agent: &str) -> bool {
+        let Some(assigned) = todo.assigned.as_deref().filter(|&assigned| assigned != agent) else {
+            return false;
+        };
+        let other = self.state.team.agents.get(assigned);
+        !self.working.contains(assigned)
+            && other
+                .is_some_and(|other| other.active && able(&other.capabilities, &todo.capabilities))
+    }
+
+    /// The last todos that `agent` completed.
+    fn done_by(&self, agent: &str) -> Vec<&'a Todo> {
+        let todos = self.state.todos.values();
+        let own = todos.filter_map(|todo| {
+            let made = todo.completed().filter(|made| &*made.agent == agent)?;
+            Some((made.at, todo.id, &**todo))
+        });
+        let mut own: Vec<_> = own.collect();
+        own.sort_by_key(|&(at, id, _)| (Reverse(at), id));
+        own.into_iter().take(8).map(|(_, _, todo)| todo).collect()
+    }
+
+    /// Small todos like `best` that the agent can take with it, and the scope of all of them.
+    fn batch(
+        &self,
+        best: &Ranked<'_>,
+        mut scope: Vec<String>,
+        ranked: &[Ranked<'_>],
+        taken: &Taken,
+        terms: &Terms,
+    ) -> (Vec<TodoId>, Vec<String>) {
+        let strategy = &terms.strategy;
+        let small = |todo: &Todo| todo.estimate_minutes.is_some_and(|m| m <= SMALL_MINUTES);
+        let tried = |todo: &Todo| all_tries(self.state, todo.id) > 0;
+        let active = self.state.team.agents.values();
+        let active = active.filter(|agent| agent.active && agent.role == Role::Implementer).count();
+        // Where others would go without work, nobody takes several.
+        let plenty = ranked.len() >= 2 * active.max(self.working.len() + 1);
+        let fit = |todo: &Todo| small(todo) && !tried(todo) && !todo.high_risk;
+        let mut also = Vec::new();
+        if strategy.spread || strategy.batch < 2 || !plenty || !fit(best.todo) {
+            return (also, scope);
+        }
+        for one in ranked.iter().filter(|one| one.todo.id != best.todo.id && fit(one.todo)) {
+            if also.len() + 1 >= strategy.batch as usize {
+                break;
+            }
+            let own = self.scope(one.todo, strategy.isolation);
+            let near = scope::overlap(&scope, &own)
+                || predict::similarity(best.todo, one.todo) >= BATCH_SIMILARITY;
+            let same = one.todo.priority == best.todo.priority;
+            if same && near && taken.overlapping(&own).is_none() {
+                also.push(one.todo.id);
+                scope.extend(own);
+            }
+        }
+        scope.sort_unstable();
+        scope.dedup();
+        (also, scope)
+    }
+
+    fn reasons(
+        &self,
+        best: &Ranked<'_>,
+        scope: &[String],
+        also: &[TodoId],
+        candidate: &Candidate<'_>,
+    ) -> String {
+        let todo = best.todo;
+        let mut reasons = Vec::new();
+        if best.mine {
+            reasons.push(format!("given to {}", candidate.name));
+        }
+        reasons.push(format!("most urgent (p{})", todo.priority));
+        let (waiting, path) = (self.paths().waiting(todo.id), self.paths().minutes(todo.id));
+        match waiting {
+            0 => {}
+            1 => reasons.push(format!("1 todo waits for it (critical path {path} min)")),
+            more => reasons.push(format!("{more} todos wait for it (critical path {path} min)")),
+        }
+        let is_free = |scope: &[String]| match scope {
+            [one] => format!("{one} is free"),
+            [first, rest @ ..] => format!("{first} and {} more are free", rest.len()),
+            [] => "nothing is known of its files".to_owned(),
+        };
+        let guessed = todo.files.is_empty() && !scope.is_empty();
+        let like = if guessed { " (learned from similar todos)" } else { "" };
+        reasons.push(format!("{}{like}", is_free(scope)));
+        if !todo.capabilities.is_empty() {
+            reasons.push(format!("{} can do {}", candidate.name, todo.capabilities.join(", ")));
+        }
+        if best.affinity >= 0.25 {
+            reasons.push(format!("{} did some like it", candidate.name));
+        }
+        if !also.is_empty() {
+            let names: Vec<String> = also.iter().map(|id| self.state.name(*id)).collect();
+            reasons.push(format!("with {}, small and like it", names.join(", ")));
+        }
+        reasons.join("; ")
+    }
+}
+
+fn widened(scope: &[String], isolation: Isolation) -> Vec<String> {
+    if isolation != Isolation::Directories {
+        return scope.to_vec();
+    }
+    let mut directories: Vec<String> = scope.iter().map(|one| scope::directory(one)).collect();
+    directories.sort_unstable();
+    directories.dedup();
+    directories
+}
+
+/// Whether who has these capabilities can do what needs those.
+fn able(has: &[String], needs: &[String]) -> bool {
+    needs.iter().all(|need| has.iter().any(|have| have == need || have == ANYTHING))
+}
+
+/// How much of what an agent can do a todo needs: a specialist leaves to others what others can.
+fn fit(has: &[String], needs: &[String]) -> f64 {
+    let special = has.iter().filter(|have| *have != ANYTHING).count();
+    if special == 0 {
+        return 0.0;
+    }
+    needs.iter().filter(|need| has.contains(need)).count() as f64 / special as f64
+}
+
+fn affinity(todo: &Todo, done: &[&Todo]) -> f64 {
+    let near = done.iter().map(|done| {
+        let files: Vec<String> = done.artifacts.keys().cloned().collect();
+        let shared =
+            scope::overlap(&todo.files, &files) || scope::overlap(&todo.files, &done.files);
+        if shared { 1.0 } else { predict::similarity(todo, done) }
     });
-    let urgency = |id: &TodoId| {
-        let priority = state.todo(*id).map_or(u8::MAX, |todo| todo.priority);
-        (priority, std::cmp::Reverse(waiting_for(state, *id)))
-    };
-    // `min_by_key` keeps the first of equals: the oldest.
-    free.min_by_key(urgency)
+    near.fold(0.0, f64::max)
 }
 
 /// When a todo may be tried again that was refused: at once after the first time.
-fn not_before(todo: &Todo, pause: Millis) -> Millis {
-    let refused = || todo.completions.iter().filter(|c| c.void.is_some());
-    let again = refused().count().saturating_sub(1);
-    let last = refused().filter_map(|c| c.verification.as_ref()).map(|v| v.at).max();
+fn not_before(todo: &Todo, terms: &Terms) -> Millis {
+    let refused = todo.completions.iter().filter(|made| made.void.is_some());
+    let again = refused.clone().count().saturating_sub(1);
+    let last = refused.filter_map(|made| made.verification.as_ref()).map(|v| (v.at, v.dot)).max();
     match (again, last) {
         (0, _) | (_, None) => 0,
-        (again, Some(last)) => {
-            let doubled =
-                2_u64.saturating_pow(u32::try_from(again - 1).unwrap_or(u32::MAX).min(10));
-            last.saturating_add(pause.saturating_mul(doubled))
+        (again, Some((at, dot))) => {
+            let attempt = u32::try_from(again).unwrap_or(u32::MAX);
+            at.saturating_add(backoff(terms.pause_ms, attempt, mix(terms.seed, dot.number)))
         }
     }
-}
-
-/// How many todos directly wait for `id`.
-fn waiting_for(state: &State, id: TodoId) -> usize {
-    let blocks = |&source: &TodoId| {
-        let mut edges = state.edges(source).iter();
-        edges.any(|e| e.on == id && e.kind.blocks() && e.kind != EdgeKind::WaitsForAny)
-    };
-    state.dependents(id).filter(blocks).count()
 }
 
 /// How often `agent` tried `id` in vain: failed, or claimed done what was not.
@@ -132,16 +530,19 @@ pub fn all_tries(state: &State, id: TodoId) -> usize {
     })
 }
 
-/// Whether `agent` should leave `id` to an active implementer who has tried it less.
-fn should_pass(state: &State, id: TodoId, agent: &str) -> bool {
-    let own = tries(state, id, agent);
-    if own < TRIES_PER_AGENT {
-        return false;
+/// The ready todos that no active implementer can do, with the capabilities that they need; none
+/// where no implementer is active. They wait for somebody who can, and hold up nothing else.
+pub fn unable(state: &State, readiness: &Readiness) -> Vec<(TodoId, Vec<String>)> {
+    let agents = state.team.agents.values();
+    let agents = agents.filter(|agent| agent.active && agent.role == Role::Implementer);
+    let agents: Vec<_> = agents.collect();
+    if agents.is_empty() {
+        return Vec::new();
     }
-    let mut others = state.team.agents.iter().filter(|(name, other)| {
-        &***name != agent && other.active && other.role == Role::Implementer
-    });
-    others.any(|(name, _)| tries(state, id, name) < own)
+    let ready = readiness.ready.iter().filter_map(|&id| state.todo(id));
+    let ready = ready
+        .filter(|todo| !agents.iter().any(|agent| able(&agent.capabilities, &todo.capabilities)));
+    ready.map(|todo| (todo.id, todo.capabilities.clone())).collect()
 }
 
 /// What is left for implementers at one moment.
@@ -151,12 +552,13 @@ pub enum Outlook {
     Done,
     /// Something may become ready: others are at work, or a retry is due later.
     Wait,
-    /// Nothing is ready, and nobody is at anything that could change that.
+    /// Nothing is ready that anybody active can do, and nobody is at anything that could change
+    /// that.
     Stuck,
 }
 
 /// What is left at `now`.
-pub fn outlook(state: &State, readiness: &Readiness, now: Millis, pause: Millis) -> Outlook {
+pub fn outlook(state: &State, readiness: &Readiness, now: Millis, terms: &Terms) -> Outlook {
     let mut left = state.todos.values().filter(|todo| !todo.finished()).peekable();
     if left.peek().is_none() {
         return Outlook::Done;
@@ -165,8 +567,33 @@ pub fn outlook(state: &State, readiness: &Readiness, now: Millis, pause: Millis)
         // What a person claims to have done, a person has to verify.
         let ours = todo.pending_completion().is_none_or(|c| c.to_integrate && c.commit.is_some());
         (ours && todo.holder(now).is_some())
-            || not_before(todo, pause) > now
+            || not_before(todo, terms) > now
             || todo.failures.last().is_some_and(|f| f.retry_at > Some(now))
     });
-    if moving || !readiness.ready.is_empty() { Outlook::Wait } else { Outlook::Stuck }
+    let doable = readiness.ready.len() > unable(state, readiness).len();
+    if moving || doable { Outlook::Wait } else { Outlook::Stuck }
+}
+
+/// The verified work that waits to be integrated, in the order in which it should be: what most
+/// work waits for first, then what has waited longest. Integration is a pipeline beside the
+/// implementers: they go on with the next todo meanwhile.
+pub fn integration_order(state: &State) -> Vec<(TodoId, Dot)> {
+    let verified: Vec<_> = state
+        .todos
+        .values()
+        .filter(|todo| !todo.finished())
+        .filter_map(|todo| Some((todo, todo.verified()?)))
+        .filter(|(_, made)| made.to_integrate && made.commit.is_some())
+        .collect();
+    if verified.len() < 2 {
+        return verified.into_iter().map(|(todo, made)| (todo.id, made.dot)).collect();
+    }
+    let paths = CriticalPaths::of(state);
+    let behind = |todo: &Todo| paths.minutes(todo.id).saturating_sub(paths.estimate(todo));
+    let mut order: Vec<_> = verified
+        .into_iter()
+        .map(|(todo, made)| (todo.priority, Reverse(behind(todo)), made.at, todo.id, made.dot))
+        .collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, _, _, todo, dot)| (todo, dot)).collect()
 }
