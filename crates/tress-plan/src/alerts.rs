@@ -105,7 +105,13 @@ pub fn due(state: &State, figures: &Figures, limits: &Limits, now: Millis) -> Ve
 /// Todos with something in the way, agents that went silent, todos that nobody can do.
 fn blocked(state: &State, limits: &Limits, now: Millis, matters: &mut Matters) {
     for todo in state.todos.values().filter(|todo| !todo.finished()) {
-        if let Some(blocker) = todo.open_blockers().next() {
+        // What was escalated with an alert of its own is not said twice.
+        let escalated = state.team.alerts.iter().any(|(key, alert)| {
+            alert.todo == Some(todo.id)
+                && alert.cleared_at.is_none()
+                && key.starts_with("escalated:")
+        });
+        if let Some(blocker) = todo.open_blockers().next().filter(|_| !escalated) {
             let escalated = blocker.escalated.is_some();
             let priority = if escalated { Severity::Critical } else { Severity::High };
             let message =

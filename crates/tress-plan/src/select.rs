@@ -176,7 +176,13 @@ impl<'a> Board<'a> {
     /// that scores best by critical path, fit and affinity; of equals the seed decides.
     pub fn choose(&self, candidate: &Candidate<'_>, terms: &Terms) -> Option<Choice> {
         let strategy = &terms.strategy;
-        let others = self.working.iter().filter(|name| *name != candidate.name).count();
+        // Whoever works without having joined, a person say, takes nobody's place.
+        let member = |name: &&String| {
+            let agent = self.state.team.agents.get(name.as_str());
+            agent.is_some_and(|agent| agent.active && agent.role == Role::Implementer)
+        };
+        let others = self.working.iter().filter(|name| *name != candidate.name);
+        let others = others.filter(member).count();
         if others >= strategy.parallel as usize {
             return None;
         }

@@ -40,6 +40,15 @@ pub(crate) struct Published {
     pub(crate) damage: Arc<Vec<Damage>>,
 }
 
+impl Published {
+    /// Whether there is nothing in `other` that is not here.
+    fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+            && self.arrivals == other.arrivals
+            && self.damage == other.damage
+    }
+}
+
 pub(crate) type Appended = Result<Vec<Arc<Event>>, Error>;
 /// Decides on the state what to append; gives back what the caller gets to see in any case.
 type Decide = Box<dyn FnOnce(&Arc<State>) -> Option<Vec<Draft>> + Send>;
@@ -245,7 +254,12 @@ impl Core {
             arrivals: self.arrivals.len(),
             damage: Arc::new([self.damage.as_slice(), &self.refused].concat()),
         };
-        self.publish.send_replace(published);
+        // Those who follow are woken by what is new, and not by every look.
+        self.publish.send_if_modified(|known| {
+            let new = !known.same(&published);
+            *known = published;
+            new
+        });
     }
 
     pub(crate) fn writer(&mut self) -> Result<(ReplicaId, StoreId), Error> {

@@ -1,52 +1,109 @@
 //! Where the planner is asked: what is taken next, when it is tried again, how close one looks.
 
+use std::sync::PoisonError;
+
 use tress::operation::FailureClass;
-use tress::{Agent, Dot, Millis, Pick, State, Todo};
-use tress_plan as plan;
+use tress::{Agent, Dot, Millis, Pick, State, Todo, now};
+use tress_plan::failure::{self, Response, Symptoms};
+use tress_plan::strategy::Thoroughness;
+use tress_plan::{self as plan, Candidate, Figures, Limits, Outlook, Strategy, Terms};
 
 use super::orchestrator::Team;
 use super::process::{Ending, Finished};
 
 impl Team {
+    /// The terms on which work is chosen, by what `state` says of the strategy.
+    pub(super) fn terms(&self, state: &State) -> Terms {
+        let pause_ms = u64::try_from(self.options.retry_after.as_millis()).unwrap_or(u64::MAX);
+        Terms { seed: self.options.seed, pause_ms, strategy: Strategy::of(state) }
+    }
+
     /// What the planner picks for the agent, on the newest state under the run's lock.
     pub(super) fn picker(
         &self,
         agent: &Agent,
-        _number: u32,
+        capabilities: Vec<String>,
     ) -> impl FnOnce(&State, Millis) -> Option<Pick> + Send + 'static {
-        let (name, pause) = (agent.name().to_owned(), self.pause());
+        let (name, terms) = (agent.name().to_owned(), self.terms(&self.run.state()));
+        let figures = self.figures();
         move |state, now| {
-            let todo = plan::choose(state, &name, now, pause)?;
-            let scope = state.todo(todo).map(|todo| todo.files.clone()).unwrap_or_default();
-            Some(Pick { todo, also: Vec::new(), scope, reason: String::new() })
+            // The strategy may have changed since.
+            let terms = Terms { strategy: Strategy::of(state), ..terms };
+            if Limits::of(state).exhausted(state, &figures).is_some() {
+                return None;
+            }
+            let candidate = Candidate { name: &name, capabilities };
+            let choice = plan::choose(state, &candidate, now, &terms)?;
+            let plan::Choice { todo, scope, also, reasons } = choice;
+            Some(Pick { todo, also, scope, reason: reasons })
         }
     }
 
-    pub(super) fn backoff(&self, attempt: usize, _token: Dot) -> Millis {
-        let failures = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
-        let wait = self.options.retry_after.saturating_mul(2_u32.saturating_pow(failures));
-        u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+    /// What an implementer that finds nothing to take is to do: nothing where it is to wait.
+    pub(super) fn why_leave(&self, state: &State) -> Option<&'static str> {
+        let now = now();
+        if Limits::of(state).exhausted(state, &self.figures()).is_some() {
+            return Some("a budget is used up");
+        }
+        match plan::outlook(state, &state.readiness(now), now, &self.terms(state)) {
+            Outlook::Done => Some("nothing is left"),
+            // What the steward can do something about is not stuck.
+            Outlook::Stuck if super::blockers::due(state).is_empty() => {
+                Some("what is left cannot go on")
+            }
+            Outlook::Stuck | Outlook::Wait => None,
+        }
+    }
+
+    /// The figures that the steward made last.
+    pub(super) fn figures(&self) -> Figures {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When a todo is tried again after the `attempt`th failure: made from what is in the log, so
+    /// that a restart changes nothing.
+    pub(super) fn backoff(&self, attempt: usize, token: Dot) -> Millis {
+        let base = u64::try_from(self.options.retry_after.as_millis()).unwrap_or(u64::MAX);
+        let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
+        failure::backoff(base, attempt, self.options.seed ^ token.number)
     }
 
     /// What sort of failure the end of an agent's process was, and what is said of it.
     pub(super) fn symptoms(&self, finished: &Finished) -> (FailureClass, String) {
-        let class = match &finished.ending {
-            Ending::Exited(75) | Ending::TimedOut => FailureClass::Transient,
-            Ending::Signalled(9) => FailureClass::Resource,
-            Ending::Signalled(_) => FailureClass::Transient,
-            Ending::Exited(_) => FailureClass::Logic,
-            Ending::Stopped | Ending::NotStarted(_) => FailureClass::Unknown,
-        };
-        let said = finished.tail().lines().rev().find(|line| !line.trim().is_empty());
-        let message = match said {
-            None => finished.ending.to_string(),
-            Some(said) => format!("{}: {said}", finished.ending),
-        };
-        (class, message)
+        let tail = finished.tail();
+        let mut symptoms = Symptoms { tail, ..Symptoms::default() };
+        match &finished.ending {
+            Ending::Exited(code) => symptoms.exit_code = Some(*code),
+            Ending::Signalled(signal) => symptoms.signal = Some(*signal),
+            Ending::TimedOut => symptoms.timed_out = true,
+            Ending::Stopped => symptoms.stopped = true,
+            Ending::NotStarted(error) => symptoms.not_started = Some(error),
+        }
+        let (class, why) = failure::classify(&symptoms);
+        let said = tail.lines().rev().find(|line| !line.trim().is_empty());
+        let said = said.map(|said| format!(": {}", said.trim())).unwrap_or_default();
+        let message: String = format!("{}, {why}{said}", finished.ending);
+        (class, message.chars().take(400).collect())
+    }
+
+    /// Whether a failure of this class at a todo is for a person to look at.
+    pub(super) fn escalates(
+        &self,
+        state: &State,
+        todo: &Todo,
+        agent: &str,
+        class: FailureClass,
+    ) -> bool {
+        // Each time that somebody settled it, it gets as many attempts again.
+        let rounds = 1 + todo.blockers.iter().filter(|b| b.resolved.is_some()).count();
+        let (own, all) = (plan::tries(state, todo.id, agent), plan::all_tries(state, todo.id));
+        let limit = self.options.attempts * rounds;
+        failure::response(class, own + 1, all + 1, limit) == Response::Escalate
     }
 
     /// Whether the tests of `todo` are tested, too.
     pub(super) fn thorough(&self, todo: &Todo) -> bool {
-        self.options.thorough || todo.high_risk
+        let strategy = Strategy::of(&self.run.state());
+        self.options.thorough || todo.high_risk || strategy.verification == Thoroughness::Thorough
     }
 }

@@ -174,6 +174,8 @@ pub fn prompt(state: &State, id: TodoId, default_check: Option<&str>) -> String 
     let wanted = wanted.filter(|(_, r)| Some(&r.section) == todo.section.as_ref());
     let wanted: Vec<_> = wanted.map(|(key, r)| format!("- {key}: {}", r.text)).collect();
     part("Requirements", &wanted.join("\n"));
+    let remarks = todo.notes.iter().map(|note| format!("- {}: {}", note.agent, note.text.trim()));
+    part("Remarks", &remarks.collect::<Vec<_>>().join("\n"));
     let failed = todo.failures.iter().map(|f| format!("- {}: {}", f.agent, f.message));
     let refused = todo.completions.iter().filter_map(|completion| {
         completion.void.as_ref().map(|why| format!("- {}: {why}", completion.agent))

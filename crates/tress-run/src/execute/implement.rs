@@ -9,7 +9,7 @@ use tress::{
     Agent, Claimed, Completed, Dot, Operation, Refused, Role, Start, State, TodoId, WorkRefused,
     now,
 };
-use tress_plan::{self as plan, Outlook};
+use tress_plan as plan;
 
 use super::driver::{Task, prompt};
 use super::orchestrator::{RunError, Team};
@@ -40,11 +40,8 @@ pub(super) async fn implement(team: Arc<Team>, number: u32) -> Result<(), RunErr
             }
             Err(Refused::Error(error)) => return Err(error.into()),
             Err(Refused::Condition(_)) => {
-                let state = team.run.state();
-                match plan::outlook(&state, &state.readiness(now()), now(), team.pause()) {
-                    Outlook::Done => break "nothing is left",
-                    Outlook::Stuck => break "what is left cannot go on",
-                    Outlook::Wait => {}
+                if let Some(reason) = team.why_leave(&team.run.state()) {
+                    break reason;
                 }
                 tokio::select! {
                     _ = updates.changed() => {}
@@ -73,7 +70,7 @@ impl Team {
         agent: &Agent,
         number: u32,
     ) -> Result<Vec<Claimed>, Refused<tress::ClaimRefused>> {
-        let picker = self.picker(agent, number);
+        let picker = self.picker(agent, self.options.capabilities(number));
         let lease = u64::try_from(self.options.lease.as_millis()).unwrap_or(u64::MAX);
         agent.claim_chosen(&self.coordinator(), Some(lease), picker).await
     }
@@ -304,32 +301,34 @@ impl Team {
         let failed = Operation::AttemptFailed { todo, token, class, message, retry_at };
         let mut drafts = vec![agent.draft(failed)];
         let coordinator = self.coordinator();
-        let escalation = self.escalation(todo, latest).into_iter();
+        let state = self.run.state();
+        let escalates = state
+            .todo(todo)
+            .is_some_and(|found| self.escalates(&state, found, agent.name(), class));
+        let escalation = escalates.then(|| self.escalation(todo, latest)).into_iter().flatten();
         drafts.extend(escalation.map(|operation| coordinator.draft(operation)));
         let (under, name) = (claim.clone(), agent.author().name.clone());
         let appended = self.run.append_if(move |state| under.check(state, &name).map(|()| drafts));
         appended.await.map(|_| ())
     }
 
-    /// What hands a todo to a person when `latest` is one attempt in vain too many. Goes into the log
-    /// with that attempt, so that nobody takes the todo in between.
+    /// What hands a todo to a person after `latest`, an attempt in vain. Goes into the log with that
+    /// attempt, so that nobody takes the todo in between.
     pub(super) fn escalation(&self, todo: TodoId, latest: String) -> Vec<Operation> {
         let state = self.run.state();
         let Some(found) = state.todo(todo) else { return Vec::new() };
-        // Each time that somebody settled it, it gets as many attempts again.
-        let rounds = 1 + found.blockers.iter().filter(|b| b.resolved.is_some()).count();
-        let tries = plan::all_tries(&state, todo) + 1;
-        let held = found.finished() || found.open_blockers().next().is_some();
-        if held || tries < self.options.attempts * rounds {
+        if found.finished() || found.open_blockers().next().is_some() {
             return Vec::new();
         }
+        let tries = plan::all_tries(&state, todo) + 1;
         let failed = found.failures.iter().map(|f| format!("{}: {}", f.agent, f.message));
         let refused = found.completions.iter().filter_map(|completion| {
             completion.void.as_ref().map(|why| format!("{}: {why}", completion.agent))
         });
         let tried = failed.chain(refused).chain([latest]).collect();
         let name = state.name(todo);
-        let description = format!("{tries} attempts in vain; somebody has to look at it");
+        let attempts = if tries == 1 { "attempt" } else { "attempts" };
+        let description = format!("{tries} {attempts} in vain; somebody has to look at it");
         vec![
             Operation::AlertRaised {
                 alert: format!("escalated:{name}"),

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tress::operation::{Severity, Verdict};
+use tress::operation::{FailureClass, Severity, Verdict};
 use tress::{Dot, Operation, Refused, TodoId, integrable};
 
 use super::orchestrator::{COORDINATOR, RunError, Team};
-use super::review::ours;
 use crate::git::{GitError, Signature};
 use crate::verify::bench::Stopping;
 use crate::verify::testing;
@@ -76,16 +75,11 @@ pub(super) async fn integrate(
     Ok(())
 }
 
-/// The verified work that has waited longest. What would be refused is left alone.
+/// The verified work that most other work waits for. What would be refused is left alone.
 fn next(team: &Team) -> Option<(TodoId, Dot)> {
     let state = team.run.state();
-    let verified = state.todos.values().filter_map(|todo| {
-        let verified = todo.verified().filter(ours);
-        let verified = verified.filter(|c| integrable(&state, todo.id, c.dot).is_ok())?;
-        let since = verified.verification.as_ref().map(|given| given.at);
-        Some((since, todo.id, verified.dot))
-    });
-    verified.min().map(|(_, todo, completion)| (todo, completion))
+    let order = tress_plan::integration_order(&state);
+    order.into_iter().find(|&(todo, completion)| integrable(&state, todo, completion).is_ok())
 }
 
 impl Team {
@@ -206,9 +200,15 @@ impl Team {
         completion: Dot,
         reason: String,
     ) -> Result<bool, RunError> {
-        let escalation = self.escalation(todo, reason.clone());
+        let state = self.run.state();
+        let escalates = state.todo(todo).is_some_and(|found| {
+            let made = found.completions.iter().find(|made| made.dot == completion);
+            let agent = made.map(|made| made.agent.as_ref()).unwrap_or_default();
+            self.escalates(&state, found, agent, FailureClass::Logic)
+        });
+        let escalation = escalates.then(|| self.escalation(todo, reason.clone()));
         let mut operations = vec![Operation::IntegrationFailed { todo, completion, reason }];
-        operations.extend(escalation);
+        operations.extend(escalation.into_iter().flatten());
         self.coordinator().append(operations).await?;
         Ok(false)
     }

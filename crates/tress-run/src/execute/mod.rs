@@ -1,5 +1,6 @@
 //! Execution: agents, their processes and work trees, and the team that keeps them at work.
 
+mod blockers;
 mod decide;
 pub mod driver;
 mod implement;

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use tress::limits;
+use tress_plan::select::ANYTHING;
 
 use crate::verify::Lint;
+
+/// What the names of settings begin with that are budgets.
+const BUDGET: &str = "budget_";
 
 /// The terms of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,10 +76,11 @@ impl Options {
         }
     }
 
-    /// What the `number`th implementer can do, from 1.
+    /// What the `number`th implementer can do, from 1; anything, where it is not said.
     pub(crate) fn capabilities(&self, number: u32) -> Vec<String> {
         let place = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
-        self.can.get(place).or(self.can.last()).cloned().unwrap_or_default()
+        let said = self.can.get(place).or(self.can.last()).cloned().unwrap_or_default();
+        if said.is_empty() { vec![ANYTHING.to_owned()] } else { said }
     }
 
     /// The terms as settings of the run, for the log.
@@ -105,11 +110,12 @@ impl Options {
         ));
         settings.push(("thorough", self.thorough.to_string()));
         settings.push(("seed", self.seed.to_string()));
-        let budgets = self.budgets.iter().map(|(unit, most)| format!("{unit}={most}"));
-        settings.push(("budgets", budgets.collect::<Vec<_>>().join(",")));
         let can = self.can.iter().map(|can| can.join(" "));
         settings.push(("capabilities", can.collect::<Vec<_>>().join(",")));
-        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let named = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let budgets = self.budgets.iter();
+        let budgets = budgets.map(|(unit, most)| (format!("{BUDGET}{unit}"), most.to_string()));
+        named.chain(budgets).collect()
     }
 
     /// The terms under which a run was started; `None` where it was not started by an
@@ -130,8 +136,11 @@ impl Options {
         };
         options.thorough = text("thorough").is_some_and(|thorough| thorough == "true");
         options.seed = number("seed").unwrap_or(0);
-        options.budgets =
-            text("budgets").iter().flat_map(|all| all.split(',')).filter_map(budget).collect();
+        let budgets = settings.iter().filter_map(|(name, most)| {
+            let unit = name.strip_prefix(BUDGET)?;
+            Some((unit.to_owned(), most.parse().ok()?))
+        });
+        options.budgets = budgets.collect();
         let can = text("capabilities").filter(|can| !can.is_empty());
         let words = |can: &str| can.split_whitespace().map(str::to_owned).collect();
         options.can = can.iter().flat_map(|can| can.split(',')).map(words).collect();
@@ -181,7 +190,7 @@ mod tests {
         options.lint = Lint::Command("ruff check".to_owned());
         options.thorough = true;
         options.on_alert = Some("notify".to_owned());
-        options.budgets = vec![("usd".to_owned(), 2.5), ("tokens".to_owned(), 1e6)];
+        options.budgets = vec![("tokens".to_owned(), 1e6), ("usd".to_owned(), 2.5)];
         options.can = vec![vec!["rust".to_owned(), "sql".to_owned()], Vec::new()];
         options.seed = 7;
         let run = Store::in_memory().expect("a store").create_run("main").await.expect("a run");

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tress::{Agent, Dot, Millis, Operation, Role, Run, Status, now};
-use tress_plan as plan;
+use tress::{Agent, Dot, Operation, Role, Run, Status, now};
+use tress_plan::{self as plan, Figures};
 
 use super::driver::Driver;
 use super::options::Options;
@@ -104,6 +104,10 @@ pub(crate) struct Team {
     pub(crate) halt: watch::Sender<bool>,
     pub(crate) work: PathBuf,
     pub(crate) tasks: PathBuf,
+    /// How many implementers there are at most.
+    pub(crate) implementers: u32,
+    /// What the steward measured last.
+    pub(crate) figures: Mutex<Figures>,
     /// The claims of completion that a verifier is at.
     pub(crate) reviewing: Mutex<BTreeSet<Dot>>,
 }
@@ -111,7 +115,6 @@ pub(crate) struct Team {
 /// A team at work on a run.
 pub struct Orchestrator {
     team: Arc<Team>,
-    implementers: u32,
     verifiers: u32,
     _lock: File,
 }
@@ -146,12 +149,25 @@ impl Orchestrator {
         let state = run.refresh().await?;
         let planned = plan::plan(&state, now(), options.scale);
         let halt = watch::Sender::new(false);
-        let reviewing = Mutex::default();
-        let team = Team { run, tree, options, driver, stop, halt, work, tasks, reviewing };
+        let (reviewing, figures) = (Mutex::default(), Mutex::default());
+        let implementers = planned.implementers;
+        let team = Team {
+            run,
+            tree,
+            options,
+            driver,
+            stop,
+            halt,
+            work,
+            tasks,
+            implementers,
+            figures,
+            reviewing,
+        };
         team.begin(&planned).await?;
         recover::settle(&team).await?;
-        let (implementers, verifiers) = (planned.implementers, planned.coordinators.max(1));
-        Ok(Self { team: Arc::new(team), implementers, verifiers, _lock: lock })
+        let verifiers = planned.coordinators.max(1);
+        Ok(Self { team: Arc::new(team), verifiers, _lock: lock })
     }
 
     /// Works until everything is finished, nothing can go on, or it is stopped.
@@ -172,7 +188,7 @@ impl Orchestrator {
         let mut steward = Members::new(team);
         steward.join(steward::watch_over(Arc::clone(team), all_over));
         let mut implementers = Members::new(team);
-        for number in 1..=self.implementers {
+        for number in 1..=team.implementers {
             implementers.join(implement::implement(Arc::clone(team), number));
         }
         // Each stage ends when nothing can come from the one before it any more.
@@ -266,11 +282,6 @@ impl Team {
             () = wanted(self.stop.clone()) => {}
             () = wanted(self.halt.subscribe()) => {}
         }
-    }
-
-    /// How long after its second refusal a todo is left alone, in milliseconds.
-    pub(crate) fn pause(&self) -> Millis {
-        u64::try_from(self.options.retry_after.as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn coordinator(&self) -> Agent {

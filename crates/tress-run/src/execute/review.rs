@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tress::operation::{EdgeKind, Severity, TodoEdit, Verdict};
+use tress::operation::{EdgeKind, FailureClass, Severity, TodoEdit, Verdict};
 use tress::state::todo::Completion;
 use tress::{Agent, Dot, Operation, Refused, Role, State, Todo, TodoId, verifiable};
 
@@ -166,7 +166,9 @@ impl Team {
                 todo: Some(todo),
             });
             operations.extend(subtasks(&state, found, &report));
-            operations.extend(self.escalation(todo, format!("{who}: {}", report.reason)));
+            if self.escalates(&state, found, who, FailureClass::Logic) {
+                operations.extend(self.escalation(todo, format!("{who}: {}", report.reason)));
+            }
         }
         let author = verifier.author().clone();
         let answered = verifier

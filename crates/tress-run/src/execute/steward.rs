@@ -1,16 +1,144 @@
-//! The steward: watches how it goes.
+//! The steward: the coordinator's eye on the run. It measures what happens, changes the strategy
+//! where figures cross their thresholds, raises and clears alerts, and sees to blockers. What it
+//! decides is in the log, with its reasons.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tress::operation::Severity;
+use tress::{Event, Operation, VersionVector, now};
+use tress_plan::{Limits, Meter, Strategy, adapt, alerts};
 
 use super::orchestrator::{RunError, Team};
+use super::process::{self, Job};
+
+/// How often a look is taken when nothing happens: silence has to be noticed, too.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long the command that is told of an alert may take.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many of those commands run at once; of further alerts nobody is told by command.
+const HOOKS_MAX: usize = 8;
 
 /// Watches over the run until it is `all_over`.
 pub(super) async fn watch_over(
-    _team: Arc<Team>,
+    team: Arc<Team>,
     mut all_over: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
-    let _ = all_over.wait_for(|over| *over).await;
+    let known = team.run.state().version.clone();
+    let mut events = team.run.subscribe(VersionVector::new()).await?;
+    let mut meter = Meter::new();
+    let mut hooks = JoinSet::new();
+    // What was there before is measured, and not reacted to one by one.
+    let mut looked_at = false;
+    while !*all_over.borrow() && !team.stopped() {
+        let event = tokio::select! {
+            event = events.next() => Some(event?),
+            () = tokio::time::sleep(LOOK_AGAIN) => None,
+            _ = all_over.changed() => None,
+            () = team.stopping() => None,
+        };
+        let idle = event.is_none();
+        let mut news = Vec::from_iter(event);
+        while let Ok(event) = tokio::time::timeout(Duration::ZERO, events.next()).await {
+            news.push(event?);
+        }
+        let mut integrated = false;
+        for event in &news {
+            meter.observe(event);
+            if !known.contains(event.dot) {
+                integrated |= matches!(event.operation, Operation::Integrated { .. });
+                tell(&team, event, &mut hooks);
+            }
+        }
+        if idle || !looked_at || news.iter().any(|event| matters(&event.operation)) {
+            looked_at = true;
+            steer(&team, &meter, integrated).await?;
+        }
+        while hooks.try_join_next().is_some() {}
+    }
+    // The last alerts are told, too.
+    let last = async { while hooks.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(HOOK_TIMEOUT, last).await;
     Ok(())
+}
+
+/// Whether an operation can change what the steward has to say. Its own are not among them.
+const fn matters(operation: &Operation) -> bool {
+    use Operation as O;
+    matches!(
+        operation,
+        O::Claimed { .. }
+            | O::Verified { .. }
+            | O::Integrated { .. }
+            | O::IntegrationFailed { .. }
+            | O::AttemptFailed { .. }
+            | O::BlockerRaised { .. }
+            | O::BlockerResolved { .. }
+            | O::BudgetSpent { .. }
+            | O::Released { .. }
+            | O::AgentJoined { .. }
+    )
+}
+
+/// Decides what is to be said and changed now, and says it.
+async fn steer(team: &Team, meter: &Meter, integrated: bool) -> Result<(), RunError> {
+    let state = team.run.state();
+    let figures = meter.figures(now());
+    *team.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures.clone();
+    let mut operations = Vec::new();
+    if integrated {
+        operations.extend(figures.operations());
+    }
+    let changes = adapt(&Strategy::of(&state), &figures, now(), team.implementers);
+    operations.extend(changes.iter().map(tress_plan::StrategyChange::operation));
+    operations.extend(super::blockers::due(&state));
+    operations.extend(alerts::due(&state, &figures, &Limits::of(&state), now()));
+    if !operations.is_empty() {
+        team.coordinator().append(operations).await?;
+    }
+    Ok(())
+}
+
+/// Runs the command that the run names for alerts.
+fn tell(team: &Arc<Team>, event: &Event, hooks: &mut JoinSet<()>) {
+    let Some(command) = team.options.on_alert.clone() else { return };
+    let Operation::AlertRaised { alert, priority, message, todo } = &event.operation else {
+        return;
+    };
+    if hooks.len() >= HOOKS_MAX {
+        tracing::warn!(%alert, "too many commands are being told of alerts already");
+        return;
+    }
+    let priority = match priority {
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    };
+    let todo = todo.map(|todo| team.run.state().name(todo)).unwrap_or_default();
+    let mut env = team.env();
+    for (name, value) in [
+        ("TRESS_ALERT", alert.as_str()),
+        ("TRESS_ALERT_PRIORITY", priority),
+        ("TRESS_ALERT_MESSAGE", message),
+        ("TRESS_TODO", &todo),
+    ] {
+        env.push((name.to_owned(), value.to_owned()));
+    }
+    let job = Job {
+        command,
+        dir: team.tree.dir().to_owned(),
+        env,
+        log: Some(team.tasks.join("alerts.log")),
+        pid_file: None,
+        timeout: Some(HOOK_TIMEOUT),
+    };
+    hooks.spawn(async move {
+        let finished = process::run(&job, std::future::pending()).await;
+        if !finished.success() {
+            tracing::warn!(ending = %finished.ending, "the command for alerts failed");
+        }
+    });
 }

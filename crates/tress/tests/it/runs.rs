@@ -237,3 +237,22 @@ async fn the_last_handle_may_be_dropped_by_a_condition() {
     assert!(appended.await.is_err(), "nothing is nothing to append");
     drop((agent, run));
 }
+
+/// Agents that waited for work woke each other by asking for it: every refused claim counted as
+/// something new, and a team with nothing to do kept the machine busy.
+#[tokio::test]
+async fn a_look_that_changes_nothing_wakes_nobody() {
+    let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
+    human(&run).add("one").await.unwrap();
+    let mut updates = run.updates();
+    updates.changed().await.unwrap();
+    let codex = run.agent("codex-1", Role::Implementer);
+    for _ in 0..3 {
+        let refused = codex.claim_next(None, |_, _| false).await;
+        assert!(matches!(refused, Err(Refused::Condition(_))), "{refused:?}");
+    }
+    let woken = tokio::time::timeout(std::time::Duration::ZERO, updates.changed()).await;
+    assert!(woken.is_err(), "nothing has changed");
+    human(&run).add("two").await.unwrap();
+    updates.changed().await.unwrap();
+}
