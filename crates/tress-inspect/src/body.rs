@@ -25,6 +25,10 @@ pub(crate) struct Body {
     reason: bool,
     commented_code: bool,
     returns_value: bool,
+    /// Whether the last statement returns a value.
+    ends: bool,
+    /// Whether a log statement says no more than that the function was called.
+    says_called: bool,
     diverges: bool,
     dangling: bool,
 }
@@ -149,6 +153,16 @@ fn is_log(syntax: &Syntax<'_>, statement: Id) -> bool {
         && !text.starts_with("log.Fatal")
 }
 
+/// Whether a log statement's text is the function's name, perhaps with "called".
+fn says_called(text: &str, name: &str) -> bool {
+    let inner = text.split_once(['"', '\'', '`']).map_or("", |(_, rest)| rest);
+    let inner = inner.split(['"', '\'', '`']).next().unwrap_or_default();
+    let rest = inner.replace(name, "");
+    let rest = rest.trim_matches(|c: char| !c.is_alphanumeric());
+    inner.contains(name)
+        && matches!(rest, "" | "called" | "invoked" | "entered" | "was called" | "running")
+}
+
 /// Whether a statement only takes note of names, as `let _ = input;` and `del input` do.
 fn is_discard(syntax: &Syntax<'_>, statement: Id) -> bool {
     let text: String = syntax.text(statement).split_whitespace().collect();
@@ -186,6 +200,11 @@ fn comments(syntax: &Syntax<'_>, body: Id) -> (bool, bool) {
 fn diverges(syntax: &Syntax<'_>, statement: Id) -> bool {
     let (value, _) = value_of(syntax, statement);
     let text = syntax.text(value);
+    if matches!(family(syntax.language), "python" | "js")
+        && syntax.kind(value).ends_with("_statement")
+    {
+        return leaves(syntax, value);
+    }
     const CALLS: [&str; 14] = [
         "panic",
         "unreachable!",
@@ -233,6 +252,23 @@ fn diverges(syntax: &Syntax<'_>, statement: Id) -> bool {
     ) || CALLS.iter().any(|call| text.starts_with(call))
 }
 
+/// Whether control may be meant to end within a statement, where falling off the end is allowed.
+fn leaves(syntax: &Syntax<'_>, statement: Id) -> bool {
+    let text = syntax.text(statement);
+    let out =
+        || ["return", "raise", "throw", "exit(", "yield"].iter().any(|word| text.contains(word));
+    match syntax.kind(statement) {
+        "raise_statement" | "throw_statement" => true,
+        "while_statement" => {
+            ["while True", "while 1", "while (true)"].iter().any(|head| text.starts_with(head))
+        }
+        "for_statement" => text.starts_with("for (;;)") || text.contains("yield"),
+        "if_statement" => text.contains("else") && out(),
+        "for_in_statement" | "do_statement" => text.contains("yield"),
+        _ => out(),
+    }
+}
+
 /// Whether a statement defines a local that nothing after it can use.
 fn defines(syntax: &Syntax<'_>, statement: Id, body: Id) -> bool {
     let inner = syntax.parts(statement);
@@ -267,6 +303,7 @@ pub(crate) fn look(syntax: &Syntax<'_>, function: &Function) -> Option<Body> {
     for id in &kept {
         let log = is_log(syntax, *id);
         found.logs += usize::from(log);
+        found.says_called |= log && says_called(syntax.text(*id), function.short_name());
         found.statements.push(syntax.hash(*id));
         // Names in the text of a format string are uses too.
         let named = syntax.identifiers(*id).any(parameter)
@@ -288,6 +325,7 @@ pub(crate) fn look(syntax: &Syntax<'_>, function: &Function) -> Option<Body> {
                 if bare { Some(Constant::Default) } else { constant(syntax, value, 0) };
         }
         found.returns_value = arrow || tail;
+        found.ends = arrow || tail || returns && !bare;
         found.diverges = diverges(syntax, *last);
         found.dangling = !arrow && defines(syntax, *last, body);
     }
@@ -358,7 +396,9 @@ pub(crate) fn judge(
         if old.len() >= new.len() + 2 && old.len() >= 2 * new.len() && old.starts_with(new) {
             return SHORTENED;
         }
-        if before.returns_value && !now.returns_value && !now.diverges {
+        let due = before.returns_value && !now.returns_value;
+        let falls = matches!(family(syntax.language), "python" | "js") && before.ends && !now.ends;
+        if (due || falls) && !now.diverges {
             return NO_RETURN;
         }
     }
@@ -393,6 +433,10 @@ struct Subject<'f> {
     given: bool,
     /// Its name begins with an action.
     doing: bool,
+    /// Its whole name is a verb that asks for something that it is given a key to.
+    asking: bool,
+    /// It is in Rust, and no parameter is marked as unused.
+    warned: bool,
     /// Its name begins like that of a hook.
     hook: bool,
     /// It, or what it belongs to, is there to do nothing.
@@ -440,6 +484,9 @@ impl<'f> Subject<'f> {
             function,
             given: !function.parameters.is_empty(),
             doing: rules.first_word("doing", name),
+            asking: rules.has_word("asking", &name.to_lowercase()),
+            warned: family(syntax.language) == "rust"
+                && !function.parameters.iter().any(|name| name.starts_with('_')),
             hook: rules.first_word("hook", name),
             quiet: quiet_name || rules.any_word("quiet", container),
             telling: rules.any_word("telling", name),
@@ -468,11 +515,14 @@ impl<'f> Subject<'f> {
     }
 
     fn constant(&self, now: &Body) -> Verdict {
-        if now.uses_parameter || self.quiet || self.fallback {
+        let name = self.function.short_name();
+        if now.uses_parameter || self.quiet || self.fallback || name.starts_with("__") {
             return None;
         }
         let constant = now.constant?;
-        let by_signature = self.foreign && !self.doing;
+        // The compiler of Rust wants an underscore before what is not used; so it is asked for.
+        let asked = self.given && constant == Constant::Default && (self.asking || self.warned);
+        let by_signature = self.foreign && !self.doing && !asked;
         if self.given {
             let left = self.function.parameters.iter().all(|name| name.starts_with('_'));
             let telling = constant == Constant::Other
@@ -486,6 +536,9 @@ impl<'f> Subject<'f> {
 
     fn log_only(&self, now: &Body) -> Verdict {
         let only_logs = now.statements.len() == now.logs;
+        if now.says_called && !self.quiet && !self.fallback {
+            return LOG_ONLY;
+        }
         if self.telling || self.quiet || self.hook && !self.doing || self.fallback || now.reason {
             return None;
         }

@@ -353,11 +353,37 @@ impl<'t> File<'t> {
     }
 
     fn errors(&self) -> usize {
-        self.syntax.all().filter(|id| self.syntax.broken(*id)).count()
+        self.syntax.all().filter(|id| self.is_broken(*id)).count()
+    }
+
+    /// Whether the node is an error; the grammar of Python also lets blocks be empty, and `try` alone.
+    fn is_broken(&self, id: Id) -> bool {
+        let python = || {
+            let kinds: Vec<&str> =
+                self.syntax.children(id).map(|child| self.syntax.kind(child)).collect();
+            match self.syntax.kind(id) {
+                "block" => kinds.is_empty(),
+                "try_statement" => !kinds.iter().any(|kind| {
+                    matches!(*kind, "except_clause" | "finally_clause" | "except_group_clause")
+                }),
+                "while_statement"
+                | "for_statement"
+                | "with_statement"
+                | "if_statement"
+                | "else_clause"
+                | "elif_clause"
+                | "except_clause"
+                | "finally_clause"
+                | "function_definition" => !kinds.contains(&"block"),
+                _ => false,
+            }
+        };
+        self.syntax.broken(id)
+            || self.syntax.language == Language::Python && self.syntax.named(id) && python()
     }
 
     fn broken(&self, before: usize) -> Option<Finding> {
-        let first = self.syntax.all().find(|id| self.syntax.broken(*id))?;
+        let first = self.syntax.all().find(|id| self.is_broken(*id))?;
         let message = "the text is not of the language's grammar here: it may be cut off";
         (self.errors() > before)
             .then(|| self.finding("syntax-error", Severity::Error, first, message))

@@ -12,6 +12,7 @@ pub mod finding;
 pub mod function;
 mod grammar;
 pub mod language;
+pub mod mutate;
 pub mod rules;
 mod syntax;
 
