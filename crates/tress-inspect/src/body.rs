@@ -507,7 +507,8 @@ impl<'f> Subject<'f> {
         let hook = self.hook && (owned || !self.given);
         let marker = !self.given && self.foreign;
         let excused = self.quiet || dunder || hook || now.reason || marker || self.fallback;
-        let main = name == "main" || name == "init";
+        let main =
+            matches!(name, "main" | "init" | "constructor") || name.starts_with('_') && !self.given;
         let nothing =
             !self.given && function.body.as_ref().is_some_and(|body| body.len() <= 4) && self.hook;
         (!excused && !main && !nothing).then_some(())?;

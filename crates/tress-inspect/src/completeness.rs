@@ -163,7 +163,10 @@ impl<'t> File<'t> {
                 mine.filter(|rule| rule.languages.iter().any(|l| l == family(self.syntax.language)))
             {
                 if self.swallows(rule, id) {
-                    findings.push(self.finding(&rule.id, Severity::Error, id, &rule.message));
+                    let told = rule.calls
+                        && !self.called(id).is_some_and(|name| rules().first_word("lossy", &name));
+                    let severity = if told { Severity::Warning } else { Severity::Error };
+                    findings.push(self.finding(&rule.id, severity, id, &rule.message));
                 }
             }
         }
@@ -173,10 +176,16 @@ impl<'t> File<'t> {
     }
 
     fn convicts(&self, rule: &PatternRule, id: Id) -> bool {
-        let text = self.syntax.text(id).to_lowercase();
+        let text = self.syntax.text(id);
+        // `TODO` is a mark in capitals, or as all that is said; in lower case it may be a thing.
+        let todo = ["TODO", "FIXME", "\"todo\"", "'todo'"].iter().any(|mark| text.contains(mark));
+        let text = text.to_lowercase();
         let says = |list: &[String]| list.iter().any(|phrase| text.contains(phrase.as_str()));
-        if let Some(list) = rule.says.as_ref().and_then(|name| rules().says.get(name)) {
-            if !says(list) || says(&rules().unless_says) && !text.contains("todo") {
+        if let Some((name, list)) =
+            rule.says.as_ref().and_then(|name| rules().says.get_key_value(name))
+        {
+            let todo = todo && name == "stub";
+            if !says(list) && !todo || says(&rules().unless_says) && !todo {
                 return false;
             }
         } else if rule.whole && says(&rules().unless_says) {
@@ -306,26 +315,33 @@ impl<'t> File<'t> {
 
     /// Whether the last thing called may fail in a way that matters.
     fn calls_fallible(&self, id: Id) -> bool {
+        let ending = |function: &Function| {
+            let name = function.short_name();
+            ["drop", "close", "shutdown", "abort", "kill", "cleanup", "clean_up", "Close", "Stop"]
+                .contains(&name)
+        };
+        let cleanup = self.around(self.syntax.range(id).start).is_some_and(ending);
+        let assigned =
+            self.syntax.children(id).any(|child| self.syntax.kind(child).contains("assignment"));
+        !cleanup
+            && !assigned
+            && self.called(id).is_some_and(|name| !rules().has_word("unheeded", &name))
+    }
+
+    /// The name of the outermost call whose result the statement throws away.
+    fn called(&self, id: Id) -> Option<String> {
         let text = squeeze(self.syntax.text(id));
         let text = text.trim_end_matches(';');
-        let text = [".ok()", ".unwrap_or_default()", ".unwrap_or(())"]
-            .iter()
-            .find_map(|end| text.strip_suffix(end))
-            .unwrap_or(text);
+        let ends = [".ok()", ".unwrap_or_default()", ".unwrap_or(())"];
+        let text = ends.iter().find_map(|end| text.strip_suffix(end)).unwrap_or(text);
         let text = text.trim_end_matches(".await");
-        // The callee of the outermost call: what stands before the bracket that closes last.
-        let Some(open) = text.ends_with(')').then(|| last_group(text)).flatten() else {
-            return false;
-        };
-        let callee = text.get(..open).unwrap_or_default();
+        let open = text.ends_with(')').then(|| last_group(text)).flatten()?;
+        let callee = text.get(..open)?;
         let name =
             callee.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
         let constructs =
             name.starts_with(char::is_uppercase) && family(self.syntax.language) != "go";
-        !callee.ends_with('!')
-            && !name.is_empty()
-            && !constructs
-            && !rules().has_word("unheeded", name)
+        (!callee.ends_with('!') && !name.is_empty() && !constructs).then(|| name.to_owned())
     }
 
     /// Whether a comment in the node, at its line or directly above gives a reason.
