@@ -175,6 +175,23 @@ fn is_discard(syntax: &Syntax<'_>, statement: Id) -> bool {
     })
 }
 
+/// What a comment or docstring says of a body that does nothing on purpose.
+const IDLE: [&str; 13] = [
+    "no-op",
+    "noop",
+    "nothing",
+    "intentional",
+    "deliberate",
+    "on purpose",
+    "overrid",
+    "subclass",
+    "called when",
+    "called if",
+    "called by",
+    "hook",
+    "default implementation",
+];
+
 /// What comments say within a node: a reason (three words or more), and code.
 fn comments(syntax: &Syntax<'_>, body: Id) -> (bool, bool) {
     let (mut reason, mut code) = (false, 0);
@@ -189,11 +206,18 @@ fn comments(syntax: &Syntax<'_>, body: Id) -> (bool, bool) {
                 code += 1;
             } else {
                 let open = crate::completeness::is_marker(line);
-                reason |=
-                    !open && line.split_whitespace().filter(|word| word.len() > 1).count() >= 3;
+                let lower = line.to_lowercase();
+                let idle = IDLE.iter().any(|word| lower.contains(word));
+                let long = line.split_whitespace().filter(|word| word.len() > 1).count() >= 3;
+                reason |= !open && (long || idle);
             }
         }
     }
+    let docstring = syntax.parts(body).first().copied().filter(|first| {
+        syntax.language == crate::Language::Python && syntax.text(*first).starts_with(['"', '\''])
+    });
+    let docstring = docstring.map(|first| syntax.text(first).to_lowercase()).unwrap_or_default();
+    reason |= IDLE.iter().any(|word| docstring.contains(word));
     (reason && code == 0, code >= 2)
 }
 
@@ -327,7 +351,8 @@ pub(crate) fn look(syntax: &Syntax<'_>, function: &Function) -> Option<Body> {
         found.returns_value = arrow || tail;
         found.ends = arrow || tail || returns && !bare;
         found.diverges = diverges(syntax, *last);
-        found.dangling = !arrow && defines(syntax, *last, body);
+        let loose = matches!(family(syntax.language), "python" | "js");
+        found.dangling = loose && !arrow && defines(syntax, *last, body);
     }
     found.returns_value |= returns_within(syntax, body);
     Some(found)
@@ -437,6 +462,9 @@ struct Subject<'f> {
     asking: bool,
     /// It is in Rust, and no parameter is marked as unused.
     warned: bool,
+    /// It fills a place that wants a function: a setter, a member of an object, a lambda without
+    /// parameters.
+    slot: bool,
     /// Its name begins like that of a hook.
     hook: bool,
     /// It, or what it belongs to, is there to do nothing.
@@ -487,6 +515,21 @@ impl<'f> Subject<'f> {
             asking: rules.has_word("asking", &name.to_lowercase()),
             warned: family(syntax.language) == "rust"
                 && !function.parameters.iter().any(|name| name.starts_with('_')),
+            slot: family(syntax.language) == "js" && {
+                let own = syntax.kind(function.node);
+                let inner =
+                    syntax.parent(function.node).is_some_and(|up| syntax.kind(up) == "object");
+                let lambda = function.parameters.is_empty()
+                    && own != "function_declaration"
+                    && own != "method_definition";
+                // A function with a capital is a constructor by the custom of JavaScript.
+                let class = own == "function_declaration" && name.starts_with(char::is_uppercase);
+                class
+                    || inner
+                    || own == "pair"
+                    || lambda
+                    || syntax.text(function.node).starts_with("set ")
+            },
             hook: rules.first_word("hook", name),
             quiet: quiet_name || rules.any_word("quiet", container),
             telling: rules.any_word("telling", name),
@@ -506,7 +549,9 @@ impl<'f> Subject<'f> {
         let owned = function.container.is_some();
         let hook = self.hook && (owned || !self.given);
         let marker = !self.given && self.foreign;
-        let excused = self.quiet || dunder || hook || now.reason || marker || self.fallback;
+        let unnamed = self.given && function.parameters.iter().all(|name| name.starts_with('_'));
+        let slot = self.slot && !self.doing || unnamed && self.foreign;
+        let excused = self.quiet || dunder || hook || now.reason || marker || self.fallback || slot;
         let main =
             matches!(name, "main" | "init" | "constructor") || name.starts_with('_') && !self.given;
         let nothing =

@@ -11,10 +11,15 @@ mod constant;
 pub mod finding;
 pub mod function;
 mod grammar;
+pub mod junit;
 pub mod language;
+pub mod lcov;
 pub mod mutate;
 pub mod rules;
+pub mod sarif;
+pub mod suppression;
 mod syntax;
+pub mod weakened;
 
 pub use finding::{Finding, Severity};
 pub use function::{Changed, Function};

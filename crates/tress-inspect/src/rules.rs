@@ -58,6 +58,10 @@ pub struct NodeRule {
     /// Whether it has to call something whose result is worth heeding.
     #[serde(default)]
     pub calls: bool,
+    /// Whether it is a warning only. What `calls` demands is one too, where the name of what is
+    /// called is not in the list `lossy`.
+    #[serde(default)]
+    pub told: bool,
     /// What is wrong.
     pub message: String,
 }
