@@ -1,1 +1,3 @@
 //! What can be seen in source code, language by language.
+
+mod corpus;
