@@ -5,6 +5,8 @@
 //! which tests were weakened. Rules are data. It is pure: texts come in, findings come out. It
 //! never reads a file, runs a program, or knows what a todo is.
 
+pub mod architecture;
+pub mod imports;
 pub mod language;
 
 pub use language::Language;

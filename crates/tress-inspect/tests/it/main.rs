@@ -1,1 +1,6 @@
 //! What can be seen in source code, language by language.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod architecture;
+mod house;
+mod imports;
