@@ -5,12 +5,14 @@
 //! which tests were weakened. Rules are data. It is pure: texts come in, findings come out. It
 //! never reads a file, runs a program, or knows what a todo is.
 
+pub mod architecture;
 mod body;
 pub mod completeness;
 mod constant;
 pub mod finding;
 pub mod function;
 mod grammar;
+pub mod imports;
 pub mod junit;
 pub mod language;
 pub mod lcov;

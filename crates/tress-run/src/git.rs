@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
@@ -48,6 +49,29 @@ pub struct Tree {
     dir: PathBuf,
     /// Two `git worktree` commands at once see each other's half-made entries, and prune them.
     worktrees: Arc<Mutex<()>>,
+}
+
+/// A file of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileAt {
+    /// Its path from the top of the tree, with slashes.
+    pub path: String,
+    /// The name of the blob that holds it.
+    pub blob: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl FileAt {
+    /// Reads `MODE TYPE BLOB SIZE<tab>PATH`.
+    fn read(entry: &[u8]) -> Option<Self> {
+        let (facts, path) = std::str::from_utf8(entry).ok()?.split_once('\t')?;
+        let mut facts = facts.split_whitespace();
+        let (mode, blob) = (facts.next()?, facts.nth(1)?);
+        let size = facts.next()?.parse().ok()?;
+        let file = mode.starts_with("100");
+        file.then(|| Self { path: path.to_owned(), blob: blob.to_owned(), size })
+    }
 }
 
 /// The name and address that commits of agents carry.
@@ -342,6 +366,69 @@ impl Tree {
     /// When it is not behind it.
     pub async fn fast_forward(&self, branch: &str) -> Result<(), GitError> {
         self.git(&["merge", "--quiet", "--ff-only", branch]).await.map(|_| ())
+    }
+
+    /// The files of `commit`: path, blob and size in bytes, in order of the paths. Links and
+    /// submodules are left out, and so are names that are no text.
+    ///
+    /// # Errors
+    /// When there is no such commit.
+    pub async fn files(&self, commit: &str) -> Result<Vec<FileAt>, GitError> {
+        let args = ["ls-tree", "-r", "-z", "--long", "--full-tree", commit];
+        let output = self.command(&args).output().await.map_err(GitError::Missing)?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(GitError::Failed { command: "ls-tree".to_owned(), message });
+        }
+        let entries = output.stdout.split(|&byte| byte == 0);
+        let mut files: Vec<FileAt> = entries.filter_map(FileAt::read).collect();
+        files.sort_by(|left, right| left.path.cmp(&right.path));
+        Ok(files)
+    }
+
+    /// What these blobs hold, in their order; by one process.
+    ///
+    /// # Errors
+    /// When git fails, or one is not there.
+    pub async fn blobs(&self, blobs: &[&str]) -> Result<Vec<Vec<u8>>, GitError> {
+        let args = ["cat-file", "--batch"];
+        let failed = |message: String| GitError::Failed { command: args.join(" "), message };
+        let mut command = self.command(&args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(GitError::Missing)?;
+        let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(failed("it has no pipes".to_owned()));
+        };
+        let wanted = blobs.iter().map(|blob| format!("{blob}\n")).collect::<String>();
+        // Asking goes on while the answers are read: neither pipe holds them all.
+        let ask = async move {
+            let asked = stdin.write_all(wanted.as_bytes()).await;
+            drop(stdin);
+            asked
+        };
+        let read = async {
+            let mut stdout = BufReader::new(stdout);
+            let mut found = Vec::with_capacity(blobs.len());
+            for blob in blobs {
+                let mut line = String::new();
+                stdout.read_line(&mut line).await?;
+                let size = line.trim_end().rsplit(' ').next().and_then(|size| size.parse().ok());
+                let size: usize = size.filter(|_| line.contains(" blob ")).ok_or_else(|| {
+                    let message = format!("{blob} is no blob: {}", line.trim_end());
+                    std::io::Error::other(message)
+                })?;
+                let mut bytes = vec![0; size];
+                stdout.read_exact(&mut bytes).await?;
+                found.push(bytes);
+                stdout.read_exact(&mut [0]).await?;
+            }
+            Ok::<_, std::io::Error>(found)
+        };
+        let (asked, found) = tokio::join!(ask, read);
+        let found = found.map_err(|error| failed(error.to_string()))?;
+        asked.map_err(|error| failed(error.to_string()))?;
+        child.wait().await.map_err(GitError::Missing)?;
+        Ok(found)
     }
 
     /// The blob that `path` is in `commit`; `None` where it is not there.

@@ -12,6 +12,7 @@
 pub mod demo;
 pub mod execute;
 pub mod git;
+pub mod reconcile;
 pub mod verify;
 
 pub use execute::driver::{CommandDriver, Driver, Task};

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod lost;
+mod reconcile;
 mod team;
 mod verifier;
 
