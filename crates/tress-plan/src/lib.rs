@@ -9,6 +9,7 @@
 pub mod alerts;
 pub mod critical;
 pub mod failure;
+pub mod learn;
 pub mod metrics;
 pub mod predict;
 pub mod random;

@@ -19,14 +19,16 @@ use crate::strategy::{Isolation, Strategy};
 pub const TRIES_PER_AGENT: usize = 2;
 /// The capability of an agent that can do everything.
 pub const ANYTHING: &str = "*";
-/// When so many todos were finished since a todo became ready that cannot be taken because its
-/// files are, nothing else is started that would keep them from becoming free.
+/// When so many todos were finished on the files of a todo since it became ready, it is next:
+/// nothing else is started that would keep its files from becoming free. Those that are more
+/// urgent count a quarter.
 pub const PATIENCE: usize = 8;
 /// How often the pause may pass in which a todo is left to an agent that tried it less.
 const PASSING: u64 = 8;
 /// A prediction has to be this sure to keep todos apart.
 pub const CONFIDENCE_MIN: f64 = 0.1;
-/// So many of the longest waiting todos are looked at for one whose patience is over.
+/// So many of the longest waiting todos are looked at for one whose patience is over, and so many
+/// of the last finished ones for what went before it.
 const OLDEST: usize = 64;
 /// So many predictions are made for one decision; todos beyond count as ones of which nothing is
 /// known.
@@ -197,7 +199,7 @@ impl<'a> Board<'a> {
             rank.then(left.tie.cmp(&right.tie)).then(left.todo.id.cmp(&right.todo.id))
         });
         let mut taken = self.taken(strategy.isolation);
-        if let Some((id, scope)) = self.patient(&taken, terms) {
+        if let Some((id, scope)) = self.patient(terms) {
             let fits = ranked.iter().any(|one| one.todo.id == id);
             if fits && taken.overlapping(&scope).is_none() {
                 ranked.sort_by_key(|one| one.todo.id != id);
@@ -263,7 +265,8 @@ impl<'a> Board<'a> {
         taken
     }
 
-    /// The files that work on `todo` is taken to touch: what it declares, else what is predicted.
+    /// The files that work on `todo` is taken to touch: what it declares, else what it touched
+    /// before, else what is predicted.
     fn scope(&self, todo: &Todo, isolation: Isolation) -> Vec<String> {
         if !todo.files.is_empty() || isolation == Isolation::Declared {
             return widened(&todo.files, isolation);
@@ -294,29 +297,39 @@ impl<'a> Board<'a> {
         prediction
     }
 
-    /// The todo that has waited longest for its files and whose patience is over, with its files.
-    fn patient(&self, taken: &Taken, terms: &Terms) -> Option<(TodoId, Vec<String>)> {
-        if taken.is_empty() {
-            return None;
-        }
+    /// The longest waiting of the todos whose patience is over, with its files.
+    fn patient(&self, terms: &Terms) -> Option<(TodoId, Vec<String>)> {
         let todos = self.state.todos.values();
-        let mut finished: Vec<Millis> = todos.filter_map(|todo| todo.finished_at()).collect();
+        let finished = todos.filter_map(|todo| Some((todo.completed()?.at, todo.id, &**todo)));
+        let mut finished: Vec<(Millis, TodoId, &Todo)> = finished.collect();
         if finished.len() < PATIENCE {
             return None;
         }
-        finished.sort_unstable();
-        let passed = |since: Millis| finished.len() - finished.partition_point(|&at| at <= since);
+        finished.sort_unstable_by_key(|&(at, id, _)| (Reverse(at), id));
+        finished.truncate(OLDEST);
+        let finished: Vec<_> = finished
+            .into_iter()
+            .map(|(at, _, todo)| (at, todo.priority, self.scope(todo, Isolation::Predicted)))
+            .collect();
+        let eighth = finished.get(PATIENCE - 1).map_or(0, |(at, _, _)| *at);
         let ready = self.readiness.ready.iter().filter(|id| !self.given.contains(id));
         let ready = ready.filter_map(|&id| self.state.todo(id));
         let ready = ready.filter(|todo| not_before(todo, terms) <= self.now && self.doable(todo));
         let mut waiting: Vec<_> = ready
             .map(|todo| (self.ready_since(todo), todo.id, todo))
-            .filter(|(since, _, _)| passed(*since) >= PATIENCE)
+            .filter(|(since, _, _)| *since < eighth)
             .collect();
         waiting.sort_by_key(|&(since, id, _)| (since, id));
-        waiting.into_iter().take(OLDEST).find_map(|(_, id, todo)| {
+        waiting.into_iter().take(OLDEST).find_map(|(since, id, todo)| {
+            let mut own = Taken::default();
             let scope = self.scope(todo, terms.strategy.isolation);
-            taken.overlapping(&scope).is_some().then_some((id, scope))
+            own.add(&scope, "");
+            let before = finished
+                .iter()
+                .filter(|(at, _, files)| *at > since && own.overlapping(files).is_some());
+            let quarters: usize =
+                before.map(|(_, other, _)| if *other < todo.priority { 1 } else { 4 }).sum();
+            (quarters >= 4 * PATIENCE).then_some((id, scope))
         })
     }
 
