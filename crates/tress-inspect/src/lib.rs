@@ -13,6 +13,7 @@ pub mod finding;
 pub mod function;
 mod grammar;
 pub mod imports;
+pub mod integration;
 pub mod junit;
 pub mod language;
 pub mod lcov;

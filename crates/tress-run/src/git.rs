@@ -1,6 +1,7 @@
 //! Git, as a program: worktrees, commits, merges. Every call is one `git` process with a clean
 //! environment for what we depend on, and fails with what git said.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -161,6 +162,17 @@ impl Tree {
         self.git(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]).await
     }
 
+    /// The newest commit that both have in their history; `one` itself where there is none.
+    ///
+    /// # Errors
+    /// When there is no such commit.
+    pub async fn merge_base(&self, one: &str, other: &str) -> Result<String, GitError> {
+        match self.git(&["merge-base", one, other]).await {
+            Ok(base) => Ok(base),
+            Err(_) => self.commit(one).await,
+        }
+    }
+
     /// The hash of the tree of a commit.
     ///
     /// # Errors
@@ -289,7 +301,7 @@ impl Tree {
         Ok(names.lines().map(str::to_owned).collect())
     }
 
-    /// The lines that `to` adds to `from`, by path.
+    /// The numbers of the lines that `to` has and `from` had not, by path.
     ///
     /// # Errors
     /// When git fails.
@@ -297,16 +309,21 @@ impl Tree {
         &self,
         from: &str,
         to: &str,
-    ) -> Result<Vec<(String, String)>, GitError> {
+    ) -> Result<BTreeMap<String, BTreeSet<usize>>, GitError> {
         let range = format!("{from}...{to}");
         let diff = self.git(&["diff", "--unified=0", "--no-renames", "--no-color", &range]).await?;
         let mut path = String::new();
-        let mut lines = Vec::new();
+        let mut lines: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
         for line in diff.lines() {
             if let Some(name) = line.strip_prefix("+++ ") {
                 path = name.strip_prefix("b/").unwrap_or(name).to_owned();
-            } else if let Some(added) = line.strip_prefix('+') {
-                lines.push((path.clone(), added.to_owned()));
+            } else if let Some(hunk) = line.strip_prefix("@@ ") {
+                let new = hunk.split(' ').find_map(|part| part.strip_prefix('+'));
+                let (start, count) =
+                    new.map_or(("", "1"), |new| new.split_once(',').unwrap_or((new, "1")));
+                let number = |text: &str| text.parse::<usize>().unwrap_or(0);
+                let (start, count) = (number(start), number(count));
+                lines.entry(path.clone()).or_default().extend(start..start + count);
             }
         }
         Ok(lines)

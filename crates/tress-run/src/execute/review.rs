@@ -17,6 +17,8 @@ use crate::verify::{self, Claim, Report, Terms};
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How many of the gaps of one claim become subtasks.
 const SUBTASKS_MAX: usize = 12;
+/// The kind of those subtasks.
+const GAP: &str = "gap";
 
 /// Whether a claim of completion is one that the team answers: a person's is left to a person.
 pub(super) fn ours(completion: &&Completion) -> bool {
@@ -205,11 +207,15 @@ impl Team {
         let (env, pid_file) = (self.env(), self.tasks.join(format!("{}.pid", verifier.name())));
         let stop = || -> verify::bench::Stopping<'_> { Box::pin(self.stopping()) };
         let bench = self.bench(&tree, &env, &pid_file, &stop);
+        let state = self.run.state();
         let terms = Terms {
             check: self.check_of(todo),
             tests: self.options.tests.as_deref(),
             lint: &self.options.lint,
             thorough: self.thorough(todo),
+            used_later: state.dependents(todo.id).any(|id| {
+                state.todo(id).is_some_and(|other| !other.finished() && other.kind != GAP)
+            }),
         };
         let claim = Claim { todo, base: &base, commit: &commit, terms };
         Ok(verify::verify(bench, claim).await?)
@@ -239,7 +245,7 @@ fn subtasks(state: &State, todo: &Todo, report: &Report) -> Vec<Operation> {
             external_id: None,
             title,
             edits: vec![
-                TodoEdit::Kind("gap".to_owned()),
+                TodoEdit::Kind(GAP.to_owned()),
                 TodoEdit::Priority(todo.priority),
                 TodoEdit::Ephemeral(true),
             ],
@@ -261,7 +267,7 @@ fn subtasks(state: &State, todo: &Todo, report: &Report) -> Vec<Operation> {
 /// Closes what is left of the subtasks that verifiers made of `todo`, since it is accepted.
 fn close_subtasks(state: &State, todo: TodoId) -> Vec<Operation> {
     let gap = |id: &TodoId| {
-        let child = state.todo(*id).filter(|child| child.kind == "gap" && !child.finished());
+        let child = state.todo(*id).filter(|child| child.kind == GAP && !child.finished());
         child.is_some_and(|_| {
             state.edges(*id).iter().any(|e| e.on == todo && e.kind == EdgeKind::ParentChild)
         })

@@ -5,26 +5,23 @@
 pub mod bench;
 pub mod outcome;
 pub mod quality;
+mod reports;
+mod sources;
+mod statics;
 pub mod testing;
+mod thorough;
 
 use tress::Todo;
-use tress::operation::{Check, Layer, Verdict};
-use tress_plan::scope;
+use tress::operation::{Check, Verdict};
+use tress_inspect::Finding;
 
-use self::bench::{Bench, look};
+use self::bench::Bench;
+use self::reports::Reports;
+use self::sources::Sources;
 use crate::git::GitError;
 
-/// Ways to say "not done yet" that compile or parse. What they stand in is prose and tests apart.
-const STUBS: [&str; 8] = [
-    "todo!(",
-    "unimplemented!(",
-    "raise NotImplementedError",
-    "throw new Error(\"not implemented",
-    "throw new Error('not implemented",
-    "panic(\"not implemented",
-    "panic!(\"not implemented",
-    "UnsupportedOperationException(\"not implemented",
-];
+/// How many gaps a report names.
+const GAPS_MAX: usize = 20;
 
 /// What a verification came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +76,8 @@ pub struct Terms<'a> {
     pub lint: &'a Lint,
     /// Whether the tests themselves are tested.
     pub thorough: bool,
+    /// Whether others wait for the todo: they may be what uses it.
+    pub used_later: bool,
 }
 
 /// Verifies `claim` on `bench`, whose tree is made to show the claimed commit and nothing else.
@@ -91,31 +90,62 @@ pub async fn verify(bench: Bench<'_>, claim: Claim<'_>) -> Result<Report, GitErr
     tree.show_only(commit).await?;
     let hash = tree.tree_hash(commit).await?;
     let changed = tree.changed(base, commit).await?;
-    let mut checks = vec![real_change(&changed), touches(todo, &changed)];
-    let added = tree.added_lines(base, commit).await?;
-    checks.push(no_stubs(&added));
-    // What costs most comes last, and only where it can still matter.
-    let sound = |checks: &[Check]| checks.iter().all(|check| check.verdict == Verdict::Pass);
-    if sound(&checks) {
-        checks.push(testing::own_check(bench, terms.check).await);
-        if let Some(tests) = terms.tests.filter(|_| sound(&checks)) {
-            checks.push(testing::suite(bench, tests, (base, commit)).await?);
-        }
+    let sources = Sources::read(tree, (base, commit), &changed).await?;
+    let mut checks = statics::existence(todo, &changed, &sources);
+    checks.push(statics::completeness(&sources));
+    checks.push(statics::integration(&sources, terms.used_later));
+    checks.push(statics::suppressions(&sources));
+    checks.push(statics::weakened(&sources));
+    run_layers(bench, claim, &changed, &sources, &mut checks).await?;
+    for check in &mut checks {
+        check.tree = Some(hash.clone());
     }
-    if sound(&checks) {
+    checks.sort_by_key(|check| check.layer);
+    Ok(report(checks, changed))
+}
+
+/// The layers that run something. What costs most comes last, and only where it can still matter.
+async fn run_layers(
+    bench: Bench<'_>,
+    claim: Claim<'_>,
+    changed: &[String],
+    sources: &Sources,
+    checks: &mut Vec<Check>,
+) -> Result<(), GitError> {
+    let Claim { base, commit, terms, .. } = claim;
+    let sound = |checks: &[Check]| checks.iter().all(|check| check.verdict == Verdict::Pass);
+    if !sound(checks) {
+        return Ok(());
+    }
+    let mut own = testing::own_check(bench, terms.check).await;
+    let lines = bench.tree.added_lines(base, commit).await?;
+    let reports = Reports::read(bench.tree.dir(), &lines);
+    if own.verdict == Verdict::Pass {
+        own.detail = [own.detail, reports.told()]
+            .into_iter()
+            .filter(|t| !t.is_empty())
+            .collect::<Vec<_>>()
+            .join("; ");
+    }
+    checks.push(own);
+    if let Some(tests) = terms.tests.filter(|_| sound(checks)) {
+        checks.push(testing::suite(bench, tests, (base, commit), &lines).await?);
+    }
+    if sound(checks) {
         let linters = match terms.lint {
             Lint::Off => Vec::new(),
             Lint::Command(command) => vec![command.clone()],
             Lint::Configured => {
-                quality::configured(tree.dir()).into_iter().map(str::to_owned).collect()
+                quality::configured(bench.tree.dir()).into_iter().map(str::to_owned).collect()
             }
         };
-        checks.extend(quality::lint(bench, &linters, (base, commit), &changed).await?);
+        checks.extend(quality::lint(bench, &linters, (base, commit), changed).await?);
     }
-    for check in &mut checks {
-        check.tree = Some(hash.clone());
+    let command = [terms.check, terms.tests].into_iter().flatten().collect::<Vec<_>>().join(" && ");
+    if terms.thorough && sound(checks) && !command.is_empty() {
+        checks.extend(thorough::thorough(bench, &command, (base, commit), sources).await?);
     }
-    Ok(report(checks, changed))
+    Ok(())
 }
 
 impl Report {
@@ -132,65 +162,11 @@ impl Report {
     }
 }
 
-fn check(layer: Layer, name: &str, verdict: Verdict, detail: String) -> Check {
-    look(layer, name, verdict, detail)
-}
-
-fn verdict(pass: bool) -> Verdict {
-    if pass { Verdict::Pass } else { Verdict::Fail }
-}
-
-fn real_change(changed: &[String]) -> Check {
-    let detail = match changed {
-        [] => "the commit changes nothing".to_owned(),
-        paths => format!("changes {}", paths.join(", ")),
-    };
-    check(Layer::Existence, "it is a real change", verdict(!changed.is_empty()), detail)
-}
-
-fn touches(todo: &Todo, changed: &[String]) -> Check {
-    let name = "it touches what the todo names";
-    if todo.files.is_empty() {
-        let detail = "the todo names no files".to_owned();
-        return check(Layer::Existence, name, Verdict::Pass, detail);
-    }
-    let touched = |pattern: &&String| changed.iter().any(|path| scope::covers(pattern, path));
-    let found = todo.files.iter().any(|pattern| touched(&pattern));
-    let detail = if found {
-        let outside = changed
-            .iter()
-            .filter(|path| !todo.files.iter().any(|pattern| scope::covers(pattern, path)));
-        match outside.cloned().collect::<Vec<_>>().as_slice() {
-            [] => "all changes are within".to_owned(),
-            paths => format!("also changes {}", paths.join(", ")),
-        }
-    } else {
-        format!("nothing in {} was changed", todo.files.join(", "))
-    };
-    check(Layer::Existence, name, verdict(found), detail)
-}
-
-fn no_stubs(added: &[(String, String)]) -> Check {
-    let name = "no stub was added";
-    let stub = added.iter().find(|(path, line)| {
-        let code = !path.ends_with(".md") && !path.ends_with(".txt");
-        let line = line.trim_start();
-        let comment = line.starts_with("//") || line.starts_with('#');
-        code && !comment && STUBS.iter().any(|stub| line.contains(stub))
-    });
-    match stub {
-        Some((path, line)) => {
-            let detail = format!("{path}: {}", line.trim());
-            check(Layer::Completeness, name, Verdict::Fail, detail)
-        }
-        None => check(Layer::Completeness, name, Verdict::Pass, "none found".to_owned()),
-    }
-}
-
 fn report(checks: Vec<Check>, changed: Vec<String>) -> Report {
     let bad = checks.iter().filter(|check| check.verdict != Verdict::Pass);
-    let gaps: Vec<String> = bad.clone().map(first_line).collect();
-    let passed = checks.len() - gaps.len();
+    let failed = bad.clone().count();
+    let gaps: Vec<String> = bad.clone().flat_map(gaps_of).take(GAPS_MAX).collect();
+    let passed = checks.len() - failed;
     let percent = u8::try_from(passed * 100 / checks.len().max(1)).unwrap_or(0);
     let verdict = bad.map(|check| check.verdict).max_by_key(|verdict| match verdict {
         Verdict::Pass => 0,
@@ -202,6 +178,14 @@ fn report(checks: Vec<Check>, changed: Vec<String>) -> Report {
         Some(gap) => gap.clone(),
     };
     Report { verdict: verdict.unwrap_or(Verdict::Pass), checks, reason, percent, gaps, changed }
+}
+
+/// What a failed check says is missing: its findings, or itself in one line.
+fn gaps_of(check: &Check) -> Vec<String> {
+    let findings = check.detail.lines().filter(|line| line.parse::<Finding>().is_ok());
+    let found: Vec<String> =
+        findings.map(|finding| format!("{}: {finding}", check.layer.name())).collect();
+    if found.is_empty() { vec![first_line(check)] } else { found }
 }
 
 /// A failed check in one line.

@@ -1,9 +1,12 @@
 //! Testing: the todo's own check, and the project's tests, run by the verifier.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tress::operation::{Check, Layer, Verdict};
 
 use super::bench::{Bench, evidence, look};
 use super::outcome::failing_tests;
+use super::reports::Reports;
 use crate::git::GitError;
 
 /// The name of the check that a todo names itself.
@@ -29,20 +32,35 @@ pub async fn suite(
     bench: Bench<'_>,
     command: &str,
     (base, commit): (&str, &str),
+    lines: &BTreeMap<String, BTreeSet<usize>>,
 ) -> Result<Check, GitError> {
     let after = bench.run(command).await;
+    let reports = Reports::read(bench.tree.dir(), lines);
     let mut check = evidence(Layer::Testing, "the project's tests pass", command, &after);
+    if check.verdict == Verdict::Pass {
+        check.detail = reports.told();
+    }
+    let told = reports.tests.map(|(_, failed)| failed).unwrap_or_default();
+    if check.verdict == Verdict::Pass && !told.is_empty() {
+        // A runner that fails and says so only in its report.
+        (check.verdict, check.detail) =
+            (Verdict::Fail, format!("it exits with 0, and {}", check.detail));
+    }
     if check.verdict != Verdict::Fail {
         return Ok(check);
     }
     bench.tree.show_only(base).await?;
     let before = bench.run(command).await;
+    let known_by_report = Reports::read(bench.tree.dir(), lines).tests.map(|(_, failed)| failed);
+    let known_by_report = known_by_report.unwrap_or_default();
     bench.tree.show_only(commit).await?;
-    if before.success() {
+    if before.success() && known_by_report.is_empty() {
         return Ok(check);
     }
-    let failing = failing_tests(&after.output);
-    let known = failing_tests(&before.output);
+    let mut failing = failing_tests(&after.output);
+    failing.extend(told);
+    let mut known = failing_tests(&before.output);
+    known.extend(known_by_report);
     let new: Vec<&String> = failing.difference(&known).collect();
     (check.verdict, check.detail) = match (failing.is_empty(), new.as_slice()) {
         (true, _) => {

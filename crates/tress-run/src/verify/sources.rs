@@ -1,0 +1,106 @@
+//! The texts that a verification looks at: what changed, before and after, and the whole tree.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tress_inspect::{Language, TEXT_MAX};
+
+use crate::git::{FileAt, GitError, Tree};
+
+/// How many bytes of texts are held at once; what lies beyond in the order of paths is not looked at
+/// for references.
+const TREE_BYTES_MAX: u64 = 64 << 20;
+
+/// A file that a change touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Touched {
+    pub(super) path: String,
+    /// Its text before, where it was there.
+    pub(super) base: Option<String>,
+    /// Its text now, where it is still there.
+    pub(super) new: Option<String>,
+}
+
+/// What there is to look at.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sources {
+    /// What the change touched, of languages whose syntax is known.
+    pub(super) touched: Vec<Touched>,
+    /// Every path of the tree as it is now.
+    pub(super) paths: BTreeSet<String>,
+    /// The texts of the tree as it is now.
+    pub(super) tree: BTreeMap<String, String>,
+}
+
+impl Sources {
+    /// Reads them: `base` is the commit that work began from, `commit` the work.
+    pub(super) async fn read(
+        tree: &Tree,
+        (base, commit): (&str, &str),
+        changed: &[String],
+    ) -> Result<Self, GitError> {
+        let now = tree.files(commit).await?;
+        let paths = now.iter().map(|file| file.path.clone()).collect();
+        let texts = texts(tree, &now, |path| is_text(path)).await?;
+        let began = tree.merge_base(base, commit).await?;
+        let known: BTreeSet<&str> = changed.iter().map(String::as_str).collect();
+        let before = tree.files(&began).await?;
+        let before =
+            self::texts(tree, &before, |path| known.contains(path) && is_code(path)).await?;
+        let mut touched = Vec::new();
+        for path in changed.iter().filter(|path| is_code(path)) {
+            let (base, new) = (before.get(path).cloned(), texts.get(path).cloned());
+            if base.is_some() || new.is_some() {
+                touched.push(Touched { path: path.clone(), base, new });
+            }
+        }
+        Ok(Self { touched, paths, tree: texts })
+    }
+}
+
+fn is_code(path: &str) -> bool {
+    Language::of(path).is_some()
+}
+
+/// Whether a file can say who uses what: code, and what configures it.
+fn is_text(path: &str) -> bool {
+    const ENDINGS: [&str; 12] = [
+        ".toml",
+        ".json",
+        ".yaml",
+        ".yml",
+        ".xml",
+        ".html",
+        ".gradle",
+        ".cfg",
+        ".ini",
+        ".mod",
+        ".properties",
+        ".sh",
+    ];
+    is_code(path) || ENDINGS.iter().any(|ending| path.ends_with(ending))
+}
+
+async fn texts(
+    tree: &Tree,
+    files: &[FileAt],
+    wanted: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, String>, GitError> {
+    let mut bytes = 0;
+    let wanted: Vec<&FileAt> = files
+        .iter()
+        .filter(|file| wanted(&file.path) && file.size <= TEXT_MAX as u64)
+        .take_while(|file| {
+            bytes += file.size;
+            bytes <= TREE_BYTES_MAX
+        })
+        .collect();
+    let blobs: Vec<&str> = wanted.iter().map(|file| file.blob.as_str()).collect();
+    if blobs.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let read = tree.blobs(&blobs).await?;
+    let text = |(file, bytes): (&FileAt, Vec<u8>)| {
+        Some((file.path.clone(), String::from_utf8(bytes).ok()?))
+    };
+    Ok(wanted.into_iter().zip(read).filter_map(text).collect())
+}
