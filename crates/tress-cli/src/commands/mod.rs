@@ -7,6 +7,7 @@ pub(crate) mod claim;
 pub(crate) mod close;
 pub(crate) mod completions;
 pub(crate) mod conflicts;
+pub(crate) mod decisions;
 pub(crate) mod demo;
 pub(crate) mod dep;
 pub(crate) mod diff;
@@ -24,6 +25,7 @@ pub(crate) mod log;
 pub(crate) mod merge_file;
 pub(crate) mod note;
 pub(crate) mod paths;
+pub(crate) mod reconcile;
 pub(crate) mod replay;
 pub(crate) mod show;
 pub(crate) mod start;
@@ -121,6 +123,9 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Merge(args) => paths::merge(context, &args).await,
         Command::Undo(args) => undo::undo(context, &args).await,
         Command::Diff(args) => diff::run(context, &args).await,
+        Command::Reconcile(args) => reconcile::run(context, &args).await,
+        Command::Assess(args) => reconcile::assess(context, args).await,
+        Command::Decisions(args) => decisions::run(context, &args).await,
         Command::Conflicts(args) => conflicts::run(context, &args).await,
         Command::MergeFile(args) => merge_file::run(context, &args),
         Command::Runs(_) => init::runs(context).await,

@@ -9,6 +9,7 @@ mod history;
 mod merge_file;
 mod orchestrate;
 mod paths;
+mod reconcile;
 mod replay;
 mod todos;
 mod told;

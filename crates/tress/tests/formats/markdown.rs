@@ -273,6 +273,21 @@ fn a_changed_design_plans_what_changed() {
 }
 
 #[test]
+fn other_globs_of_a_component_change_its_rule() {
+    let design = |globs: &str| {
+        format!("```tress-rules\ncomponent web ui = {globs}\nforbid web -> db (x)\n```\n")
+    };
+    let mut bench = Bench::new();
+    bench.append(&markdown::design(&design("ui/**")).expect("it is well formed").operations);
+    let import = markdown::design_over(&bench.state, &design("ui/**, web/**"));
+    bench.append(&import.expect("it is well formed").operations);
+    let rules = &bench.state.design.rules;
+    let keys: Vec<_> = rules.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["component-web-ui", "forbid-web-db-x"]);
+    assert_eq!(rules["component-web-ui"].text, "component web ui = ui/**, web/**");
+}
+
+#[test]
 fn every_mistake_in_a_design_is_named_with_its_line() {
     let wrong = |text: &str| {
         let problems = markdown::design(text).expect_err("the design is wrong");

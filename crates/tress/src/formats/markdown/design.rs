@@ -318,7 +318,8 @@ impl Reader {
         true
     }
 
-    /// `key (high): text`; key and criticality may be left out.
+    /// `key (high): text`; key and criticality may be left out. A component without a key has its
+    /// name in it, so that other globs of it are the same rule, changed.
     fn rule(&mut self, number: usize, line: &str) {
         if line.is_empty() || line.starts_with('#') {
             return;
@@ -329,7 +330,7 @@ impl Reader {
         let named = named.and_then(|(key, rest)| Some((key, terms(rest)?)));
         let (key, about, text) = match named {
             Some((key, (about, text))) => (key.to_owned(), about, text.trim()),
-            None => (slug(line), "", line),
+            None => (component(line).unwrap_or_else(|| slug(line)), "", line),
         };
         let criticality = match severity(about) {
             Ok(Some(found)) => found,
@@ -352,6 +353,12 @@ impl Reader {
         }
         self.rules.push(Rule { key, text: text.to_owned(), criticality });
     }
+}
+
+/// The key of `component NAME = …`.
+fn component(line: &str) -> Option<String> {
+    let (name, _) = line.strip_prefix("component ")?.split_once('=')?;
+    Some(format!("component-{}", slug(name.trim())))
 }
 
 /// What stands in parentheses before a colon, and what stands behind it.
