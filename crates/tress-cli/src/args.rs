@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Resume(commands::start::Resume),
     Status(commands::status::StatusArgs),
     Top(commands::top::Top),
+    Alerts(commands::alerts::Alerts),
+    Optimize(commands::optimize::Optimize),
     #[command(hide = true)]
     DemoAgent(commands::demo::DemoAgent),
     Init(commands::init::Init),
@@ -103,6 +105,7 @@ pub(crate) enum Command {
     Blocked(commands::list::Blocked),
     Claim(commands::claim::Claim),
     Begin(commands::claim::Begin),
+    Spend(commands::alerts::Spend),
     Release(commands::claim::Release),
     Progress(commands::claim::Progress),
     Block(commands::blockers::Block),

@@ -578,7 +578,8 @@ pub enum Outlook {
 
 /// What is left at `now`.
 pub fn outlook(state: &State, readiness: &Readiness, now: Millis, terms: &Terms) -> Outlook {
-    let mut left = state.todos.values().filter(|todo| !todo.finished()).peekable();
+    let left = state.todos.values().filter(|todo| !todo.finished() && !todo.ephemeral);
+    let mut left = left.peekable();
     if left.peek().is_none() {
         return Outlook::Done;
     }

@@ -1,6 +1,7 @@
 //! One module a command, or a tight family of them.
 
 pub(crate) mod add;
+pub(crate) mod alerts;
 pub(crate) mod blockers;
 pub(crate) mod checkpoints;
 pub(crate) mod claim;
@@ -24,6 +25,7 @@ pub(crate) mod live;
 pub(crate) mod log;
 pub(crate) mod merge_file;
 pub(crate) mod note;
+pub(crate) mod optimize;
 pub(crate) mod paths;
 pub(crate) mod reconcile;
 pub(crate) mod replay;
@@ -90,6 +92,9 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Start(args) => start::start(context, &args).await,
         Command::Resume(args) => start::resume(context, &args).await,
         Command::Status(_) => status::run(context).await,
+        Command::Alerts(args) => alerts::alerts(context, &args).await,
+        Command::Spend(args) => alerts::spend(context, &args).await,
+        Command::Optimize(args) => optimize::run(context, &args).await,
         Command::Top(args) => top::run(context, &args).await,
         Command::DemoAgent(_) => demo::demo_agent(),
         Command::Init(args) => init::init(context, &args).await,

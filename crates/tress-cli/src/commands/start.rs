@@ -9,10 +9,12 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tress::formats::{Import, Planned, Problem, markdown};
 use tress::{DIR, Role, Run, State, Store};
+use tress_run::verify::Lint;
 use tress_run::{CommandDriver, Options, Orchestrator, Outcome, RunError, Summary, Tree};
 
 use super::import::draft;
 use super::live::Live;
+use super::optimize::learned;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::time::{length, parse_duration};
@@ -51,6 +53,31 @@ pub(crate) struct Start {
     /// The command that must succeed for todos that name none
     #[arg(long, value_name = "COMMAND")]
     check: Option<String>,
+    /// The command that runs the project's tests; failures that were there before do not count
+    #[arg(long, value_name = "COMMAND")]
+    tests: Option<String>,
+    /// The linter, of which only new findings count (default: those that the project configures)
+    #[arg(long, value_name = "COMMAND")]
+    lint: Option<String>,
+    /// Run no linter
+    #[arg(long, conflicts_with = "lint")]
+    no_lint: bool,
+    /// Test the tests, too: old ones as they were, new ones without the change, and whether any
+    /// misses a changed function whose body is gone
+    #[arg(long)]
+    thorough: bool,
+    /// The command that is run on each alert; it finds TRESS_ALERT, TRESS_ALERT_MESSAGE and more
+    #[arg(long, value_name = "COMMAND")]
+    on_alert: Option<String>,
+    /// What may be used up (tokens=N, usd=N, seconds=N; may be given several times)
+    #[arg(long = "budget", value_name = "UNIT=AMOUNT", value_parser = budget)]
+    budgets: Vec<(String, f64)>,
+    /// What an implementer can do, in words (once for each of them, the last for all others)
+    #[arg(long = "can", value_name = "WORDS")]
+    can: Vec<String>,
+    /// What decides ties
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    seed: u64,
     /// The branch that work is integrated into (default: tress/RUN)
     #[arg(long, value_name = "BRANCH")]
     branch: Option<String>,
@@ -70,14 +97,33 @@ pub(crate) struct Start {
 
 /// Go on with a run that was stopped or killed, where its log says
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  tress resume --scale 2")]
+#[command(after_help = "\
+With --from the run goes on from a moment of its past, as a path of its own: with the todos as they
+stood then, on a new branch that begins with the work that was integrated by then. The run itself
+stays as it is; `tress merge NAME` brings the path back.
+
+Examples:
+  tress resume --scale 2
+  tress resume --from before-refactor --as second-try")]
 pub(crate) struct Resume {
+    /// The moment to go on from: a checkpoint, event, version or time (default: now)
+    #[arg(long, value_name = "WHEN", requires = "path")]
+    from: Option<String>,
+    /// With --from: the name of the path
+    #[arg(long = "as", value_name = "NAME", requires = "from", id = "path")]
+    path: Option<String>,
     /// How many implementers from now on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     scale: Option<u32>,
     /// Another command line for the agents
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
+}
+
+fn budget(text: &str) -> Result<(String, f64), String> {
+    let budget = tress_run::execute::options::budget(text);
+    let budget = budget.filter(|(unit, _)| ["tokens", "usd", "seconds"].contains(&unit.as_str()));
+    budget.ok_or_else(|| "write it like tokens=2000000, usd=5 or seconds=3600".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -103,7 +149,9 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
     // What cannot be read is refused before anything is written.
     texts.operations(&State::default())?;
     let dir = context.store_dir().unwrap_or_else(|| tree.dir().join(DIR));
-    let run = Store::create(dir)?.create_run(&context.global.run).await?;
+    let store = Store::create(dir)?;
+    let run = store.create_run(&context.global.run).await?;
+    let learned = learned(&store).await?;
     take_in(context, &run, &texts).await?;
     if run.state().todos.values().all(|todo| todo.finished()) {
         return Err(Failure::invalid("there is nothing to do")
@@ -117,6 +165,23 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
     options.agent_timeout = args.timeout;
     options.check_timeout = args.check_timeout;
     options.attempts = args.attempts.max(1);
+    options.tests.clone_from(&args.tests);
+    options.lint = match (&args.lint, args.no_lint) {
+        (Some(command), _) => Lint::Command(command.clone()),
+        (None, true) => Lint::Off,
+        (None, false) => Lint::Configured,
+    };
+    options.thorough = args.thorough;
+    options.on_alert.clone_from(&args.on_alert);
+    options.budgets.clone_from(&args.budgets);
+    let words =
+        |can: &String| can.split([',', ' ']).filter(|w| !w.is_empty()).map(str::to_owned).collect();
+    options.can = args.can.iter().map(words).collect();
+    options.seed = args.seed;
+    if let Some(proposal) = learned {
+        options.checkpoint_every = proposal.checkpoint_every.try_into().unwrap_or(5);
+        options.learned = proposal.settings();
+    }
     let summary = work(context, run.clone(), tree, options).await?;
     tell(context, &run, &summary, &next(&summary))
 }
@@ -124,9 +189,20 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
 /// Does `resume`.
 pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failure> {
     context.no_at()?;
-    let run = context.open().await?;
+    let store = context.store()?;
+    let run = context.open_run(&store, &context.global.run).await?;
+    let run = match args.from.as_deref().zip(args.path.as_deref()) {
+        Some((from, name)) => branch_off(context, &store, &run, from, name).await?,
+        None => run,
+    };
     let options = Options::from_state(&run.state());
     let mut options = options.ok_or_else(|| RunError::NotStarted(run.name().to_owned()))?;
+    if args.from.is_some() {
+        let state = run.state();
+        let last = state.team.integrations.last().map(|last| last.commit.clone());
+        options.from = last.or_else(|| state.team.base.clone());
+        options.branch = format!("tress/{}", run.name());
+    }
     if let Some(command) = &args.command {
         options.command.clone_from(command);
     }
@@ -135,6 +211,21 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
     let tree = Tree::discover(&project).await?;
     let summary = work(context, run.clone(), tree, options).await?;
     tell(context, &run, &summary, &next(&summary))
+}
+
+/// Makes a path of `run` as it was at a moment.
+async fn branch_off(
+    context: &Context,
+    store: &Store,
+    run: &Run,
+    from: &str,
+    name: &str,
+) -> Result<Run, Failure> {
+    let at = crate::time::parse_when(from, tress::now());
+    let agent = run.agent(&context.agent_name()?, context.global.role);
+    let reason = format!("goes on from {from}");
+    let fork = tress::Fork { at: Some(at), reason, ..tress::Fork::default() };
+    Ok(context.out.waiting("reading the history", agent.fork(store, name, fork)).await?)
 }
 
 /// Lets the team work, shows how it goes, and stops it on Ctrl-C.

@@ -145,12 +145,14 @@ pub(super) fn of(
 ) -> (Whole, Vec<AgentView>) {
     let team = &state.team;
     let mut counts = BTreeMap::new();
-    for todo in state.todos.values() {
+    // Subtasks that verifiers made are done with their todo, and count with it.
+    let counted = || state.todos.values().filter(|todo| !todo.ephemeral);
+    for todo in counted() {
         let status = state.status(todo, readiness, now);
         *counts.entry(status.name()).or_insert(0) += 1;
     }
     let of = |status: Status| counts.get(status.name()).copied().unwrap_or(0);
-    let todos = state.todos.len() - of(Status::Deleted);
+    let todos = counted().count() - of(Status::Deleted);
     let finished = of(Status::Completed) + of(Status::Closed);
     let ended = team.ended_at.unwrap_or(now);
     let elapsed_ms = team.started_at.map(|started| ended.saturating_sub(started));

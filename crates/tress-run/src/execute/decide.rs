@@ -1,6 +1,7 @@
 //! Where the planner is asked: what is taken next, when it is tried again, how close one looks.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use tress::operation::FailureClass;
 use tress::{Agent, Dot, Millis, Pick, State, Todo, now};
@@ -41,6 +42,9 @@ impl Team {
 
     /// What an implementer that finds nothing to take is to do: nothing where it is to wait.
     pub(super) fn why_leave(&self, state: &State) -> Option<&'static str> {
+        if self.integrating.load(Ordering::SeqCst) {
+            return None;
+        }
         let now = now();
         if Limits::of(state).exhausted(state, &self.figures()).is_some() {
             return Some("a budget is used up");

@@ -2,14 +2,16 @@
 //! only then the branch is moved. After each the design is held against what came in.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tress::operation::{FailureClass, Severity, Verdict};
-use tress::{Dot, Operation, Refused, TodoId, integrable};
+use tress::{Dot, Operation, Refused, Role, TodoId, integrable};
 
 use super::orchestrator::{COORDINATOR, RunError, Team};
 use crate::git::{GitError, Signature};
+use crate::reconcile::{RECONCILER, ReconcileError, reconcile_commit};
 use crate::verify::bench::Stopping;
 use crate::verify::testing;
 
@@ -46,10 +48,21 @@ pub(super) async fn integrate(
 ) -> Result<(), RunError> {
     let mut updates = team.run.updates();
     let mut since_checkpoint = 0;
+    let reconciler = team.run.agent(RECONCILER, Role::Reconciler);
+    let about = "holds what is integrated against the design".to_owned();
+    reconciler.append([Operation::AgentJoined { capabilities: Vec::new(), about }]).await?;
     while !team.stopped() {
         match next(&team) {
             Some((todo, completion)) => {
-                if !team.integrate(todo, completion).await? {
+                // What the reconciler has to say may be more to do: nobody leaves before that.
+                team.integrating.store(true, Ordering::SeqCst);
+                let integrated = team.integrate(todo, completion).await;
+                let reconciled = match integrated {
+                    Ok(true) => team.reconcile(todo, completion).await.map(|()| true),
+                    other => other,
+                };
+                team.integrating.store(false, Ordering::SeqCst);
+                if !reconciled? {
                     continue;
                 }
                 since_checkpoint += 1;
@@ -72,6 +85,7 @@ pub(super) async fn integrate(
             }
         }
     }
+    reconciler.append([Operation::AgentLeft { reason: "nothing is left".to_owned() }]).await?;
     Ok(())
 }
 
@@ -83,6 +97,23 @@ fn next(team: &Team) -> Option<(TodoId, Dot)> {
 }
 
 impl Team {
+    /// Holds what was just integrated against the design, and says what comes of it.
+    async fn reconcile(&self, todo: TodoId, completion: Dot) -> Result<(), RunError> {
+        let state = self.run.state();
+        let made = state.todo(todo).and_then(|todo| {
+            todo.completions.iter().find(|made| made.dot == completion)?.integrated.clone()
+        });
+        let Some((commit, _)) = made else { return Ok(()) };
+        let before = format!("{commit}^1");
+        let change = self.tree.commit(&before).await.ok().map(|before| (todo, before));
+        let change = change.as_ref().map(|(todo, before)| (*todo, before.as_str()));
+        match reconcile_commit(&self.tree, &self.run, &commit, change).await {
+            Ok(_) => Ok(()),
+            Err(ReconcileError::Git(error)) => Err(error.into()),
+            Err(ReconcileError::Engine(error)) => Err(error.into()),
+        }
+    }
+
     /// Whether the claim of completion may be integrated, by all that is known here now.
     async fn still_counts(&self, todo: TodoId, completion: Dot) -> Result<bool, RunError> {
         let state = self.run.refresh().await?;

@@ -5,6 +5,7 @@ mod decide;
 pub mod driver;
 mod implement;
 mod integrate;
+mod learned;
 mod lost;
 pub mod options;
 pub mod orchestrator;

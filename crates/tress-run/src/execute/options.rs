@@ -33,6 +33,10 @@ pub struct Options {
     pub budgets: Vec<(String, f64)>,
     /// What the implementers can do, in turn, for todos that ask for it.
     pub can: Vec<Vec<String>>,
+    /// The commit that the branch is made at; the project's own where it is not said. Not kept.
+    pub from: Option<String>,
+    /// Settings that were learned from earlier runs, by name.
+    pub learned: Vec<(String, String)>,
     /// What makes ties fall the same way each time.
     pub seed: u64,
     /// The branch that work is integrated into.
@@ -65,6 +69,8 @@ impl Options {
             on_alert: None,
             budgets: Vec::new(),
             can: Vec::new(),
+            from: None,
+            learned: Vec::new(),
             seed: 0,
             branch: branch.into(),
             agent_timeout: Duration::from_secs(60 * 60),
@@ -115,7 +121,8 @@ impl Options {
         let named = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
         let budgets = self.budgets.iter();
         let budgets = budgets.map(|(unit, most)| (format!("{BUDGET}{unit}"), most.to_string()));
-        named.chain(budgets).collect()
+        // What was asked for is said last, and holds.
+        self.learned.iter().cloned().chain(named).chain(budgets).collect()
     }
 
     /// The terms under which a run was started; `None` where it was not started by an

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tress_plan::{self as plan, Figures};
 
 use super::driver::Driver;
 use super::options::Options;
-use super::{implement, integrate, recover, review, steward};
+use super::{implement, integrate, learned, recover, review, steward};
 use crate::git::{GitError, Tree};
 
 /// The name of the agent that plans and integrates.
@@ -108,6 +109,8 @@ pub(crate) struct Team {
     pub(crate) implementers: u32,
     /// What the steward measured last.
     pub(crate) figures: Mutex<Figures>,
+    /// Whether something is being integrated, or held against the design after that.
+    pub(crate) integrating: AtomicBool,
     /// The claims of completion that a verifier is at.
     pub(crate) reviewing: Mutex<BTreeSet<Dot>>,
 }
@@ -146,12 +149,9 @@ impl Orchestrator {
             made.map_err(|source| RunError::Io { path: dir.clone(), source })?;
         }
         let lock = lock(&local.join(format!("{}.orchestrator", run.name())), run.name()).await?;
-        let state = run.refresh().await?;
-        let planned = plan::plan(&state, now(), options.scale);
+        run.refresh().await?;
         let halt = watch::Sender::new(false);
-        let (reviewing, figures) = (Mutex::default(), Mutex::default());
-        let implementers = planned.implementers;
-        let team = Team {
+        let mut team = Team {
             run,
             tree,
             options,
@@ -160,11 +160,13 @@ impl Orchestrator {
             halt,
             work,
             tasks,
-            implementers,
-            figures,
-            reviewing,
+            implementers: 1,
+            figures: Mutex::default(),
+            integrating: AtomicBool::new(false),
+            reviewing: Mutex::default(),
         };
-        team.begin(&planned).await?;
+        let planned = team.begin().await?;
+        team.implementers = planned.implementers;
         recover::settle(&team).await?;
         let verifiers = planned.coordinators.max(1);
         Ok(Self { team: Arc::new(team), verifiers, _lock: lock })
@@ -288,35 +290,38 @@ impl Team {
         self.run.agent(COORDINATOR, Role::Coordinator)
     }
 
-    async fn begin(&self, planned: &plan::Plan) -> Result<(), RunError> {
+    /// Says that the run begins, and how the work is distributed.
+    async fn begin(&self) -> Result<plan::Plan, RunError> {
         let state = self.run.state();
-        let base = self.tree.commit("HEAD").await?;
+        let base = self.options.from.as_deref().unwrap_or("HEAD");
+        let base = self.tree.commit(base).await?;
         self.tree.ensure_branch(&self.options.branch, &base).await?;
         let base = state.team.base.clone().unwrap_or(base);
         let coordinator = self.coordinator();
-        coordinator
-            .append([
-                Operation::RunStarted {
-                    title: self.options.title.clone(),
-                    base: Some(base),
-                    branch: Some(self.options.branch.clone()),
-                    settings: self.options.settings(),
-                },
-                Operation::PlanMade {
-                    summary: planned.summary.clone(),
-                    implementers: planned.implementers,
-                    coordinators: planned.coordinators,
-                },
-            ])
-            .await?;
+        let started = Operation::RunStarted {
+            title: self.options.title.clone(),
+            base: Some(base),
+            branch: Some(self.options.branch.clone()),
+            settings: self.options.settings(),
+        };
+        coordinator.append([started]).await?;
+        let planned = plan::plan(&self.run.state(), now(), self.options.scale);
+        let made = Operation::PlanMade {
+            summary: planned.summary.clone(),
+            implementers: planned.implementers,
+            coordinators: planned.coordinators,
+        };
+        coordinator.append([made]).await?;
         coordinator.checkpoint("start", "before the first todo").await?;
-        Ok(())
+        Ok(planned)
     }
 
     async fn end(&self) -> Result<Summary, RunError> {
         let state = self.run.refresh().await?;
         let now = now();
-        let statuses = || state.todos.values().map(|todo| state.status_unblocked(todo, now));
+        // What is not worth keeping is not waited for either.
+        let todos = || state.todos.values().filter(|todo| !todo.ephemeral);
+        let statuses = || todos().map(|todo| state.status_unblocked(todo, now));
         let completed = statuses().filter(|&status| status == Status::Completed).count();
         let left = statuses().filter(|status| !status.finished()).count();
         let completions = state.todos.values().flat_map(|todo| &todo.completions);
@@ -331,6 +336,11 @@ impl Team {
             (_, false) => Outcome::Stuck,
         };
         let coordinator = self.coordinator();
+        if outcome == Outcome::Done
+            && let Some(sample) = learned::sample(&state, &self.figures(), self.implementers)
+        {
+            coordinator.one(sample.operation()).await?;
+        }
         let words = format!("{completed} completed, {left} left");
         coordinator
             .one(match outcome {

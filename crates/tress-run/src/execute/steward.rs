@@ -13,6 +13,7 @@ use tress_plan::{Limits, Meter, Strategy, adapt, alerts};
 
 use super::orchestrator::{RunError, Team};
 use super::process::{self, Job};
+use crate::reconcile;
 
 /// How often a look is taken when nothing happens: silence has to be noticed, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -94,6 +95,9 @@ async fn steer(team: &Team, meter: &Meter, integrated: bool) -> Result<(), RunEr
     let changes = adapt(&Strategy::of(&state), &figures, now(), team.implementers);
     operations.extend(changes.iter().map(tress_plan::StrategyChange::operation));
     operations.extend(super::blockers::due(&state));
+    // Whether a warning is over is for the reconciler to say, who has looked at the commit.
+    let early = reconcile::early(&state, None, now()).into_iter();
+    operations.extend(early.filter(|early| matches!(early, Operation::AlertRaised { .. })));
     operations.extend(alerts::due(&state, &figures, &Limits::of(&state), now()));
     if !operations.is_empty() {
         team.coordinator().append(operations).await?;
