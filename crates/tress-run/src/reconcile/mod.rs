@@ -19,7 +19,7 @@ pub use record::{COMPLIANCE, FOUND_MAX, LABEL, LABEL_LATER, accept, reconcile};
 use std::sync::Arc;
 
 use tress::state::design::Deviation;
-use tress::{Dot, Event, Refused, Role, Run, State, TodoId, now};
+use tress::{Dot, Event, Operation, Refused, Role, Run, State, TodoId, now};
 use tress_inspect::imports::graph::text_counts;
 use tress_inspect::imports::{FILE_BYTES_MAX, GraphBuilder};
 
@@ -95,6 +95,8 @@ async fn read(
     if !blobs.is_empty() {
         for (file, bytes) in chunk.iter().zip(tree.blobs(&blobs).await?) {
             builder.add(&file.path, &String::from_utf8_lossy(&bytes));
+            // Parsing is work; others of the same thread have leases to renew.
+            tokio::task::yield_now().await;
         }
     }
     chunk.clear();
@@ -112,6 +114,16 @@ pub struct Reconciled {
     pub events: Vec<Arc<Event>>,
 }
 
+/// What is to be said next: of what deviates, and then of what is about to.
+fn next(state: &State, seen: &Seen) -> Vec<Operation> {
+    let now = now();
+    let operations = reconcile(state, seen, now);
+    if !operations.is_empty() {
+        return operations;
+    }
+    early(state, Some(&examine(state, seen)), now)
+}
+
 /// Everything was said already.
 struct NothingNew;
 
@@ -124,13 +136,16 @@ pub async fn record(run: &Run, seen: &Arc<Seen>) -> Result<Reconciled, tress::Er
     let reconciler = run.agent(RECONCILER, Role::Reconciler);
     let mut events = Vec::new();
     for _ in 0..PASSES_MAX {
+        let state = run.refresh().await?;
+        let operations = next(&state, seen);
+        if operations.is_empty() {
+            break;
+        }
+        // The log is held up by what is done here: only where another wrote meanwhile is it all.
         let seen = Arc::clone(seen);
-        let appended = reconciler.append_if(move |state| {
-            let now = now();
-            let mut operations = reconcile(state, &seen, now);
-            if operations.is_empty() {
-                operations = early(state, Some(&examine(state, &seen)), now);
-            }
+        let appended = reconciler.append_if(move |newest| {
+            let unchanged = newest.version == state.version;
+            let operations = if unchanged { operations } else { next(newest, &seen) };
             if operations.is_empty() { Err(NothingNew) } else { Ok(operations) }
         });
         match appended.await {

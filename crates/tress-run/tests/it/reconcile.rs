@@ -531,3 +531,21 @@ async fn whatever_happens_the_second_time_nothing_is_said() {
         assert!(times >= 3, "{outcome:?} came {times} times");
     }
 }
+
+#[tokio::test]
+async fn more_deviations_than_one_pass_finds_are_found_by_the_next() {
+    let run = run(rules(Severity::Low)).await;
+    let count = tress_run::reconcile::FOUND_MAX + 1;
+    let pages = (0..count).map(|at| (format!("ui/p{at}.py"), "import db.store\n"));
+    let files: Vec<_> = pages.chain([("db/store.py".to_owned(), "")]).collect();
+    let graph = Graph::of(files);
+    let many = Arc::new(Seen { graph, commit: None, change: None });
+    let first = reconcile(&run.state(), &many, now());
+    let found = |operation: &&Operation| operation.name() == "deviation_found";
+    assert_eq!(first.iter().filter(found).count(), tress_run::reconcile::FOUND_MAX);
+    said(&run, &many).await;
+    let state = run.state();
+    assert_eq!(state.design.deviations.len(), count);
+    assert!(state.design.deviations.iter().all(|deviation| deviation.decided.is_some()));
+    assert!(said(&run, &many).await.is_empty());
+}
