@@ -15,7 +15,8 @@ use crate::failure::Failure;
 /// See it work: scripted agents do the todo list of a sample project, in a fresh directory
 ///
 /// Real edits in real worktrees. One agent claims a stub as done and is caught, one crashes, two
-/// want the same file, and two change the same lines without having said so.
+/// want the same file, two change the same lines without having said so, and one breaks a rule of the
+/// design, which the reconciler finds and has mended.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -63,10 +64,15 @@ pub(crate) async fn demo(context: &Context, args: &Demo) -> Result<(), Failure> 
     let mut options = Options::new(command, format!("tress/{}", run.name()));
     options.title = "Tally".to_owned();
     options.scale = Some(3);
+    // What the reconciler asks for names no check of its own.
+    options.check = Some("cargo test --quiet --test json".to_owned());
     options.retry_after = Duration::from_millis(200);
     let summary = work(context, run.clone(), tree.clone(), options).await?;
     if summary.outcome == Outcome::Done {
         tree.fast_forward(&summary.branch).await?;
+    }
+    if !context.out.json() {
+        context.out.text(&format!("\n{}", super::status::page_of(context, &run)))?;
     }
     let next = format!(
         "see for yourself:\n  cd {}\n  git log --graph --oneline && cargo test\n  \
@@ -113,7 +119,7 @@ pub(crate) fn demo_agent() -> Result<(), Failure> {
             let _ = Command::new(myself).args(args).output();
         }
     };
-    let done = demo::act(&todo, attempt, &dir, report);
+    let done = demo::act((&todo, &var("TRESS_TITLE")?), attempt, &dir, report);
     println!("{}", done.map_err(|error| Failure::invalid(error.to_string()))?);
     Ok(())
 }

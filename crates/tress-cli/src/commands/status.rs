@@ -119,9 +119,22 @@ struct Metrics {
 /// Does `status`.
 pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
     let moment = context.moment().await?;
-    let (whole, agents) = of(moment.run.name(), &moment.state, &moment.readiness, moment.now);
-    let view = View { whole, agents, alerts: alerts(&moment.state) };
+    let view = View::new(moment.run.name(), &moment.state, &moment.readiness, moment.now);
     context.out.answer(&view, || page(context, &view, moment.now))
+}
+
+/// The page of a run as it is now.
+pub(super) fn page_of(context: &Context, run: &tress::Run) -> String {
+    let (state, now) = (run.state(), tress::now());
+    let view = View::new(run.name(), &state, &state.readiness(now), now);
+    page(context, &view, now)
+}
+
+impl View {
+    fn new(run: &str, state: &State, readiness: &Readiness, now: Millis) -> Self {
+        let (whole, agents) = of(run, state, readiness, now);
+        Self { whole, agents, alerts: alerts(state) }
+    }
 }
 
 fn alerts(state: &State) -> Vec<AlertView> {

@@ -8,6 +8,7 @@ const COUNT_STUB: &str = include_str!("../../demo/finished/count-stub.rs");
 const COUNT: &str = include_str!("../../demo/finished/count.rs");
 const STOP: &str = include_str!("../../demo/finished/stop.rs");
 const TABLE: &str = include_str!("../../demo/finished/table.rs");
+const JSON_SHORTCUT: &str = include_str!("../../demo/finished/json-shortcut.rs");
 const JSON: &str = include_str!("../../demo/finished/json.rs");
 const MAIN: &str = include_str!("../../demo/finished/main.rs");
 
@@ -15,13 +16,17 @@ const USAGE: &str = "\n## Usage\n\n    tally < text.txt\n    tally --json < text
 const LAYOUT: &str =
     "\n## Layout\n\n`src/words.rs` splits, `src/count.rs` counts, `src/report.rs` reports.\n";
 
-/// Does the work on `todo` in the work tree `dir`, as on the `attempt`th attempt. `report` is
-/// called with a percentage and what was done.
+/// The rule of the design that the first report as JSON breaks.
+const RULE: &str = "counts-alone";
+
+/// Does the work on `todo` in the work tree `dir`, as on the `attempt`th attempt. What the
+/// reconciler asks for is told by its `title`. `report` is called with a percentage and what was
+/// done.
 ///
 /// # Errors
 /// When the work cannot be done: the todo is not one of the demo's, or a file cannot be written.
 pub fn act(
-    todo: &str,
+    (todo, title): (&str, &str),
     attempt: usize,
     dir: &Path,
     report: impl Fn(u8, &str),
@@ -41,10 +46,12 @@ pub fn act(
         }
         ("stop", _) => write("src/stop.rs", STOP)?,
         ("table", _) => replace_function(dir, "pub fn table", TABLE)?,
-        ("json", _) => replace_function(dir, "pub fn json", JSON)?,
+        // Works, and breaks a rule of the design; the reconciler finds out.
+        ("json", _) => replace_function(dir, "pub fn json", JSON_SHORTCUT)?,
         ("cli", _) => write("src/main.rs", MAIN)?,
         ("usage", _) => append(dir, USAGE)?,
         ("layout", _) => append(dir, LAYOUT)?,
+        _ if title.contains(RULE) => replace_function(dir, "pub fn json", JSON)?,
         _ => {
             let what = format!("the demo has no todo called {todo}");
             return Err(Error::new(ErrorKind::NotFound, what));

@@ -283,7 +283,8 @@ fn the_demo_agent_edits_what_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(tress_run::demo::create(dir.path())).unwrap();
-    let act = |todo: &str, attempt| tress_run::demo::act(todo, attempt, dir.path(), |_, _| {});
+    let act =
+        |todo: &str, attempt| tress_run::demo::act((todo, ""), attempt, dir.path(), |_, _| {});
     for todo in ["words", "count", "table", "json", "cli", "usage", "layout"] {
         act(todo, 2).unwrap();
     }
