@@ -58,6 +58,8 @@ pub struct Import {
     pub target: String,
     /// How it is written.
     pub kind: ImportKind,
+    /// Rust: the name that it is given by `as`, where it is given one.
+    pub renamed: Option<String>,
     /// Rust: the inline modules around it (`tests`, `a::b`); empty at the top of the file.
     pub within: String,
 }

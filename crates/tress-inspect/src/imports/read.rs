@@ -19,7 +19,7 @@ pub(super) fn imports(root: Node<'_>, of: fn(&Node<'_>, &mut Vec<Import>)) -> Ve
 fn push(found: &mut Vec<Import>, node: &Node<'_>, target: &str, kind: ImportKind) {
     if sound(target) {
         let (line, target) = (line(node), target.to_owned());
-        found.push(Import { line, target, kind, within: String::new() });
+        found.push(Import { line, target, kind, renamed: None, within: String::new() });
     }
 }
 

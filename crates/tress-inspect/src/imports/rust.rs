@@ -51,7 +51,14 @@ impl Reader {
     fn push(&mut self, line: usize, target: String, kind: ImportKind, scope: usize) {
         if sound(&target) {
             let within = self.scopes.get(scope).cloned().unwrap_or_default();
-            self.found.push(Import { line, target, kind, within });
+            self.found.push(Import { line, target, kind, renamed: None, within });
+        }
+    }
+
+    /// Gives the last import the name that stands behind `as`.
+    fn rename(&mut self, alias: Option<Node<'_>>) {
+        if let (Some(last), Some(alias)) = (self.found.last_mut(), alias) {
+            last.renamed = Some(alias.text().into_owned());
         }
     }
 
@@ -69,6 +76,7 @@ impl Reader {
                 if let Some(name) = node.field("name") {
                     let target = name.text().into_owned();
                     self.push(line(&node), target, ImportKind::ExternCrate, scope);
+                    self.rename(node.field("alias"));
                 }
                 return;
             }
@@ -125,7 +133,10 @@ impl Reader {
                     stack.extend(node.field("list").map(|list| (prefix, list)));
                 }
                 "use_as_clause" => {
-                    stack.extend(node.field("path").map(|path| (prefix, path)));
+                    let front = node.field("path").map(|front| path(&front));
+                    let target = joined(&prefix, &front.unwrap_or_default());
+                    self.push(line(&node), target, ImportKind::Use, scope);
+                    self.rename(node.field("alias"));
                 }
                 "line_comment" | "block_comment" => {}
                 "use_wildcard" => {

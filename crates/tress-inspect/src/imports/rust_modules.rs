@@ -26,7 +26,8 @@ impl<'i> Names<'i> {
         let bound = imports.iter().flat_map(|import| {
             let used = import.kind == ImportKind::Use && import.target.contains("::");
             let last = import.target.rsplit("::").next().filter(|_| used);
-            last.into_iter().chain(import.within.split("::"))
+            let name = import.renamed.as_deref().or(last);
+            name.into_iter().chain(import.within.split("::"))
         });
         Self(bound.collect())
     }
@@ -45,15 +46,21 @@ pub(super) struct RustModules<'f> {
     /// The file of a module, by its root and its path.
     modules: BTreeMap<(&'f str, Vec<String>), &'f str>,
     places: BTreeMap<&'f str, Place<'f>>,
+    /// What a crate's `Cargo.toml` depends on: names in code and packages, by its directory.
+    dependencies: BTreeMap<&'f str, BTreeMap<String, String>>,
 }
 
 impl<'f> RustModules<'f> {
     pub(super) fn new(
         files: &'f BTreeMap<String, Vec<Import>>,
-        manifests: &BTreeMap<String, String>,
+        manifests: &'f BTreeMap<String, String>,
     ) -> Self {
-        let mut tree =
-            Self { libraries: BTreeMap::new(), modules: BTreeMap::new(), places: BTreeMap::new() };
+        let mut tree = Self {
+            libraries: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            places: BTreeMap::new(),
+            dependencies: BTreeMap::new(),
+        };
         let file = |path: String| files.get_key_value(&path).map(|(path, _)| path.as_str());
         let homes: BTreeSet<&str> = manifests
             .keys()
@@ -64,6 +71,9 @@ impl<'f> RustModules<'f> {
         for &home in &homes {
             let manifest = manifests.get(&join(home, "Cargo.toml"));
             let (name, path) = manifest.map_or((None, None), |text| named(text));
+            if let Some(manifest) = manifest.filter(|_| name.is_some()) {
+                tree.dependencies.insert(home, dependencies(manifest));
+            }
             let path = path.unwrap_or_else(|| "src/lib.rs".to_owned());
             let name = name.unwrap_or_else(|| {
                 home.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("crate").into()
@@ -196,14 +206,19 @@ impl<'f> RustModules<'f> {
         if bound && import.kind != ImportKind::ExternCrate {
             return None;
         }
-        if let Some(root) = self.libraries.get(first) {
+        let known = home(from).and_then(|home| self.dependencies.get(home));
+        let package = known.and_then(|known| known.get(first)).map_or(first, String::as_str);
+        if let Some(root) = self.libraries.get(package) {
             parts.pop_front();
             return self.file(root, &owned(parts).collect::<Vec<_>>());
         }
+        if STANDARD.contains(&first) {
+            return Some(Target::Package("std".to_owned()));
+        }
         let lower = first.chars().next().is_some_and(|c| c.is_lowercase() || c == '_');
-        let package = lower && !BUILT_IN.contains(&first);
-        let name = if STANDARD.contains(&first) { "std" } else { first };
-        package.then(|| Target::Package(name.to_owned()))
+        // Where a manifest says what there is, any other name came by a glob or a macro.
+        let there = known.is_none_or(|known| known.contains_key(first));
+        (lower && there && !BUILT_IN.contains(&first)).then(|| Target::Package(package.to_owned()))
     }
 }
 
@@ -275,4 +290,44 @@ fn named(manifest: &str) -> (Option<String>, Option<String>) {
         }
     }
     (library.or(package), path)
+}
+
+/// What a `Cargo.toml` depends on: the name in code, and the package that it is.
+fn dependencies(manifest: &str) -> BTreeMap<String, String> {
+    let in_code = |name: &str| name.trim().trim_matches('"').replace('-', "_");
+    let mut found = BTreeMap::new();
+    // The section is a list of dependencies, or one dependency.
+    let (mut list, mut one) = (false, None);
+    for line in manifest.lines().map(str::trim) {
+        if let Some(section) = line.strip_prefix('[') {
+            let section = section.split(']').next().unwrap_or_default();
+            let is_list = |section: &str| {
+                let last = section.rsplit('.').next().unwrap_or(section);
+                let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+                kinds.contains(&last) && !section.starts_with("workspace")
+            };
+            list = is_list(section);
+            one = section.rsplit_once('.').filter(|(above, _)| is_list(above));
+            let name = one.map(|(_, name)| in_code(name));
+            found.extend(name.map(|name| (name.clone(), name)));
+            continue;
+        }
+        let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else {
+            continue;
+        };
+        let quoted = |text: &str| text.split('"').nth(1).map(&in_code);
+        if let Some((_, name)) = one {
+            if key.trim() == "package" {
+                found.extend(quoted(value).map(|package| (in_code(name), package)));
+            }
+        } else if list {
+            let name = in_code(key.split('.').next().unwrap_or(key));
+            let package = value
+                .split_once("package")
+                .and_then(|(_, rest)| quoted(rest.trim_start().strip_prefix('=')?));
+            let package = package.unwrap_or_else(|| name.clone());
+            found.insert(name, package);
+        }
+    }
+    found
 }

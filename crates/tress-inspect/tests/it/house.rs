@@ -52,7 +52,10 @@ fn a_breach_of_the_rules_of_this_house_would_be_found() {
         ("crates/tress-store/src/lib.rs", "use tress_engine::Log;\npub struct Store;"),
         ("crates/tress-store/Cargo.toml", "[package]\nname = \"tress-store\"\n"),
         ("crates/tress-engine/src/lib.rs", "use automerge::Automerge;"),
-        ("crates/tress-engine/Cargo.toml", "[package]\nname = \"tress-engine\"\n"),
+        (
+            "crates/tress-engine/Cargo.toml",
+            "[package]\nname = \"tress-engine\"\n[dependencies]\nautomerge.workspace = true\n",
+        ),
     ]);
     let found = check(&rules, &graph).violations;
     let found: Vec<_> = found.iter().map(|v| format!("{} -> {}", v.from, v.to)).collect();

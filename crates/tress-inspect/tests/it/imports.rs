@@ -119,7 +119,7 @@ fn go_and_java_imports_are_seen() {
 #[test]
 fn rust_paths_lead_to_module_files_and_other_crates() {
     let files = [
-        ("core/Cargo.toml", "[package]\nname = \"my-core\"\n"),
+        ("core/Cargo.toml", "[package]\nname = \"my-core\"\n[dependencies]\nserde = \"1\"\n"),
         ("core/src/lib.rs", "pub mod a;\nmod b;\npub use a::A;\n"),
         ("core/src/a.rs", "use crate::b::deep::C;\nuse super::b;\npub struct A;"),
         (
@@ -153,6 +153,34 @@ fn rust_paths_lead_to_module_files_and_other_crates() {
             "core/tests/it/more.rs -> core/src/b/deep.rs",
         ]
     );
+}
+
+#[test]
+fn names_that_are_bound_or_depended_on_lead_to_what_they_are() {
+    let manifest = "\
+[package]
+name = \"app\"
+[dependencies]
+serde = \"1\"
+plan.workspace = true
+json = { version = \"1\", package = \"serde_json\" }
+# old = \"1\"
+[target.'cfg(unix)'.dependencies.\"nix\"]
+package = \"rustix-core\"
+[workspace.dependencies]
+toml = \"1\"
+";
+    let text = "\
+use serde::{self as s, de as d};
+use crate::prelude::*;
+extern crate plan as p;
+fn f() { s::x(); d::y(); p::z(); fs::read(); json::to(); nix::kill(); toml::x(); old::x(); core::mem::swap() }
+";
+    let files = [("app/Cargo.toml", manifest), ("app/src/lib.rs", text)];
+    let expected = ["pkg:plan", "pkg:rustix_core", "pkg:serde", "pkg:serde_json", "pkg:std"];
+    assert_eq!(edges(&files), expected.map(|to| format!("app/src/lib.rs -> {to}")));
+    // The same without a manifest: nobody knows what there is.
+    assert!(edges(&files[1..]).contains(&"app/src/lib.rs -> pkg:toml".to_owned()));
 }
 
 #[test]
