@@ -573,7 +573,7 @@ impl<'f> Subject<'f> {
             let left = self.function.parameters.iter().all(|name| name.starts_with('_'));
             let telling = constant == Constant::Other
                 && (self.foreign || !self.doing && (left || now.reason));
-            let reasoned = now.reason && !self.doing || left && !self.doing;
+            let reasoned = !self.doing && (now.reason || left);
             return if by_signature || telling || reasoned { None } else { CONSTANT };
         }
         (constant == Constant::Default && self.doing && !now.reason).then_some(())?;
@@ -620,7 +620,7 @@ fn owes_value(syntax: &Syntax<'_>, function: &Function) -> bool {
                 || returns.contains("void")
                 || returns.contains("undefined")
                 || returns.starts_with("asserts");
-            !none && !(asynchronous && returns.contains("never"))
+            !(none || asynchronous && returns.contains("never"))
         }
         // Named results are returned by a bare return.
         "go" => {

@@ -11,6 +11,7 @@ mod constant;
 pub mod finding;
 pub mod function;
 mod grammar;
+pub mod integration;
 pub mod junit;
 pub mod language;
 pub mod lcov;

@@ -19,6 +19,9 @@ pub struct PatternRule {
     pub languages: Vec<String>,
     /// The pattern, in ast-grep's notation.
     pub pattern: String,
+    /// The kind of the node in the pattern that is looked for, where the pattern gives its context.
+    #[serde(default)]
+    pub selector: Option<String>,
     /// The list in `says` of which the match has to hold one.
     #[serde(default)]
     pub says: Option<String>,
@@ -110,14 +113,21 @@ pub(crate) fn patterns(language: Language) -> &'static [(&'static PatternRule, P
         let of = |language: Language| {
             let mine = rules().patterns.iter();
             let mine = mine.filter(|rule| rule.languages.iter().any(|l| l == family(language)));
-            let parse = |rule: &'static PatternRule| {
-                Some((rule, Pattern::try_new(&rule.pattern, language).ok()?))
-            };
+            let parse = |rule: &'static PatternRule| Some((rule, rule.compile(language).ok()?));
             (language, mine.filter_map(parse).collect())
         };
         Language::ALL.into_iter().map(of).collect()
     });
     PARSED.get(&language).map(Vec::as_slice).unwrap_or_default()
+}
+
+impl PatternRule {
+    fn compile(&self, language: Language) -> Result<Pattern, ast_grep_core::PatternError> {
+        match &self.selector {
+            Some(selector) => Pattern::contextual(&self.pattern, selector, language),
+            None => Pattern::try_new(&self.pattern, language),
+        }
+    }
 }
 
 impl Rules {
@@ -169,7 +179,7 @@ mod tests {
             let named = rules().patterns.iter();
             let named = named.filter(|r| r.languages.iter().any(|l| l == family(language)));
             for rule in named {
-                let pattern = Pattern::try_new(&rule.pattern, language);
+                let pattern = rule.compile(language);
                 let pattern = pattern.unwrap_or_else(|e| panic!("{}: {e}", rule.pattern));
                 assert!(!pattern.has_error(), "{}: {}", language.name(), rule.pattern);
                 parsed += 1;
