@@ -157,7 +157,7 @@ fn is_log(syntax: &Syntax<'_>, statement: Id) -> bool {
 fn says_called(text: &str, name: &str) -> bool {
     let inner = text.split_once(['"', '\'', '`']).map_or("", |(_, rest)| rest);
     let inner = inner.split(['"', '\'', '`']).next().unwrap_or_default();
-    let rest = inner.replace(name, "");
+    let rest = inner.replacen(name, "", 1);
     let rest = rest.trim_matches(|c: char| !c.is_alphanumeric());
     inner.contains(name)
         && matches!(rest, "" | "called" | "invoked" | "entered" | "was called" | "running")

@@ -1,10 +1,12 @@
 //! What can be seen in source code, language by language.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod completeness;
 mod corpus;
 mod function;
 mod held_out;
 mod integration;
+mod layers;
 mod mutate;
 mod property;
 mod reports;
