@@ -157,7 +157,7 @@ fn is_log(syntax: &Syntax<'_>, statement: Id) -> bool {
 fn says_called(text: &str, name: &str) -> bool {
     let inner = text.split_once(['"', '\'', '`']).map_or("", |(_, rest)| rest);
     let inner = inner.split(['"', '\'', '`']).next().unwrap_or_default();
-    let rest = inner.replace(name, "");
+    let rest = inner.replacen(name, "", 1);
     let rest = rest.trim_matches(|c: char| !c.is_alphanumeric());
     inner.contains(name)
         && matches!(rest, "" | "called" | "invoked" | "entered" | "was called" | "running")
@@ -573,7 +573,7 @@ impl<'f> Subject<'f> {
             let left = self.function.parameters.iter().all(|name| name.starts_with('_'));
             let telling = constant == Constant::Other
                 && (self.foreign || !self.doing && (left || now.reason));
-            let reasoned = now.reason && !self.doing || left && !self.doing;
+            let reasoned = !self.doing && (now.reason || left);
             return if by_signature || telling || reasoned { None } else { CONSTANT };
         }
         (constant == Constant::Default && self.doing && !now.reason).then_some(())?;
@@ -620,7 +620,7 @@ fn owes_value(syntax: &Syntax<'_>, function: &Function) -> bool {
                 || returns.contains("void")
                 || returns.contains("undefined")
                 || returns.starts_with("asserts");
-            !none && !(asynchronous && returns.contains("never"))
+            !(none || asynchronous && returns.contains("never"))
         }
         // Named results are returned by a bare return.
         "go" => {

@@ -193,7 +193,7 @@ impl<'t> File<'t> {
             rule.says.as_ref().and_then(|name| rules().says.get_key_value(name))
         {
             let todo = todo && name == "stub";
-            if !says(list) && !todo || says(&rules().unless_says) && !todo {
+            if !todo && (!says(list) || says(&rules().unless_says)) {
                 return false;
             }
         } else if rule.whole && says(&rules().unless_says) {
