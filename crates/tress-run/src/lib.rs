@@ -16,6 +16,7 @@ pub mod reconcile;
 pub mod verify;
 
 pub use execute::driver::{CommandDriver, Driver, Task};
+pub use execute::explore::{Explored, explore};
 pub use execute::options::Options;
 pub use execute::orchestrator::{Orchestrator, Outcome, RunError, Summary};
 pub use git::{GitError, Tree};

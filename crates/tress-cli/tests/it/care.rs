@@ -1,6 +1,6 @@
 //! Care: fsck, doctor, stats, conflicts.
 
-use crate::{Bench, text};
+use crate::{Answer, Bench, text, texts};
 
 #[test]
 fn a_store_that_is_whole_passes() {
@@ -128,4 +128,69 @@ fn documents_that_are_in_use_are_busy() {
     assert!(!bench.path().join("out").exists());
     drop(held);
     bench.ok(&["export", "automerge", "out"]);
+}
+
+#[test]
+fn alerts_are_looked_after_and_come_to_an_end() {
+    let bench = Bench::new();
+    assert_eq!(bench.ok(&["alerts"]).trim(), "nothing needs attention");
+    bench.run_as("ada", &["alerts", "ack", "nothing"]).fails(3, "no alert is open");
+    let run = bench.path().join(".tress");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let raise = async {
+        let run = tress::Store::open(&run).expect("a store").run("main").await.expect("a run");
+        let raised = tress::Operation::AlertRaised {
+            alert: "disk".to_owned(),
+            priority: tress::operation::Severity::High,
+            message: "the disk is nearly full".to_owned(),
+            todo: None,
+        };
+        run.agent("watch", tress::Role::Coordinator).append([raised]).await.expect("appended");
+    };
+    runtime.expect("a runtime").block_on(raise);
+    assert!(bench.ok(&["alerts"]).contains("the disk is nearly full"));
+    bench.ok(&["alerts", "ack", "disk"]);
+    assert_eq!(texts(&bench.json(&["alerts"]), "acknowledged_by"), ["ada"]);
+    assert!(bench.ok(&["status"]).contains("(ada has it)"));
+    bench.ok(&["alerts", "clear", "disk"]);
+    assert_eq!(bench.json(&["alerts"]).as_array().map(Vec::len), Some(0));
+    assert_eq!(bench.json(&["alerts", "--all"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn what_is_spent_is_added_up() {
+    let bench = Bench::new();
+    let todo = bench.add("one");
+    bench.ok(&["spend", "tokens=100", "usd=0.5"]);
+    let spent = bench.json(&["spend", "tokens=50", "--todo", &todo]);
+    assert_eq!(spent["spent"]["tokens"], 150.0);
+    assert!(bench.ok(&["status"]).contains("150 tokens spent, $0.50 spent"));
+    bench.run_as("ada", &["spend", "tokens=lots"]).fails(4, "no amount");
+}
+
+#[test]
+fn one_screen_of_top_is_as_wide_as_it_is_told() {
+    let bench = Bench::new();
+    let todo = bench.add("write the parser");
+    bench.ok(&["checkpoint", "early"]);
+    bench.ok(&["claim", &todo]);
+    for wide in ["80", "120"] {
+        let mut top = bench.command("ada", &["top", "--once", "--lines", "24"]);
+        let answer: Answer = top.env("COLUMNS", wide).output().expect("it runs").into();
+        let screen = answer.stdout;
+        assert!(screen.contains("● ") && screen.contains("write the parser"), "{screen}");
+        let widest = screen.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= wide.parse().ok() && !screen.contains('\u{1b}'), "{screen}");
+    }
+    let before = bench.ok(&["top", "--once", "--at", "early"]);
+    assert!(before.contains("○ ") && before.contains("event "), "{before}");
+    bench.run_as("ada", &["top"]).fails(2, "wants a terminal");
+    bench.run_as("ada", &["top", "--at", "never", "--once"]).fails(3, "never");
+}
+
+#[test]
+fn nothing_is_learned_from_nothing() {
+    let bench = Bench::new();
+    assert!(bench.ok(&["optimize"]).contains("no run of this store has taught anything yet"));
+    bench.run_as("ada", &["optimize", "--write"]).fails(5, "no run of this store");
 }

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::{Answer, Bench, text};
+use crate::{Answer, Bench, text, texts};
 
 #[test]
 fn of_two_who_claim_one_wins_and_the_other_is_told_what_is_next() {
@@ -119,4 +119,27 @@ fn a_lease_is_a_duration_within_bounds() {
     bench.run(&["claim", &id, "--lease", "90d"]).fails(4, "a lease is");
     bench.run(&["claim"]).fails(2, "");
     bench.run(&["claim", &id, "--next"]).fails(2, "cannot be used with");
+}
+
+#[test]
+fn the_progress_protocol_goes_from_start_to_completion() {
+    let bench = Bench::new();
+    let (needed, todo) = (bench.add("needed"), bench.add("the work"));
+    bench.ok(&["claim", &todo]);
+    bench.ok(&["begin", &todo, "--estimate", "45m", "--needs", &needed]);
+    let begun = &bench.json(&["log", "--limit", "1"])[0];
+    assert_eq!(text(begun, "operation"), "task_started");
+    let details = &begun["details"];
+    assert_eq!(
+        (&details["estimate"], details["dependencies"].as_array().map(Vec::len)),
+        (&45.into(), Some(1))
+    );
+    let args = ["progress", &todo, "60", "--next-milestone", "the tree", "--blocker", "no grammar"];
+    bench.ok(&args);
+    assert_eq!(texts(&bench.json(&["blocked"]), "title"), ["the work"]);
+    bench.ok(&["unblock", &todo, "-m", "found one"]);
+    bench.ok(&["done", &todo, "-m", "parser", "--tests", "42", "--integration", "in main"]);
+    let log = bench.json(&["log", "--limit", "1"]);
+    assert_eq!(log[0]["details"]["integration"], "in main");
+    bench.run_as("bo", &["begin", &needed]).fails(5, "does not hold");
 }

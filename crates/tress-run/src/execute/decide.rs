@@ -26,8 +26,14 @@ impl Team {
         capabilities: Vec<String>,
     ) -> impl FnOnce(&State, Millis) -> Option<Pick> + Send + 'static {
         let (name, terms) = (agent.name().to_owned(), self.terms(&self.run.state()));
-        let figures = self.figures();
+        let (figures, only) = (self.figures(), self.options.only);
         move |state, now| {
+            if let Some(todo) = only {
+                let ready = state.readiness(now).ready.contains(&todo);
+                let scope = state.todo(todo).map(|todo| todo.files.clone()).unwrap_or_default();
+                let reason = "it is explored on this path".to_owned();
+                return ready.then_some(Pick { todo, also: Vec::new(), scope, reason });
+            }
             // The strategy may have changed since.
             let terms = Terms { strategy: Strategy::of(state), ..terms };
             if Limits::of(state).exhausted(state, &figures).is_some() {
@@ -46,6 +52,11 @@ impl Team {
             return None;
         }
         let now = now();
+        if let Some(only) = self.options.only {
+            let open = state.todo(only).filter(|todo| !todo.finished());
+            let stuck = open.is_none_or(|todo| todo.open_blockers().next().is_some());
+            return stuck.then_some("there is nothing left to try on this path");
+        }
         if Limits::of(state).exhausted(state, &self.figures()).is_some() {
             return Some("a budget is used up");
         }

@@ -93,7 +93,9 @@ pub(super) async fn integrate(
 fn next(team: &Team) -> Option<(TodoId, Dot)> {
     let state = team.run.state();
     let order = tress_plan::integration_order(&state);
-    order.into_iter().find(|&(todo, completion)| integrable(&state, todo, completion).is_ok())
+    order.into_iter().find(|&(todo, completion)| {
+        team.concerns(todo) && integrable(&state, todo, completion).is_ok()
+    })
 }
 
 impl Team {

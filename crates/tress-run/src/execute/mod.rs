@@ -3,6 +3,7 @@
 mod blockers;
 mod decide;
 pub mod driver;
+pub mod explore;
 mod implement;
 mod integrate;
 mod learned;

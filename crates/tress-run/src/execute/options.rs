@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tress::limits;
+use tress::{TodoId, limits};
 use tress_plan::select::ANYTHING;
 
 use crate::verify::Lint;
@@ -33,6 +33,9 @@ pub struct Options {
     pub budgets: Vec<(String, f64)>,
     /// What the implementers can do, in turn, for todos that ask for it.
     pub can: Vec<Vec<String>>,
+    /// The only todo that the team is about; such a team says nothing of the run as a whole. Not
+    /// kept.
+    pub only: Option<TodoId>,
     /// The commit that the branch is made at; the project's own where it is not said. Not kept.
     pub from: Option<String>,
     /// Settings that were learned from earlier runs, by name.
@@ -69,6 +72,7 @@ impl Options {
             on_alert: None,
             budgets: Vec::new(),
             can: Vec::new(),
+            only: None,
             from: None,
             learned: Vec::new(),
             seed: 0,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tress::{Agent, Dot, Operation, Role, Run, Status, now};
+use tress::{Agent, Dot, Operation, Role, Run, Status, TodoId, now};
 use tress_plan::{self as plan, Figures};
 
 use super::driver::Driver;
@@ -39,6 +39,9 @@ pub enum RunError {
     /// Another orchestrator is at this run.
     #[error("another `tress start` or `tress resume` is at the run {0}; let it end, or stop it")]
     AlreadyRunning(String),
+    /// A todo that is to be explored cannot be taken.
+    #[error("it cannot be explored: {0}")]
+    NotOpen(String),
     /// Nothing to go on with.
     #[error("the run {0} was not started with `tress start`: there is nothing to resume")]
     NotStarted(String),
@@ -167,7 +170,9 @@ impl Orchestrator {
         };
         let planned = team.begin().await?;
         team.implementers = planned.implementers;
-        recover::settle(&team).await?;
+        if team.options.only.is_none() {
+            recover::settle(&team).await?;
+        }
         let verifiers = planned.coordinators.max(1);
         Ok(Self { team: Arc::new(team), verifiers, _lock: lock })
     }
@@ -298,6 +303,9 @@ impl Team {
         self.tree.ensure_branch(&self.options.branch, &base).await?;
         let base = state.team.base.clone().unwrap_or(base);
         let coordinator = self.coordinator();
+        if self.options.only.is_some() {
+            return Ok(plan::plan(&state, now(), Some(1)));
+        }
         let started = Operation::RunStarted {
             title: self.options.title.clone(),
             base: Some(base),
@@ -335,6 +343,12 @@ impl Team {
             (_, true) => Outcome::Stopped,
             (_, false) => Outcome::Stuck,
         };
+        let branch = self.options.branch.clone();
+        let summary = Summary { outcome, completed, left, refused, failed, branch };
+        if self.options.only.is_some() {
+            self.clear_away().await;
+            return Ok(summary);
+        }
         let coordinator = self.coordinator();
         if outcome == Outcome::Done
             && let Some(sample) = learned::sample(&state, &self.figures(), self.implementers)
@@ -352,13 +366,22 @@ impl Team {
         let name = if outcome == Outcome::Done { "end" } else { "pause" };
         coordinator.checkpoint(name, "the team has stopped").await?;
         self.seal().await;
+        self.clear_away().await;
+        Ok(summary)
+    }
+
+    /// Removes the work trees of the team.
+    async fn clear_away(&self) {
         if let Ok(mut entries) = tokio::fs::read_dir(&self.work).await {
             while let Ok(Some(entry)) = entries.next_entry().await {
                 self.tree.remove_worktree(&entry.path()).await;
             }
         }
-        let branch = self.options.branch.clone();
-        Ok(Summary { outcome, completed, left, refused, failed, branch })
+    }
+
+    /// Whether the team is about `todo`.
+    pub(crate) fn concerns(&self, todo: TodoId) -> bool {
+        self.options.only.is_none_or(|only| only == todo)
     }
 
     /// Brings the documents up to the log. That they lag behind is no reason to stop.

@@ -69,7 +69,8 @@ impl Team {
         let state = self.run.state();
         let mut reviewing = self.reviewing.lock().unwrap_or_else(PoisonError::into_inner);
         let pending = state.todos.values().filter(|todo| !todo.finished()).filter_map(|todo| {
-            let pending = todo.pending_completion().filter(ours)?;
+            let pending =
+                todo.pending_completion().filter(ours).filter(|_| self.concerns(todo.id))?;
             let author = verifier.author();
             let open = verifiable(&state, todo.id, pending.dot, author).is_ok();
             (open && !reviewing.contains(&pending.dot)).then_some((

@@ -85,6 +85,9 @@ const fn matters(operation: &Operation) -> bool {
 
 /// Decides what is to be said and changed now, and says it.
 async fn steer(team: &Team, meter: &Meter, integrated: bool) -> Result<(), RunError> {
+    if team.options.only.is_some() {
+        return Ok(());
+    }
     let state = team.run.state();
     let figures = meter.figures(now());
     *team.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures.clone();

@@ -124,7 +124,7 @@ mod tests {
         );
         let changed = ["src/a.rs".to_owned()];
         let unused = ("src/a.rs".to_owned(), "warning: unused".to_owned());
-        assert_eq!(new_complaints(&before, &after, &changed), [unused.clone()]);
+        assert_eq!(new_complaints(&before, &after, &changed), std::slice::from_ref(&unused));
         assert_eq!(new_complaints(&after, &after, &changed), []);
         assert_eq!(before.get(&unused), Some(&1));
     }

@@ -40,7 +40,7 @@ impl Sources {
     ) -> Result<Self, GitError> {
         let now = tree.files(commit).await?;
         let paths = now.iter().map(|file| file.path.clone()).collect();
-        let texts = texts(tree, &now, |path| is_text(path)).await?;
+        let texts = texts(tree, &now, is_text).await?;
         let began = tree.merge_base(base, commit).await?;
         let known: BTreeSet<&str> = changed.iter().map(String::as_str).collect();
         let before = tree.files(&began).await?;

@@ -3,6 +3,7 @@
 
 mod lost;
 mod reconcile;
+mod steward;
 mod team;
 mod verifier;
 

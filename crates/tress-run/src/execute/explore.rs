@@ -1,0 +1,197 @@
+//! Exploration: one todo, done by several agents on several paths of the run at once; the one that
+//! holds up best comes back, with its history, and the others stay beside it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tress::operation::Verdict;
+use tress::{Fork, Millis, Operation, Refused, Role, Run, Store, TodoId};
+
+use super::driver::Driver;
+use super::options::Options;
+use super::orchestrator::{COORDINATOR, Orchestrator, RunError};
+use crate::git::{GitError, Signature, Tree};
+
+/// How many paths are explored at once, at the most.
+pub const PATHS_MAX: u32 = 16;
+
+/// What came of one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explored {
+    /// The path: the name of a run.
+    pub path: String,
+    /// Whether the todo was completed on it.
+    pub completed: bool,
+    /// How many checks its verifier made of the accepted work.
+    pub checks: usize,
+    /// How many remarks the verifier had on the accepted work.
+    pub remarks: usize,
+    /// How many attempts came to nothing before.
+    pub in_vain: usize,
+    /// How many lines it changed.
+    pub lines: usize,
+    /// How long it took from the claim to the integration, in milliseconds.
+    pub took: Millis,
+    /// Its branch.
+    pub branch: String,
+}
+
+impl Explored {
+    /// What the paths are compared by, the better one less: completed, with fewer remarks, after
+    /// fewer attempts in vain, more checks, the smaller change, the shorter time.
+    fn rank(&self) -> impl Ord + use<> {
+        let checks = std::cmp::Reverse(self.checks);
+        (!self.completed, self.remarks, self.in_vain, checks, self.lines, self.took)
+    }
+
+    /// In one line.
+    pub fn told(&self) -> String {
+        if !self.completed {
+            return format!("{}: not completed, {} attempts in vain", self.path, self.in_vain);
+        }
+        format!(
+            "{}: {} checks, {} remarks, {} attempts in vain, {} lines changed, {} s",
+            self.path,
+            self.checks,
+            self.remarks,
+            self.in_vain,
+            self.lines,
+            self.took / 1000
+        )
+    }
+}
+
+/// Lets `paths` agents do `todo` on as many paths, merges the best into the run and its branch, and
+/// says why. The todo is held for as long as that takes. The order of the answer is that of the
+/// rank; the first was merged, if it was completed.
+///
+/// # Errors
+/// When the todo is not ready, or the log, git or the file system fail.
+pub async fn explore(
+    (store, run): (&Store, &Run),
+    tree: &Tree,
+    options: &Options,
+    driver: Arc<dyn Driver>,
+    (todo, paths): (TodoId, u32),
+) -> Result<Vec<Explored>, RunError> {
+    let coordinator = run.agent(COORDINATOR, Role::Coordinator);
+    let name = run.state().short_id(todo);
+    let mut forks = Vec::new();
+    for number in 1..=paths.clamp(1, PATHS_MAX) {
+        let path = format!("{}.{name}.{number}", run.name());
+        let reason = format!("explores {name}");
+        let fork = Fork { reason, ..Fork::default() };
+        forks.push(coordinator.fork(store, &path, fork).await?);
+    }
+    // Forked first: what is done on the paths does not know of this claim, and so it stands.
+    let held = match coordinator.claim(todo, None).await {
+        Ok(held) => held,
+        Err(Refused::Condition(refused)) => return Err(RunError::NotOpen(refused.to_string())),
+        Err(Refused::Error(error)) => return Err(error.into()),
+    };
+    let head = tree.commit(&options.branch).await.or(tree.commit("HEAD").await)?;
+    let mut teams = JoinSet::new();
+    for (number, path) in forks.into_iter().enumerate() {
+        let mut options = options.clone();
+        options.only = Some(todo);
+        options.branch = format!("tress/{}", path.name());
+        options.from = Some(head.clone());
+        options.seed = options.seed.wrapping_add(number as u64);
+        let (tree, driver, from) = (tree.clone(), Arc::clone(&driver), head.clone());
+        teams.spawn(async move {
+            let (_stop, stopped) = watch::channel(false);
+            let branch = options.branch.clone();
+            let team = Orchestrator::prepare(path.clone(), tree.clone(), options, driver, stopped);
+            team.await?.run().await?;
+            look(&tree, &path, todo, branch, &from).await
+        });
+    }
+    let mut explored = Vec::new();
+    let mut failed = None;
+    while let Some(ended) = teams.join_next().await {
+        let ended = ended.map_err(|error| RunError::Internal(error.to_string()));
+        match ended.and_then(|ended| ended) {
+            Ok(path) => explored.push(path),
+            Err(error) => failed = Some(error),
+        }
+    }
+    explored.sort_by_key(Explored::rank);
+    let reason = "the exploration is over".to_owned();
+    let released = Operation::Released { todo, token: held.token, reason };
+    coordinator.append([released]).await?;
+    if explored.is_empty() {
+        return failed.map_or(Ok(explored), Err);
+    }
+    merge_best((store, run), tree, options, todo, &explored).await?;
+    Ok(explored)
+}
+
+/// What came of one path.
+async fn look(
+    tree: &Tree,
+    path: &Run,
+    todo: TodoId,
+    branch: String,
+    from: &str,
+) -> Result<Explored, RunError> {
+    let state = path.refresh().await?;
+    let mut explored = Explored {
+        path: path.name().to_owned(),
+        completed: false,
+        checks: 0,
+        remarks: 0,
+        in_vain: 0,
+        lines: 0,
+        took: 0,
+        branch,
+    };
+    let Some(found) = state.todo(todo) else { return Ok(explored) };
+    explored.in_vain = tress_plan::all_tries(&state, todo);
+    let Some(made) = found.completed() else { return Ok(explored) };
+    explored.completed = true;
+    explored.checks = made.checks.iter().filter(|check| check.verdict == Verdict::Pass).count();
+    let remarks = made.checks.iter().flat_map(|check| check.detail.lines());
+    explored.remarks = remarks.filter(|line| line.ends_with(", warning)")).count();
+    let changed = tree.added_lines(from, &explored.branch).await?;
+    explored.lines = changed.values().map(std::collections::BTreeSet::len).sum();
+    let claimed = found.claim.as_ref().map_or(made.at, |claim| claim.at);
+    let ended = made.integrated.as_ref().map_or(made.at, |(_, at)| *at);
+    explored.took = ended.saturating_sub(claimed);
+    Ok(explored)
+}
+
+/// Brings the best path that merges into the run's branch, and then into the run.
+async fn merge_best(
+    (store, run): (&Store, &Run),
+    tree: &Tree,
+    options: &Options,
+    todo: TodoId,
+    explored: &[Explored],
+) -> Result<(), RunError> {
+    let coordinator = run.agent(COORDINATOR, Role::Coordinator);
+    let by = Signature { name: COORDINATOR.to_owned() };
+    let head = tree.commit("HEAD").await?;
+    tree.ensure_branch(&options.branch, &head).await?;
+    for path in explored.iter().filter(|path| path.completed) {
+        let old = tree.commit(&options.branch).await?;
+        let dir = run.store_dir().join("local").join("trees").join(run.name()).join("explore");
+        let place = tree.worktree(&dir, &old, None).await?;
+        let message = format!("{}: explored on {}", run.state().name(todo), path.path);
+        let merged = place.merge(&by, &path.branch, &message).await;
+        tree.remove_worktree(&dir).await;
+        let merged = match merged {
+            Ok(merged) => merged,
+            Err(GitError::Conflict(_)) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        tree.move_branch(&options.branch, &merged, &old).await?;
+        coordinator.merge(&store.run(&path.path).await?).await?;
+        let others = explored.iter().map(Explored::told).collect::<Vec<_>>().join("; ");
+        let text =
+            format!("explored on {} paths, {} was merged. {others}", explored.len(), path.path);
+        coordinator.append([Operation::NoteAdded { todo, text, layout: None }]).await?;
+        return Ok(());
+    }
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! What the coordinator sees to while the team works: blockers, alerts, budgets, batches; and what
+//! an agent could claim falsely.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tress::operation::{BlockerKind, Severity, TodoEdit, Verdict};
+use tress::{Operation, Role, Run, Status, TodoId};
+use tress_run::execute::driver::Working;
+use tress_run::execute::process::{Ending, Finished};
+use tress_run::{Driver, Options, Orchestrator, Outcome, Summary, Task};
+
+use super::git;
+use super::team::{Site, todo};
+
+/// An agent that is a closure: it gets the run and the task, works in the work tree, and says how
+/// it ended.
+struct Scripted<F>(Run, F);
+
+impl<F> Driver for Scripted<F>
+where
+    F: Fn(&Run, &Task) -> (Vec<Operation>, i32) + Send + Sync,
+{
+    fn work<'a>(
+        &'a self,
+        task: &'a Task,
+        _stop: std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    ) -> Working<'a> {
+        Box::pin(async move {
+            let (said, code) = (self.1)(&self.0, task);
+            let agent = self.0.agent(&task.agent, Role::Implementer);
+            if !said.is_empty() {
+                agent.append(said).await.unwrap();
+            }
+            let took = Duration::from_millis(1);
+            Finished { ending: Ending::Exited(code), output: String::new(), took }
+        })
+    }
+}
+
+async fn work<F>(site: &Site, options: Options, agent: F) -> Summary
+where
+    F: Fn(&Run, &Task) -> (Vec<Operation>, i32) + Send + Sync + 'static,
+{
+    let driver = Arc::new(Scripted(site.run.clone(), agent));
+    let (_stop, stopped) = watch::channel(false);
+    let (run, tree) = (site.run.clone(), site.tree.clone());
+    let team = Orchestrator::prepare(run, tree, options, driver, stopped).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), team.run()).await.expect("it ends").unwrap()
+}
+
+fn id(name: &str) -> TodoId {
+    TodoId::from_external(name)
+}
+
+/// Does what the todo is about, and what is done along with it.
+fn good(task: &Task) {
+    for name in std::iter::once(&task.id).chain(&task.also) {
+        std::fs::write(task.worktree.join(name), name).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_blocks_an_agent_is_tried_against_and_then_escalated_while_others_go_on() {
+    let site = Site::new(vec![todo("a", &[], &["a"]), todo("b", &[], &["b"])]).await;
+    let summary = work(&site, site.options("scripted"), |_, task| {
+        if task.id == "b" {
+            good(task);
+            return (Vec::new(), 0);
+        }
+        let blocked = Operation::BlockerRaised {
+            todo: id("a"),
+            kind: BlockerKind::Technical,
+            description: "it does not build".to_owned(),
+            tried: Vec::new(),
+        };
+        (vec![blocked], 75)
+    })
+    .await;
+    assert_eq!((summary.outcome, summary.completed, summary.left), (Outcome::Stuck, 1, 1));
+    let state = site.run.state();
+    let todo = state.todo(id("a")).unwrap();
+    let tried: Vec<_> = todo.blockers.iter().filter_map(|b| b.resolved.as_deref()).collect();
+    let names: Vec<_> = tried.iter().map(|how| how.split(':').next().unwrap()).collect();
+    assert_eq!(names, ["fresh-start", "another-agent", "smaller-steps"]);
+    let last = todo.blockers.last().unwrap();
+    let context = last.escalated.as_deref().expect("it was escalated");
+    for known in ["it does not build", "tried: fresh-start", "failed: implementer-"] {
+        assert!(context.contains(known), "{known} is not in {context}");
+    }
+    let alert = state.team.alerts.get("escalated:a").unwrap();
+    assert_eq!((alert.priority, alert.cleared_at), (Severity::High, None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_similar_todos_are_done_in_one_go() {
+    let small = |name: &str| {
+        let mut operations = todo(name, &[], &["notes/**"]);
+        if let Some(Operation::TodoAdded { edits, labels, .. }) = operations.first_mut() {
+            edits.retain(|edit| !matches!(edit, TodoEdit::Check(_)));
+            edits.push(TodoEdit::Estimate(Some(5)));
+            labels.push("notes".to_owned());
+        }
+        operations
+    };
+    let site = Site::new(vec![small("one"), small("two"), small("three")]).await;
+    // With as many at work as there are todos, each takes one.
+    let options = Options { scale: Some(1), ..site.options("scripted") };
+    let summary = work(&site, options, |_, task| {
+        let dir = task.worktree.join("notes");
+        std::fs::create_dir_all(&dir).unwrap();
+        for name in std::iter::once(&task.id).chain(&task.also) {
+            std::fs::write(dir.join(name), name).unwrap();
+        }
+        (Vec::new(), 0)
+    })
+    .await;
+    assert_eq!((summary.outcome, summary.completed), (Outcome::Done, 3));
+    let state = site.run.state();
+    let commits: std::collections::BTreeSet<_> = ["one", "two", "three"]
+        .iter()
+        .map(|name| state.todo(id(name)).unwrap().completed().unwrap().commit.clone())
+        .collect();
+    assert!(commits.len() < 3, "some were done together: {commits:?}");
+    for name in ["one", "two", "three"] {
+        assert_eq!(site.show(&format!("notes/{name}")), name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_runs_the_command_that_was_named() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let told = site.dir.path().join(".tress/told");
+    let mut options = site.options("scripted");
+    options.attempts = 1;
+    let line = "$TRESS_ALERT_PRIORITY $TRESS_ALERT: $TRESS_ALERT_MESSAGE";
+    options.on_alert = Some(format!("echo \"{line}\" >> {}", told.display()));
+    let summary = work(&site, options, |_, _| (Vec::new(), 1)).await;
+    assert_eq!(summary.outcome, Outcome::Stuck);
+    let told = std::fs::read_to_string(told).unwrap();
+    assert!(told.contains("high escalated:a: a: 1 attempt in vain"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_new_is_begun_when_a_budget_is_used_up() {
+    let site = Site::new(vec![todo("a", &[], &["a"]), todo("b", &["a"], &["b"])]).await;
+    let mut options = site.options("scripted");
+    options.budgets = vec![("tokens".to_owned(), 100.0)];
+    let summary = work(&site, options, |_, task| {
+        good(task);
+        let todo = Some(id(&task.id));
+        let spent = Operation::BudgetSpent { todo, unit: "tokens".to_owned(), amount: 150.0 };
+        (vec![spent], 0)
+    })
+    .await;
+    assert_eq!((summary.completed, summary.left), (1, 1), "what was begun is finished");
+    let state = site.run.state();
+    assert!(state.team.open_alerts().iter().any(|(key, _)| key.starts_with("budget:")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_decision_is_an_event_with_its_reasons() {
+    let site = Site::new(vec![todo("a", &[], &["a"]), todo("b", &["a"], &["b"])]).await;
+    let summary = work(&site, site.options("scripted"), |_, task| {
+        good(task);
+        (Vec::new(), 0)
+    })
+    .await;
+    assert_eq!(summary.outcome, Outcome::Done);
+    let events = site.run.events_since(tress::VersionVector::new()).await.unwrap();
+    let reasons: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.operation {
+            Operation::Assigned { todo, reason, .. } => Some((*todo, reason.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    let (first, why) = reasons[0];
+    assert_eq!(first, id("a"));
+    assert!(why.contains("1 todo waits for it") && why.contains("a is free"), "{why}");
+}
+
+/// What an agent could claim falsely in a run of the orchestrator is refused or caught; claims of
+/// others' todos, stale tokens and one's own verification are refused in `told.rs` of the library
+/// and by the rules of the fold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_of_completion_without_a_change_is_refused() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let mut options = site.options("scripted");
+    options.attempts = 2;
+    let summary = work(&site, options, |_, _| (Vec::new(), 0)).await;
+    assert_eq!((summary.outcome, summary.refused), (Outcome::Stuck, 2));
+    let state = site.run.state();
+    let made = &state.todo(id("a")).unwrap().completions[0];
+    assert_eq!(made.verification.as_ref().unwrap().verdict, Verdict::Fail);
+    assert!(made.void.as_ref().unwrap().contains("changes nothing"), "{:?}", made.void);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_says_done_by_itself_completes_nothing() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let options = site.options("scripted");
+    let summary = work(&site, options, |run, task| {
+        // It claims completion without a commit, and verifies itself under another role.
+        let state = run.state();
+        let todo = id(&task.id);
+        let token = state.todo(todo).unwrap().claim.as_ref().map(|claim| claim.token);
+        if task.attempt > 1 {
+            good(task);
+            return (Vec::new(), 0);
+        }
+        let done = Operation::CompletionClaimed {
+            todo,
+            token,
+            commit: None,
+            to_integrate: false,
+            implementation: "trust me".to_owned(),
+            tests: String::new(),
+            integration: String::new(),
+        };
+        (vec![done], 1)
+    })
+    .await;
+    let state = site.run.state();
+    let todo = state.todo(id("a")).unwrap();
+    assert_ne!(state.status_unblocked(todo, tress::now()), Status::Completed, "{summary:?}");
+    assert!(todo.completed().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_was_most_of_it_is_gone_on_with() {
+    let mut a = todo("a", &[], &[]);
+    if let Some(Operation::TodoAdded { edits, .. }) = a.first_mut() {
+        edits.push(TodoEdit::Check(Some("test -f one && test -f two".to_owned())));
+    }
+    let site = Site::new(vec![a]).await;
+    let summary = work(&site, site.options("scripted"), |_, task| {
+        let there = task.worktree.join("one").exists();
+        let name = if there { "two" } else { "one" };
+        std::fs::write(task.worktree.join(name), name).unwrap();
+        (Vec::new(), 0)
+    })
+    .await;
+    assert_eq!((summary.outcome, summary.refused), (Outcome::Done, 1));
+    let state = site.run.state();
+    let todo = state.todo(id("a")).unwrap();
+    let gaps: Vec<_> = state.dependents(todo.id).filter_map(|id| state.todo(id)).collect();
+    assert_eq!(gaps.len(), 1, "the gap became a subtask");
+    assert!(gaps[0].closing().is_some(), "and was closed when the work was accepted");
+    assert!(todo.completions[0].verification.as_ref().unwrap().percent >= 50);
+    let merges = git(site.dir.path(), &["log", "--format=%s", "tress/main"]);
+    assert!(merges.contains("Goes on from the attempt"), "{merges}");
+}
