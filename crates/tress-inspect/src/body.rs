@@ -421,8 +421,12 @@ pub(crate) fn judge(
         if old.len() >= new.len() + 2 && old.len() >= 2 * new.len() && old.starts_with(new) {
             return SHORTENED;
         }
-        let due = before.returns_value && !now.returns_value;
-        let falls = matches!(family(syntax.language), "python" | "js") && before.ends && !now.ends;
+        // Where the type now says that nothing is returned, the signature was changed with the body.
+        let loose = matches!(family(syntax.language), "python" | "js");
+        let may =
+            if function.returns.is_some() || !loose { owes_value(syntax, function) } else { true };
+        let due = may && before.returns_value && !now.returns_value;
+        let falls = may && loose && before.ends && !now.ends;
         if (due || falls) && !now.diverges {
             return NO_RETURN;
         }

@@ -46,14 +46,29 @@ pub fn compare_tests(
     }
     removed(path, &before, &now, elsewhere, &mut findings);
     skipped(path, &before, &now, &mut findings);
-    for test in &now.tests {
-        let old = before.tests.iter().find(|old| old.name == test.name);
+    for (old, test) in pairs(&before.tests, &now.tests) {
         if old.is_none_or(|old| old.hash != test.hash || old.should_panic != test.should_panic) {
             one(path, old, test, &mut findings);
         }
     }
     findings.sort();
     findings
+}
+
+/// The tests of now, each with its counterpart. Several may bear a title, in several groups: the
+/// ones that say the same are each other's, the rest pair up in order.
+fn pairs<'t>(before: &'t [Test], now: &'t [Test]) -> Vec<(Option<&'t Test>, &'t Test)> {
+    let mut by_name: BTreeMap<&str, Vec<&Test>> = BTreeMap::new();
+    for old in before {
+        by_name.entry(&old.name).or_default().push(old);
+    }
+    let mut take = |test: &Test, same: bool| {
+        let olds = by_name.get_mut(test.name.as_str())?;
+        let at = olds.iter().position(|old| !same || old.hash == test.hash)?;
+        Some(olds.remove(at))
+    };
+    let same: Vec<_> = now.iter().map(|test| (take(test, true), test)).collect();
+    same.into_iter().map(|(old, test)| (old.or_else(|| take(test, false)), test)).collect()
 }
 
 fn removed(

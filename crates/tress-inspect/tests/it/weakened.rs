@@ -159,3 +159,13 @@ fn moved_and_renamed_tests_are_not_missed() {
         "src/a.rs:1: the file is gone, and with it 1 tests (deleted-tests)"
     );
 }
+
+/// Titles repeat: the first history that was looked at had `Empty content` in two groups, and the
+/// second was compared with the first.
+#[test]
+fn tests_of_one_title_are_compared_each_with_its_own() {
+    let text = "describe('x', () => {\n  it('a', () => { expect(f()).toBe(3); expect(g()).toBe(4); });\n});\ndescribe('y', () => {\n  it('a', () => { expect(h()).toBe(3); });\n});\n";
+    assert_eq!(compare("a.test.ts", text, &text.replace("h()", "k()")), []);
+    let found = compare("a.test.ts", text, &text.replace(" expect(g()).toBe(4);", ""));
+    assert_eq!(found.iter().map(|f| f.rule.as_str()).collect::<Vec<_>>(), ["fewer-assertions"]);
+}
