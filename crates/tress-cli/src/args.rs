@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Status(commands::status::StatusArgs),
     Top(commands::top::Top),
     Alerts(commands::alerts::Alerts),
+    Explore(commands::explore::Explore),
     Optimize(commands::optimize::Optimize),
     #[command(hide = true)]
     DemoAgent(commands::demo::DemoAgent),

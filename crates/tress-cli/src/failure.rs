@@ -319,6 +319,9 @@ impl From<tress_run::RunError> for Failure {
             RunError::Engine(error) => error.into(),
             RunError::Git(error) => error.into(),
             RunError::AlreadyRunning(_) => Self::new(Code::Busy, message),
+            RunError::NotOpen(_) => Self::conflict(message).hint(
+                "`tress ready` lists what can be explored; `tress why ID` says why this cannot",
+            ),
             RunError::NotStarted(_) => {
                 Self::not_found(message).hint("`tress start --todo TODO.md --command …` starts one")
             }

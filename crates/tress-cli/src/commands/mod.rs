@@ -13,6 +13,7 @@ pub(crate) mod demo;
 pub(crate) mod dep;
 pub(crate) mod diff;
 pub(crate) mod doctor;
+pub(crate) mod explore;
 pub(crate) mod export;
 pub(crate) mod fields;
 pub(crate) mod finish;
@@ -94,6 +95,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Status(_) => status::run(context).await,
         Command::Alerts(args) => alerts::alerts(context, &args).await,
         Command::Spend(args) => alerts::spend(context, &args).await,
+        Command::Explore(args) => explore::run(context, &args).await,
         Command::Optimize(args) => optimize::run(context, &args).await,
         Command::Top(args) => top::run(context, &args).await,
         Command::DemoAgent(_) => demo::demo_agent(),

@@ -253,3 +253,34 @@ async fn an_attempt_that_was_most_of_it_is_gone_on_with() {
     let merges = git(site.dir.path(), &["log", "--format=%s", "tress/main"]);
     assert!(merges.contains("Goes on from the attempt"), "{merges}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_todo_is_explored_on_paths_and_the_best_comes_back() {
+    let site = Site::new(vec![todo("a", &[], &[]), todo("b", &["a"], &[])]).await;
+    let store = tress::Store::open(site.dir.path().join(".tress")).unwrap();
+    let options = site.options("scripted");
+    // One agent claims a stub first, the other does it at once.
+    let agent = |_: &Run, task: &Task| {
+        if task.run.ends_with(".1") && task.attempt == 1 {
+            std::fs::write(task.worktree.join("a"), "stub").unwrap();
+        } else {
+            good(task);
+        }
+        (Vec::new(), 0)
+    };
+    let driver = Arc::new(Scripted(site.run.clone(), agent));
+    let exploring =
+        tress_run::explore((&store, &site.run), &site.tree, &options, driver, (id("a"), 2));
+    let explored = tokio::time::timeout(Duration::from_secs(60), exploring).await.unwrap().unwrap();
+    assert!(explored.iter().all(|path| path.completed), "{explored:?}");
+    assert!(explored[0].path.ends_with(".2") && explored[1].in_vain == 1, "{explored:?}");
+    assert_eq!(site.status("a"), Status::Completed);
+    assert_eq!(site.show("a"), "a");
+    let state = site.run.refresh().await.unwrap();
+    let todo = state.todo(id("a")).unwrap();
+    assert_eq!(todo.completions.len(), 1, "only one path came back");
+    assert!(todo.notes[0].text.contains("2 paths"), "{}", todo.notes[0].text);
+    assert_eq!(state.readiness(tress::now()).ready, [id("b")], "what waited for it is ready");
+    assert_eq!(store.runs().unwrap().len(), 3);
+    assert!(state.team.settings.is_empty(), "what a path does says nothing of the run");
+}

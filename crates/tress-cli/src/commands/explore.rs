@@ -1,0 +1,102 @@
+//! `explore`: one todo, done on several paths at once.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+use tress_run::{CommandDriver, Explored, Options, Tree};
+
+use crate::context::Context;
+use crate::failure::{Code, Failure};
+use crate::words::count;
+
+/// Let several agents do one todo, each on a path of its own, and keep the best
+///
+/// The run branches off once for each agent. What was verified with the fewest remarks, after the
+/// fewest attempts in vain, comes back: into the run's branch, and with its history into the run. The
+/// other paths stay, to be looked at (`tress runs`, `tress diff`).
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tress explore parser --command 'my-agent {prompt}'
+  tress explore parser --paths 3")]
+pub(crate) struct Explore {
+    /// The todo; it has to be ready
+    id: String,
+    /// How many paths
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=16))]
+    paths: u32,
+    /// The command line of an agent (default: the one that the run was started with)
+    #[arg(long, value_name = "COMMAND", env = "TRESS_COMMAND")]
+    command: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    path: String,
+    completed: bool,
+    merged: bool,
+    checks: usize,
+    remarks: usize,
+    in_vain: usize,
+    lines: usize,
+    took_ms: u64,
+    branch: String,
+}
+
+/// Does `explore`.
+pub(crate) async fn run(context: &Context, args: &Explore) -> Result<(), Failure> {
+    context.no_at()?;
+    let store = context.store()?;
+    let run = context.open_run(&store, &context.global.run).await?;
+    let state = run.state();
+    let todo = crate::context::find(&state, &args.id)?.id;
+    let known = Options::from_state(&state);
+    let command =
+        args.command.clone().or_else(|| known.as_ref().map(|known| known.command.clone()));
+    let Some(command) = command else {
+        return Err(Failure::usage("it is not said how to start an agent")
+            .hint("say --command 'my-agent {prompt}', or set TRESS_COMMAND"));
+    };
+    let mut options =
+        known.unwrap_or_else(|| Options::new(command.clone(), format!("tress/{}", run.name())));
+    options.command.clone_from(&command);
+    let project = run.store_dir().parent().unwrap_or(Path::new(".")).to_owned();
+    let tree = Tree::discover(&project).await?;
+    let driver = Arc::new(CommandDriver { command });
+    let terms = (todo, args.paths);
+    let exploring = tress_run::explore((&store, &run), &tree, &options, driver, terms);
+    let explored = context.out.waiting("exploring", exploring).await?;
+    let merged = explored.iter().position(|path| path.completed);
+    let rows: Vec<Row> =
+        explored.iter().enumerate().map(|(at, path)| row(path, Some(at) == merged)).collect();
+    context.out.answer(&rows, || {
+        let mut lines: Vec<String> = explored.iter().map(Explored::told).collect();
+        lines.push(match merged.and_then(|at| explored.get(at)) {
+            Some(best) => {
+                format!("{} came back into {} and {}", best.path, run.name(), options.branch)
+            }
+            None => format!("none of {} completed it", count(explored.len(), "path")),
+        });
+        lines.join("\n")
+    })?;
+    match merged {
+        Some(_) => Ok(()),
+        None => Err(Failure::silent(Code::Conflict)),
+    }
+}
+
+fn row(path: &Explored, merged: bool) -> Row {
+    Row {
+        path: path.path.clone(),
+        completed: path.completed,
+        merged,
+        checks: path.checks,
+        remarks: path.remarks,
+        in_vain: path.in_vain,
+        lines: path.lines,
+        took_ms: path.took,
+        branch: path.branch.clone(),
+    }
+}
