@@ -8,7 +8,7 @@ use tress_model::state::todo::Todo;
 use tress_model::{Millis, State, TodoId};
 
 use crate::metrics::Figures;
-use crate::select;
+use crate::outlook;
 use crate::strategy::Threshold;
 
 /// More failed verifications than this are an alert.
@@ -133,7 +133,7 @@ fn blocked(state: &State, limits: &Limits, now: Millis, matters: &mut Matters) {
             matters.insert(key("silent", todo), (Severity::High, message, Some(todo.id)));
         }
     }
-    for (id, needs) in select::unable(state, &state.readiness(now)) {
+    for (id, needs) in outlook::unable(state, &state.readiness(now)) {
         let Some(todo) = state.todo(id) else { continue };
         let message = format!(
             "{} needs an agent that can do {}, and none is active: start one, or change the todo",

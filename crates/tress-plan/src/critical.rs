@@ -14,6 +14,7 @@ pub const ESTIMATE_DEFAULT: u32 = 30;
 pub struct CriticalPaths {
     minutes: BTreeMap<TodoId, u64>,
     waiting: BTreeMap<TodoId, usize>,
+    urgency: BTreeMap<TodoId, u8>,
     estimate: u64,
 }
 
@@ -61,6 +62,15 @@ impl CriticalPaths {
         let behind = next.iter().filter_map(|next| self.minutes.get(next)).max();
         self.minutes.insert(id, own.saturating_add(behind.copied().unwrap_or(0)));
         self.waiting.insert(id, next.len());
+        let urgent = next.iter().filter_map(|next| self.urgency.get(next)).min();
+        let priority = state.todo(id).map_or(u8::MAX, |todo| todo.priority);
+        self.urgency.insert(id, urgent.map_or(priority, |urgent| priority.min(*urgent)));
+    }
+
+    /// The highest priority of `todo` and all that wait for it: what holds up something urgent is
+    /// urgent itself (priority inheritance: Sha, Rajkumar, Lehoczky 1990).
+    pub fn urgency(&self, todo: &Todo) -> u8 {
+        self.urgency.get(&todo.id).copied().unwrap_or(todo.priority)
     }
 
     /// What `todo` is expected to take, in minutes: its estimate, or the median of the others'.

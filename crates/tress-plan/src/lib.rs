@@ -11,6 +11,7 @@ pub mod critical;
 pub mod failure;
 pub mod learn;
 pub mod metrics;
+pub mod outlook;
 pub mod predict;
 pub mod random;
 pub mod scope;
@@ -20,9 +21,7 @@ pub mod tier;
 
 pub use alerts::Limits;
 pub use metrics::{Figures, Meter};
-pub use select::{
-    Board, Candidate, Choice, Outlook, TRIES_PER_AGENT, Terms, all_tries, choose,
-    integration_order, outlook, tries, unable,
-};
+pub use outlook::{Outlook, integration_order, outlook, unable};
+pub use select::{Board, Candidate, Choice, TRIES_PER_AGENT, Terms, all_tries, choose, tries};
 pub use strategy::{Strategy, StrategyChange, adapt};
 pub use tier::{Plan, implementer, is_implementer, plan};

@@ -20,7 +20,8 @@ pub struct Figures {
     pub conflict_rate: f64,
     /// How many attempts to integrate that share is of.
     pub integrations: u64,
-    /// The share of the active implementers' time in which they held no claim.
+    /// The share of the active implementers' time in which they held no claim; of those, no more
+    /// count than may work at once.
     pub idle: f64,
     /// The share of decided claims of completion that came to nothing.
     pub rework_rate: f64,
@@ -137,6 +138,8 @@ pub struct Meter {
     spoiled: BTreeSet<TodoId>,
     finished: BTreeMap<TodoId, Millis>,
     changed_at: Option<u64>,
+    /// How many may work at once; who waits for nothing but this is not idle.
+    parallel: Option<u64>,
     lost_claims: u64,
 }
 
@@ -178,7 +181,13 @@ impl Meter {
             O::AgentLeft { .. } => {
                 self.active.remove(name);
             }
-            O::StrategyChanged { .. } => self.changed_at = Some(self.completed),
+            O::PlanMade { implementers, .. } => self.parallel = Some(u64::from(*implementers)),
+            O::StrategyChanged { setting, to, .. } => {
+                self.changed_at = Some(self.completed);
+                if setting == "parallel" {
+                    self.parallel = to.parse().ok();
+                }
+            }
             O::LossAcknowledged { event } => {
                 let lost = self.working.remove(event).is_some();
                 self.lost_claims += u64::from(lost);
@@ -294,14 +303,17 @@ impl Meter {
             return clocked;
         }
         clocked.elapsed += passed;
-        clocked.active += passed.saturating_mul(self.active.len() as u64);
+        let active = self.active.len() as u64;
+        let at_once = self.parallel.map_or(active, |parallel| parallel.min(active));
+        let most = passed.saturating_mul(at_once);
+        clocked.active += most;
         let mut busy: BTreeMap<&Arc<str>, Millis> = BTreeMap::new();
         for held in self.working.values().filter(|held| self.active.contains(&held.agent)) {
             let end = held.until.map_or(at, |until| until.min(at));
             let time = busy.entry(&held.agent).or_insert(0);
             *time = (*time).max(end.saturating_sub(from));
         }
-        clocked.busy += busy.values().sum::<Millis>();
+        clocked.busy += busy.values().sum::<Millis>().min(most);
         clocked
     }
 

@@ -45,8 +45,8 @@ pub struct Prediction {
 #[derive(Debug, Clone, Default)]
 pub struct Examples {
     examples: Vec<Example>,
-    /// The examples that have a feature, by feature.
-    having: BTreeMap<String, Vec<usize>>,
+    /// The examples that have a feature, and what it weighs, by feature.
+    having: BTreeMap<String, (Vec<usize>, f64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,6 +54,8 @@ struct Example {
     id: TodoId,
     features: BTreeSet<String>,
     paths: Vec<String>,
+    /// What its features weigh together.
+    whole: f64,
 }
 
 impl Examples {
@@ -67,17 +69,30 @@ impl Examples {
         for (_, _, todo) in known.into_iter().take(EXAMPLES_MAX) {
             examples.learn(todo);
         }
+        examples.weigh();
         examples
     }
 
     /// Adds a todo and the paths that it touched.
-    pub fn learn(&mut self, todo: &Todo) {
+    fn learn(&mut self, todo: &Todo) {
         let features = features(todo);
         for feature in &features {
-            self.having.entry(feature.clone()).or_default().push(self.examples.len());
+            self.having.entry(feature.clone()).or_default().0.push(self.examples.len());
         }
         let paths = todo.artifacts.keys().cloned().collect();
-        self.examples.push(Example { id: todo.id, features, paths });
+        self.examples.push(Example { id: todo.id, features, paths, whole: 0.0 });
+    }
+
+    /// Settles what each feature and example weighs, when all are known.
+    fn weigh(&mut self) {
+        let all = self.examples.len();
+        for (feature, (having, weight)) in &mut self.having {
+            *weight = weight_of(feature, having.len(), all);
+        }
+        for example in &mut self.examples {
+            let weights = example.features.iter().filter_map(|feature| self.having.get(feature));
+            example.whole = weights.map(|(_, weight)| weight).sum();
+        }
     }
 
     /// How many there are.
@@ -90,28 +105,24 @@ impl Examples {
         self.examples.is_empty()
     }
 
-    fn weight(&self, feature: &str) -> f64 {
-        let having = self.having.get(feature).map_or(0, Vec::len).max(1);
-        let rarity = (1.0 + self.examples.len() as f64 / having as f64).ln();
-        if feature.starts_with("word:") { rarity } else { NAMED * rarity }
-    }
-
     /// The nearest examples, with their similarity, the nearest first.
     fn nearest(&self, todo: &Todo) -> Vec<(f64, &Example)> {
         let asked = features(todo);
         let mut shared: BTreeMap<usize, f64> = BTreeMap::new();
         let mut own = 0.0;
         for feature in &asked {
-            let weight = self.weight(feature);
+            let Some((having, weight)) = self.having.get(feature) else {
+                own += weight_of(feature, 1, self.examples.len());
+                continue;
+            };
             own += weight;
-            for &example in self.having.get(feature).into_iter().flatten() {
+            for &example in having {
                 *shared.entry(example).or_insert(0.0) += weight;
             }
         }
         let similarity = |(index, shared): (usize, f64)| {
             let example = self.examples.get(index)?;
-            let other: f64 = example.features.iter().map(|feature| self.weight(feature)).sum();
-            let similarity = shared / (own + other - shared).max(f64::MIN_POSITIVE);
+            let similarity = shared / (own + example.whole - shared).max(f64::MIN_POSITIVE);
             (similarity >= SIMILARITY_MIN && example.id != todo.id).then_some((similarity, example))
         };
         let mut nearest: Vec<_> = shared.into_iter().filter_map(similarity).collect();
@@ -145,6 +156,12 @@ impl Examples {
             like: nearest.into_iter().map(|(_, example)| example.id).collect(),
         }
     }
+}
+
+/// What a feature weighs that `having` of `all` examples have.
+fn weight_of(feature: &str, having: usize, all: usize) -> f64 {
+    let rarity = (1.0 + all as f64 / having.max(1) as f64).ln();
+    if feature.starts_with("word:") { rarity } else { NAMED * rarity }
 }
 
 /// What a todo is known by: the words of its title, its labels, its section.

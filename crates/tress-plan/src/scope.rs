@@ -20,7 +20,25 @@ pub fn covers(pattern: &str, path: &str) -> bool {
     let directory = pattern.trim_end_matches('/');
     path == directory
         || path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
-        || glob(pattern).is_some_and(|glob| glob.compile_matcher().is_match(path))
+        || match whole_directory(pattern) {
+            // To compile a pattern costs most, and few need it.
+            Some((directory, deep)) => inside(path, directory, deep),
+            None if prefix(pattern) == pattern => false,
+            None => glob(pattern).is_some_and(|glob| glob.compile_matcher().is_match(path)),
+        }
+}
+
+/// The directory of a pattern for all that is in it (`dir/*`) or below it (`dir/**`), and which of
+/// the two it is.
+fn whole_directory(pattern: &str) -> Option<(&str, bool)> {
+    let deep = pattern.strip_suffix("/**");
+    let directory = deep.or_else(|| pattern.strip_suffix("/*"))?;
+    (prefix(directory) == directory).then_some((directory, deep.is_some()))
+}
+
+fn inside(path: &str, directory: &str, deep: bool) -> bool {
+    let rest = path.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/'));
+    rest.is_some_and(|rest| !rest.is_empty() && (deep || !rest.contains('/')))
 }
 
 /// Whether some path could be in both scopes. Errs on the side of yes for two globs.
@@ -37,8 +55,56 @@ fn patterns_overlap(left: &str, right: &str) -> bool {
         (true, false) => below(left, right, other),
         (false, true) => below(right, left, start),
         (true, true) => false,
-        (false, false) => start.starts_with(other) || other.starts_with(start),
+        (false, false) => globs_overlap(left, right),
     }
+}
+
+/// Beyond so many `**` in both patterns together nothing is compared: they count as overlapping.
+const DEEP_MAX: usize = 6;
+
+/// Whether some path could match both globs, part by part of the path.
+fn globs_overlap(left: &str, right: &str) -> bool {
+    fn parts_overlap(left: &[&str], right: &[&str]) -> bool {
+        match (left, right) {
+            ([], []) => true,
+            ([first @ "**", rest @ ..], other) | (other, [first @ "**", rest @ ..]) => {
+                parts_overlap(rest, other)
+                    || other.split_first().is_some_and(|(_, behind)| {
+                        let again: Vec<&str> =
+                            std::iter::once(*first).chain(rest.iter().copied()).collect();
+                        parts_overlap(&again, behind)
+                    })
+            }
+            ([one, left @ ..], [other, right @ ..]) => {
+                part_overlaps(one, other) && parts_overlap(left, right)
+            }
+            _ => false,
+        }
+    }
+    let many = left.matches("**").count() + right.matches("**").count() > DEEP_MAX;
+    if many || left.contains(['{', '\\']) || right.contains(['{', '\\']) {
+        let (start, other) = (prefix(left), prefix(right));
+        return start.starts_with(other) || other.starts_with(start);
+    }
+    let parts = |pattern| str::split(pattern, '/').collect::<Vec<&str>>();
+    parts_overlap(&parts(left), &parts(right))
+}
+
+/// Whether some name could match both parts: by what stands before and behind their wildcards.
+fn part_overlaps(left: &str, right: &str) -> bool {
+    let (start, other) = (prefix(left), prefix(right));
+    if start == left && other == right {
+        return left == right;
+    }
+    if left == "*" || right == "*" {
+        return true;
+    }
+    let tail = |part: &str| -> String {
+        part.rsplit(['*', '?', ']']).next().unwrap_or_default().to_owned()
+    };
+    let (end, last) = (tail(left), tail(right));
+    (start.starts_with(other) || other.starts_with(start))
+        && (end.ends_with(&last) || last.ends_with(&end))
 }
 
 /// Whether the glob `pattern`, which begins with `start`, may match something below `path`, if that
@@ -53,13 +119,19 @@ fn below(path: &str, pattern: &str, start: &str) -> bool {
     may_be && deeper && (inside.starts_with(start) || start.starts_with(&inside))
 }
 
-/// The directory that a pattern is about, as a pattern; what lies at the top stays itself, so that
-/// two files there do not count as one place.
+/// The directory that a pattern is about, as a pattern of the files that lie in it (of all below it,
+/// where the pattern goes deeper); what lies at the top stays itself, so that two files there do
+/// not count as one place.
 pub fn directory(pattern: &str) -> String {
     let pattern = pattern.trim_start_matches("./");
     let start = prefix(pattern);
     match start.rfind('/') {
-        Some(end) => format!("{}/**", start.get(..end).unwrap_or_default()),
+        Some(end) => {
+            let deeper = pattern.contains("**")
+                || pattern.get(end + 1..).is_some_and(|rest| rest.contains('/'));
+            let all = if deeper { "**" } else { "*" };
+            format!("{}/{all}", start.get(..end).unwrap_or_default())
+        }
         None => pattern.to_owned(),
     }
 }
@@ -85,7 +157,9 @@ impl Taken {
                 let directory = pattern.trim_end_matches('/').to_owned();
                 self.plain.entry(directory).or_insert_with(|| by.to_owned());
             } else {
-                let matcher = glob(pattern).map(|glob| glob.compile_matcher());
+                let needed = whole_directory(pattern).is_none();
+                let matcher = if needed { glob(pattern) } else { None };
+                let matcher = matcher.map(|glob| glob.compile_matcher());
                 self.globs.push((pattern.to_owned(), matcher, by.to_owned()));
             }
         }
@@ -120,13 +194,14 @@ impl Taken {
             }
             above = place.rfind('/').and_then(|end| place.get(..end));
         }
-        let inside = format!("{path}/");
-        let inner = self.plain.range(inside.clone()..).next();
-        if let Some((_, by)) = inner.filter(|(taken, _)| taken.starts_with(&inside)) {
+        let start = format!("{path}/");
+        let inner = self.plain.range(start.clone()..).next();
+        if let Some((_, by)) = inner.filter(|(taken, _)| taken.starts_with(&start)) {
             return Some(by);
         }
         let hit = self.globs.iter().find(|(taken, matcher, _)| {
-            matcher.as_ref().is_some_and(|matcher| matcher.is_match(path))
+            whole_directory(taken).is_some_and(|(directory, deep)| inside(path, directory, deep))
+                || matcher.as_ref().is_some_and(|matcher| matcher.is_match(path))
                 || covers(pattern, taken)
                 || below(pattern, taken, prefix(taken))
         });
@@ -154,6 +229,12 @@ mod tests {
             ("src/**", "tests/**", false),
             ("src/**/x.rs", "src/deep/*.rs", true),
             ("src/deep", "src/**/x.rs", true),
+            ("src/*", "src/deep/*", false),
+            ("src/*.rs", "src/*.md", false),
+            ("src/a*", "src/*b.rs", true),
+            ("**/x.rs", "src/*/x.rs", true),
+            ("**/x.rs", "src/*/y.rs", false),
+            ("src/{a,b}.rs", "src/*", true),
             ("src/deep.rs", "src/**/x.rs", false),
             ("src", "tests/*.rs", false),
             ("./src/a.rs", "src/", true),
@@ -169,8 +250,9 @@ mod tests {
             }
         }
         assert!(!overlap(&[], &scope(&["src/**"])));
-        assert_eq!(directory("src/deep/a.rs"), "src/deep/**");
-        assert_eq!(directory("src/*.rs"), "src/**");
+        assert_eq!(directory("src/deep/a.rs"), "src/deep/*");
+        assert_eq!(directory("src/*.rs"), "src/*");
+        assert_eq!(directory("src/**/a.rs"), "src/**");
         assert_eq!(directory("README.md"), "README.md");
     }
 }

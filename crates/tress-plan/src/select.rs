@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tress_model::operation::FailureClass;
 use tress_model::state::{Readiness, Todo};
-use tress_model::{Dot, Millis, Role, State, TodoId};
+use tress_model::{Millis, Role, State, TodoId};
 
 use crate::critical::CriticalPaths;
 use crate::failure::backoff;
@@ -27,20 +27,26 @@ pub const PATIENCE: usize = 8;
 const PASSING: u64 = 8;
 /// A prediction has to be this sure to keep todos apart.
 pub const CONFIDENCE_MIN: f64 = 0.1;
-/// So many of the longest waiting todos are looked at for one whose patience is over, and so many
-/// of the last finished ones for what went before it.
-const OLDEST: usize = 64;
+/// So many of the longest waiting todos are looked at for one whose patience is over.
+const OLDEST: usize = 16;
+/// So many of the last finished todos are looked at for what went before a waiting one.
+const LATEST: usize = 64;
 /// So many predictions are made for one decision; todos beyond count as ones of which nothing is
 /// known.
 const PREDICTIONS_MAX: usize = 256;
 /// A todo is small when its estimate is no longer than this, in minutes.
-pub const SMALL_MINUTES: u32 = 15;
-/// Todos of one batch are at least this similar, or share files.
+pub const SMALL_MINUTES: u32 = 10;
+/// The todos of a batch take no longer than this together, in minutes.
+const BATCH_MINUTES: u32 = 20;
+/// Several are taken only where so many are ready for each agent.
+const PLENTY: usize = 4;
+/// Todos of one batch are at least this similar.
 const BATCH_SIMILARITY: f64 = 0.25;
 
 /// What each reason weighs among todos of the same priority; each of them lies between 0 and 1.
 mod weight {
-    /// The critical path behind it, as a share of the longest.
+    /// The critical path behind it, or the work that is left on one of its files where that is
+    /// more, as a share of the most.
     pub(super) const PATH: f64 = 1.0;
     /// How many todos wait for it, as a share of the most.
     pub(super) const WAITING: f64 = 0.25;
@@ -121,6 +127,12 @@ pub struct Board<'a> {
     paths: OnceCell<CriticalPaths>,
     examples: OnceCell<Examples>,
     predictions: RefCell<BTreeMap<TodoId, Prediction>>,
+    /// The work that is left on each path or pattern that unfinished todos declare, in minutes.
+    loads: OnceCell<BTreeMap<&'a str, u64>>,
+    /// What is taken, by the isolation that was first asked for.
+    taken: OnceCell<(Isolation, Taken)>,
+    /// Whose patience is over, by the terms that were first asked for.
+    patient: OnceCell<Option<(TodoId, Vec<String>)>>,
 }
 
 /// A ready todo, and how well it fits.
@@ -154,6 +166,9 @@ impl<'a> Board<'a> {
             paths: OnceCell::new(),
             examples: OnceCell::new(),
             predictions: RefCell::default(),
+            loads: OnceCell::new(),
+            taken: OnceCell::new(),
+            patient: OnceCell::new(),
         }
     }
 
@@ -167,10 +182,29 @@ impl<'a> Board<'a> {
         self.given.insert(todo);
         self.working.insert(agent.to_owned());
         self.held.push((todo, agent.to_owned(), scope.to_vec()));
+        self.taken = OnceCell::new();
     }
 
     fn paths(&self) -> &CriticalPaths {
         self.paths.get_or_init(|| CriticalPaths::of(self.state))
+    }
+
+    /// How long it takes at least until all is done that waits for `todo`: its critical path, or the
+    /// work that is left on one of its files, which is done one after the other (the machine with
+    /// the most work decides: Adams, Balas, Zawack: *The Shifting Bottleneck Procedure*, 1988).
+    fn pressure(&self, todo: &Todo) -> u64 {
+        let loads = self.loads.get_or_init(|| {
+            let mut loads: BTreeMap<&str, u64> = BTreeMap::new();
+            for todo in self.state.todos.values().filter(|todo| !todo.finished()) {
+                let minutes = self.paths().estimate(todo);
+                for file in &todo.files {
+                    *loads.entry(file).or_insert(0) += minutes;
+                }
+            }
+            loads
+        });
+        let loads = todo.files.iter().filter_map(|file| loads.get(file.as_str()));
+        loads.copied().max().unwrap_or(0).max(self.paths().minutes(todo.id))
     }
 
     /// What `candidate` should take: of the ready todos that it can do, that are not left alone
@@ -193,26 +227,40 @@ impl<'a> Board<'a> {
             return None;
         }
         ranked.sort_by(|left, right| {
-            let first = |ranked: &Ranked<'_>| (Reverse(ranked.mine), ranked.todo.priority);
+            let first =
+                |ranked: &Ranked<'_>| (Reverse(ranked.mine), self.paths().urgency(ranked.todo));
             let rank = first(left).cmp(&first(right));
             let rank = rank.then(right.score.total_cmp(&left.score));
             rank.then(left.tie.cmp(&right.tie)).then(left.todo.id.cmp(&right.todo.id))
         });
-        let mut taken = self.taken(strategy.isolation);
-        if let Some((id, scope)) = self.patient(terms) {
+        let fresh;
+        let cached =
+            self.taken.get_or_init(|| (strategy.isolation, self.taken(strategy.isolation)));
+        let taken = if cached.0 == strategy.isolation {
+            &cached.1
+        } else {
+            fresh = self.taken(strategy.isolation);
+            &fresh
+        };
+        let mut kept = Taken::default();
+        let patient = self.patient.get_or_init(|| self.patient(terms)).as_ref();
+        if let Some((id, scope)) = patient.filter(|(id, _)| !self.given.contains(id)) {
+            let (id, scope) = (*id, scope.as_slice());
             let fits = ranked.iter().any(|one| one.todo.id == id);
-            if fits && taken.overlapping(&scope).is_none() {
+            if fits && taken.overlapping(scope).is_none() {
                 ranked.sort_by_key(|one| one.todo.id != id);
             } else {
                 ranked.retain(|one| one.todo.id != id);
-                taken.add(&scope, &self.state.name(id));
+                kept.add(scope, &self.state.name(id));
             }
         }
+        let free =
+            |scope: &[String]| taken.overlapping(scope).or(kept.overlapping(scope)).is_none();
         let (best, scope) = ranked.iter().find_map(|one| {
             let scope = self.scope(one.todo, strategy.isolation);
-            taken.overlapping(&scope).is_none().then_some((one, scope))
+            free(&scope).then_some((one, scope))
         })?;
-        let (also, scope) = self.batch(best, scope, &ranked, &taken, terms);
+        let (also, scope) = self.batch(best, scope, &ranked, &free, terms);
         let reasons = self.reasons(best, &scope, &also, candidate);
         Some(Choice { todo: best.todo.id, scope, also, reasons })
     }
@@ -227,12 +275,16 @@ impl<'a> Board<'a> {
                 && (terms.strategy.spread || !self.kept_for_another(todo, candidate.name))
         });
         let ready: Vec<&Todo> = ready.map(|todo| &**todo).collect();
-        let longest = ready.iter().map(|todo| self.paths().minutes(todo.id)).max().unwrap_or(0);
+        let longest = ready.iter().map(|todo| self.pressure(todo)).max().unwrap_or(0);
         let most = ready.iter().map(|todo| self.paths().waiting(todo.id)).max().unwrap_or(0);
-        let done = self.done_by(candidate.name);
+        let known = if terms.strategy.spread {
+            Known::default()
+        } else {
+            Known::of(&self.done_by(candidate.name))
+        };
         let rank = |todo: &'a Todo| {
-            let affinity = if terms.strategy.spread { 0.0 } else { affinity(todo, &done) };
-            let path = self.paths().minutes(todo.id);
+            let affinity = known.affinity(todo);
+            let path = self.pressure(todo);
             let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
             let due = todo
                 .due_at
@@ -306,7 +358,7 @@ impl<'a> Board<'a> {
             return None;
         }
         finished.sort_unstable_by_key(|&(at, id, _)| (Reverse(at), id));
-        finished.truncate(OLDEST);
+        finished.truncate(LATEST);
         let finished: Vec<_> = finished
             .into_iter()
             .map(|(at, _, todo)| (at, todo.priority, self.scope(todo, Isolation::Predicted)))
@@ -411,7 +463,7 @@ impl<'a> Board<'a> {
         best: &Ranked<'_>,
         mut scope: Vec<String>,
         ranked: &[Ranked<'_>],
-        taken: &Taken,
+        free: &dyn Fn(&[String]) -> bool,
         terms: &Terms,
     ) -> (Vec<TodoId>, Vec<String>) {
         let strategy = &terms.strategy;
@@ -420,9 +472,10 @@ impl<'a> Board<'a> {
         let active = self.state.team.agents.values();
         let active = active.filter(|agent| agent.active && agent.role == Role::Implementer).count();
         // Where others would go without work, nobody takes several.
-        let plenty = ranked.len() >= 2 * active.max(self.working.len() + 1);
+        let plenty = ranked.len() >= PLENTY * active.max(self.working.len() + 1);
         let fit = |todo: &Todo| small(todo) && !tried(todo) && !todo.high_risk;
         let mut also = Vec::new();
+        let mut minutes = best.todo.estimate_minutes.unwrap_or(0);
         if strategy.spread || strategy.batch < 2 || !plenty || !fit(best.todo) {
             return (also, scope);
         }
@@ -431,10 +484,13 @@ impl<'a> Board<'a> {
                 break;
             }
             let own = self.scope(one.todo, strategy.isolation);
-            let near = scope::overlap(&scope, &own)
-                || predict::similarity(best.todo, one.todo) >= BATCH_SIMILARITY;
-            let same = one.todo.priority == best.todo.priority;
-            if same && near && taken.overlapping(&own).is_none() {
+            // Two of one batch on the same files would collide when they are integrated.
+            let apart = !scope.is_empty() && !own.is_empty() && !scope::overlap(&scope, &own);
+            let near = apart && predict::similarity(best.todo, one.todo) >= BATCH_SIMILARITY;
+            let with = minutes + one.todo.estimate_minutes.unwrap_or(0);
+            let same = self.paths().urgency(one.todo) == self.paths().urgency(best.todo);
+            if same && near && with <= BATCH_MINUTES && free(&own) {
+                minutes = with;
                 also.push(one.todo.id);
                 scope.extend(own);
             }
@@ -456,7 +512,9 @@ impl<'a> Board<'a> {
         if best.mine {
             reasons.push(format!("given to {}", candidate.name));
         }
-        reasons.push(format!("most urgent (p{})", todo.priority));
+        let urgency = self.paths().urgency(todo);
+        let heir = if urgency < todo.priority { " by what waits for it" } else { "" };
+        reasons.push(format!("most urgent (p{urgency}{heir})"));
         let (waiting, path) = (self.paths().waiting(todo.id), self.paths().minutes(todo.id));
         match waiting {
             0 => {}
@@ -496,7 +554,7 @@ fn widened(scope: &[String], isolation: Isolation) -> Vec<String> {
 }
 
 /// Whether who has these capabilities can do what needs those.
-fn able(has: &[String], needs: &[String]) -> bool {
+pub(crate) fn able(has: &[String], needs: &[String]) -> bool {
     needs.iter().all(|need| has.iter().any(|have| have == need || have == ANYTHING))
 }
 
@@ -509,18 +567,41 @@ fn fit(has: &[String], needs: &[String]) -> f64 {
     needs.iter().filter(|need| has.contains(need)).count() as f64 / special as f64
 }
 
-fn affinity(todo: &Todo, done: &[&Todo]) -> f64 {
-    let near = done.iter().map(|done| {
-        let files: Vec<String> = done.artifacts.keys().cloned().collect();
-        let shared =
-            scope::overlap(&todo.files, &files) || scope::overlap(&todo.files, &done.files);
-        if shared { 1.0 } else { predict::similarity(todo, done) }
-    });
-    near.fold(0.0, f64::max)
+/// What an agent knows from the todos that it finished last: their files, sections, labels.
+#[derive(Debug, Default)]
+struct Known<'a> {
+    files: Taken,
+    sections: BTreeSet<&'a str>,
+    labels: BTreeSet<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    fn of(done: &[&'a Todo]) -> Self {
+        let mut known = Self::default();
+        for todo in done {
+            known.files.add(todo.artifacts.keys().chain(&todo.files), "");
+            known.sections.extend(todo.section.as_deref());
+            known.labels.extend(todo.labels.keys().map(String::as_str));
+        }
+        known
+    }
+
+    /// How much of `todo` is known: 1 for its files, less for its section or a label.
+    fn affinity(&self, todo: &Todo) -> f64 {
+        if self.files.overlapping(&todo.files).is_some() {
+            1.0
+        } else if todo.section.as_deref().is_some_and(|section| self.sections.contains(section)) {
+            0.7
+        } else if todo.labels.keys().any(|label| self.labels.contains(label.as_str())) {
+            0.4
+        } else {
+            0.0
+        }
+    }
 }
 
 /// When a todo may be tried again that was refused: at once after the first time.
-fn not_before(todo: &Todo, terms: &Terms) -> Millis {
+pub(crate) fn not_before(todo: &Todo, terms: &Terms) -> Millis {
     let refused = todo.completions.iter().filter(|made| made.void.is_some());
     let again = refused.clone().count().saturating_sub(1);
     let last = refused.filter_map(|made| made.verification.as_ref()).map(|v| (v.at, v.dot)).max();
@@ -547,73 +628,4 @@ pub fn all_tries(state: &State, id: TodoId) -> usize {
     state.todo(id).map_or(0, |todo| {
         todo.failures.len() + todo.completions.iter().filter(|c| c.void.is_some()).count()
     })
-}
-
-/// The ready todos that no active implementer can do, with the capabilities that they need; none
-/// where no implementer is active. They wait for somebody who can, and hold up nothing else.
-pub fn unable(state: &State, readiness: &Readiness) -> Vec<(TodoId, Vec<String>)> {
-    let agents = state.team.agents.values();
-    let agents = agents.filter(|agent| agent.active && agent.role == Role::Implementer);
-    let agents: Vec<_> = agents.collect();
-    if agents.is_empty() {
-        return Vec::new();
-    }
-    let ready = readiness.ready.iter().filter_map(|&id| state.todo(id));
-    let ready = ready
-        .filter(|todo| !agents.iter().any(|agent| able(&agent.capabilities, &todo.capabilities)));
-    ready.map(|todo| (todo.id, todo.capabilities.clone())).collect()
-}
-
-/// What is left for implementers at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outlook {
-    /// Everything is finished.
-    Done,
-    /// Something may become ready: others are at work, or a retry is due later.
-    Wait,
-    /// Nothing is ready that anybody active can do, and nobody is at anything that could change
-    /// that.
-    Stuck,
-}
-
-/// What is left at `now`.
-pub fn outlook(state: &State, readiness: &Readiness, now: Millis, terms: &Terms) -> Outlook {
-    let left = state.todos.values().filter(|todo| !todo.finished() && !todo.ephemeral);
-    let mut left = left.peekable();
-    if left.peek().is_none() {
-        return Outlook::Done;
-    }
-    let moving = left.any(|todo| {
-        // What a person claims to have done, a person has to verify.
-        let ours = todo.pending_completion().is_none_or(|c| c.to_integrate && c.commit.is_some());
-        (ours && todo.holder(now).is_some())
-            || not_before(todo, terms) > now
-            || todo.failures.last().is_some_and(|f| f.retry_at > Some(now))
-    });
-    let doable = readiness.ready.len() > unable(state, readiness).len();
-    if moving || doable { Outlook::Wait } else { Outlook::Stuck }
-}
-
-/// The verified work that waits to be integrated, in the order in which it should be: what most
-/// work waits for first, then what has waited longest. Integration is a pipeline beside the
-/// implementers: they go on with the next todo meanwhile.
-pub fn integration_order(state: &State) -> Vec<(TodoId, Dot)> {
-    let verified: Vec<_> = state
-        .todos
-        .values()
-        .filter(|todo| !todo.finished())
-        .filter_map(|todo| Some((todo, todo.verified()?)))
-        .filter(|(_, made)| made.to_integrate && made.commit.is_some())
-        .collect();
-    if verified.len() < 2 {
-        return verified.into_iter().map(|(todo, made)| (todo.id, made.dot)).collect();
-    }
-    let paths = CriticalPaths::of(state);
-    let behind = |todo: &Todo| paths.minutes(todo.id).saturating_sub(paths.estimate(todo));
-    let mut order: Vec<_> = verified
-        .into_iter()
-        .map(|(todo, made)| (todo.priority, Reverse(behind(todo)), made.at, todo.id, made.dot))
-        .collect();
-    order.sort_unstable();
-    order.into_iter().map(|(_, _, _, todo, dot)| (todo, dot)).collect()
 }

@@ -211,7 +211,7 @@ pub fn adapt(strategy: &Strategy, figures: &Figures, now: Millis, max: u32) -> V
         );
         match strategy.isolation.more() {
             Some(more) => to.isolation = more,
-            None => to.parallel = strategy.parallel.min(max).saturating_sub(1).max(1),
+            None => to.parallel = fewer(strategy.parallel, max),
         }
         let changes = strategy.changes(&to, &format!("{reason}: isolate more"));
         if !changes.is_empty() {
@@ -229,6 +229,13 @@ pub fn adapt(strategy: &Strategy, figures: &Figures, now: Millis, max: u32) -> V
         return strategy.changes(&to, &format!("{reason}: redistribute"));
     }
     relax(strategy, figures, max)
+}
+
+/// One less than `parallel`, but not less than three quarters of `max`: to work on less at once
+/// costs more than the conflicts do that it spares.
+fn fewer(parallel: u32, max: u32) -> u32 {
+    let least = max.saturating_mul(3).div_ceil(4).max(1);
+    parallel.min(max).saturating_sub(1).max(least.min(parallel))
 }
 
 /// What is taken back or added because everything goes well, one step at a time.

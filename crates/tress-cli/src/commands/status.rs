@@ -230,7 +230,7 @@ impl Whole {
             ("parallel_efficiency", "parallel"),
             ("conflict_rate", "conflicts"),
             ("rework_rate", "rework"),
-            ("idle", "idle"),
+            ("idle_time", "idle"),
             ("quality", "quality"),
         ];
         let mut parts: Vec<String> = shares.into_iter().filter_map(share).collect();

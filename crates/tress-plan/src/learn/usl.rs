@@ -238,8 +238,6 @@ fn cholesky(matrix: &Matrix) -> Matrix {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     fn sample(truth: &Usl, agents: u32) -> RunSample {
