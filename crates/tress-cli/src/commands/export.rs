@@ -47,6 +47,21 @@ Example:
         #[arg(value_name = "DIR")]
         into: PathBuf,
     },
+    /// What verifiers found, as SARIF 2.1.0, which code hosts and editors read
+    #[command(after_help = "\
+Of each todo the last claim of completion counts.
+
+Examples:
+  tress export sarif findings.sarif
+  tress export sarif --todo parser")]
+    Sarif {
+        /// The file (default: stdout)
+        #[arg(default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+        /// Only what was found in the work on this todo
+        #[arg(long, value_name = "ID")]
+        todo: Option<String>,
+    },
     /// The whole run, with its history, as one portable file; `tress replay FILE` reads it
     #[command(after_help = "Example:\n  tress export run monday.tressrun")]
     Run {
@@ -87,6 +102,14 @@ pub(crate) async fn run(context: &Context, args: &Export) -> Result<(), Failure>
             deliver(context, "json", file, text.as_bytes())
         }
         Export::Automerge { into } => automerge(context, into).await,
+        Export::Sarif { file, todo } => {
+            let moment = context.moment().await?;
+            let only = todo.as_deref().map(|todo| moment.find(todo).map(|todo| todo.id));
+            let only = only.transpose()?;
+            let mut text = tress_run::verify::sarif(&moment.state, only);
+            text.push('\n');
+            deliver(context, "sarif", file, text.as_bytes())
+        }
         Export::Run { file } => {
             present(context)?;
             if file == Path::new("-") && (context.out.json() || std::io::stdout().is_terminal()) {

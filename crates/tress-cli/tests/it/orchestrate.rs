@@ -184,3 +184,42 @@ fn after_kill_9_of_everything_resume_goes_on_and_does_nothing_twice() {
     });
     assert_eq!(left.count(), 0, "no agent is left behind");
 }
+
+#[test]
+fn what_a_verifier_found_is_exported_and_a_run_goes_on_from_its_past() {
+    let dir = project();
+    let stub = "def f(a, b):\n    raise NotImplementedError\n";
+    let agent = format!(
+        "if [ $TRESS_TODO = a ] && [ $TRESS_ATTEMPT = 1 ]; then printf '{stub}' > a.py; fi; {GOOD}"
+    );
+    let output = run(dir.path(), &["start", "--todo", "TODO.md", "--command", &agent]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let sarif = run(dir.path(), &["export", "sarif", "--todo", "a"]);
+    let sarif: serde_json::Value = serde_json::from_slice(&sarif.stdout).expect("it is JSON");
+    assert_eq!(sarif["version"], "2.1.0");
+
+    // On a path that branches off before the first todo, everything is done once more.
+    let again = ["resume", "--from", "start", "--as", "again", "--command", GOOD];
+    let output = run(dir.path(), &again);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("done: 3 todos completed, 0 left"), "{text}");
+    for branch in ["tress/main", "tress/again"] {
+        git(dir.path(), &["rev-parse", "--verify", "--quiet", branch]);
+    }
+    assert_eq!(data(dir.path(), &["runs", "--json"]).as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_todo_is_explored_by_two_agents() {
+    let dir = project();
+    run(dir.path(), &["init"]);
+    run(dir.path(), &["import", "markdown", "TODO.md"]);
+    let explored = data(dir.path(), &["explore", "a", "--command", GOOD, "--json"]);
+    assert_eq!(explored.as_array().map(Vec::len), Some(2));
+    assert_eq!((&explored[0]["merged"], &explored[1]["merged"]), (&true.into(), &false.into()));
+    let (code, said) = failure(dir.path(), &["explore", "a", "--command", GOOD]);
+    assert_eq!(code, Some(5), "it is completed: {said}");
+    let learned = data(dir.path(), &["optimize", "--json"]);
+    assert_eq!(learned["samples"].as_array().map(Vec::len), Some(0));
+}

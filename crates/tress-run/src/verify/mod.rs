@@ -11,8 +11,8 @@ mod statics;
 pub mod testing;
 mod thorough;
 
-use tress::Todo;
 use tress::operation::{Check, Verdict};
+use tress::{State, Todo, TodoId};
 use tress_inspect::Finding;
 
 use self::bench::Bench;
@@ -160,6 +160,16 @@ impl Report {
             changed: Vec::new(),
         }
     }
+}
+
+/// What verifiers found in the work of a run, or of the todo `only`, as SARIF 2.1.0. Of each todo the
+/// last claim of completion counts.
+pub fn sarif(state: &State, only: Option<TodoId>) -> String {
+    let todos = state.todos.values().filter(|todo| only.is_none_or(|only| only == todo.id));
+    let last = todos.filter_map(|todo| todo.completions.last());
+    let lines = last.flat_map(|made| &made.checks).flat_map(|check| check.detail.lines());
+    let findings: Vec<Finding> = lines.filter_map(|line| line.parse().ok()).collect();
+    tress_inspect::sarif::sarif(env!("CARGO_PKG_VERSION"), &findings)
 }
 
 fn report(checks: Vec<Check>, changed: Vec<String>) -> Report {
