@@ -46,9 +46,12 @@ pub fn outlook(state: &State, readiness: &Readiness, now: Millis, terms: &Terms)
     let moving = left.any(|todo| {
         // What a person claims to have done, a person has to verify.
         let ours = todo.pending_completion().is_none_or(|c| c.to_integrate && c.commit.is_some());
-        (ours && todo.holder(now).is_some())
-            || not_before(todo, terms) > now
-            || todo.failures.last().is_some_and(|f| f.retry_at > Some(now))
+        let held = ours && todo.holder(now).is_some();
+        // What somebody has to settle first is not tried again, whatever its pause.
+        let later = todo.open_blockers().next().is_none()
+            && (not_before(todo, terms) > now
+                || todo.failures.last().is_some_and(|f| f.retry_at > Some(now)));
+        held || later
     });
     let doable = readiness.ready.len() > unable(state, readiness).len();
     if moving || doable { Outlook::Wait } else { Outlook::Stuck }

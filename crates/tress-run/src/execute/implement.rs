@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tress::operation::{BlockerKind, FailureClass, Severity, Verdict};
+use tress::operation::{BlockerKind, Check, FailureClass, Layer, Severity, Verdict};
 use tress::{
     Agent, Claimed, Completed, Dot, Operation, Refused, Role, Start, State, TodoId, WorkRefused,
     now,
@@ -18,8 +18,6 @@ use crate::git::{GitError, Signature, Tree};
 
 /// The longest wait between two looks at the state, for what only time brings: retries, leases.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// From how much on, in percent, refused work is gone on with rather than begun anew.
-const WORTH_KEEPING: u8 = 50;
 
 /// One implementer, until nothing is left.
 pub(super) async fn implement(team: Arc<Team>, number: u32) -> Result<(), RunError> {
@@ -341,11 +339,14 @@ impl Team {
     }
 }
 
-/// The commit of the last attempt at a todo, where a verifier refused it and found most of it there.
+/// The commit of the last attempt at a todo, where a verifier refused it and found it to be there and
+/// whole: what is missing is use, quality or tests. A stub is begun anew.
 fn worth_keeping(state: &State, todo: TodoId) -> Option<String> {
     let last = state.todo(todo)?.completions.last()?;
-    let refused = last.verification.as_ref().filter(|given| given.verdict != Verdict::Pass)?;
-    last.commit.clone().filter(|_| refused.percent >= WORTH_KEEPING)
+    last.verification.as_ref().filter(|given| given.verdict != Verdict::Pass)?;
+    let there = |check: &Check| check.verdict == Verdict::Pass || check.layer > Layer::Completeness;
+    let whole = !last.checks.is_empty() && last.checks.iter().all(there);
+    last.commit.clone().filter(|_| whole)
 }
 
 fn last_line(text: &str) -> String {

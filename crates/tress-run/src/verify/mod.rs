@@ -13,7 +13,7 @@ mod thorough;
 
 use tress::operation::{Check, Verdict};
 use tress::{State, Todo, TodoId};
-use tress_inspect::Finding;
+use tress_inspect::{Finding, Severity};
 
 use self::bench::Bench;
 use self::reports::Reports;
@@ -192,7 +192,10 @@ fn report(checks: Vec<Check>, changed: Vec<String>) -> Report {
 
 /// What a failed check says is missing: its findings, or itself in one line.
 fn gaps_of(check: &Check) -> Vec<String> {
-    let findings = check.detail.lines().filter(|line| line.parse::<Finding>().is_ok());
+    let error = |line: &&str| {
+        line.parse::<Finding>().is_ok_and(|finding| finding.severity == Severity::Error)
+    };
+    let findings = check.detail.lines().filter(error);
     let found: Vec<String> =
         findings.map(|finding| format!("{}: {finding}", check.layer.name())).collect();
     if found.is_empty() { vec![first_line(check)] } else { found }
