@@ -123,6 +123,16 @@ fn blocked(state: &State, limits: &Limits, now: Millis, matters: &mut Matters) {
             let seen = state.team.agents.get(&claim.agent).map_or(claim.at, |a| a.last_seen);
             !reviewed && now.saturating_sub(seen) > *bound
         });
+        // Nobody has heard of it since its lease, and nobody has taken over yet.
+        let lapsed = todo.claim.as_ref().filter(|claim| !claim.holds(now));
+        if let Some(claim) = lapsed.filter(|_| todo.holder(now).is_none()) {
+            let message = format!(
+                "{} claimed {} and let the lease end without a word: it is open again",
+                claim.agent,
+                todo.name()
+            );
+            matters.insert(key("silent", todo), (Severity::Medium, message, Some(todo.id)));
+        }
         if let Some((bound, claim)) = silent {
             let message = format!(
                 "{} holds {} and has said nothing for more than {} s",

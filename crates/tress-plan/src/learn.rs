@@ -126,7 +126,9 @@ pub fn next_size(history: &[RunSample], start: u32, max: u32, seed: u64) -> (u32
     let runs = history.iter().filter(|sample| sample.usable()).count();
     if runs < LEARNING_RUNS {
         let size = law.most_telling(max, seed);
-        return (size, format!("{runs} runs are known; {size} agents would say most"));
+        let known =
+            if runs == 1 { "1 run is known".to_owned() } else { format!("{runs} runs are known") };
+        return (size, format!("{known}; one of {size} agents would say most about the best size"));
     }
     let best = law.best(max);
     let (low, high) = law.interval(max, seed);

@@ -24,8 +24,8 @@ Examples:
   tress optimize
   tress optimize --max 16 --write")]
 pub(crate) struct Optimize {
-    /// The most agents there may be
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=256))]
+    /// The most agents there may be; the first runs may be asked for as many, to learn from
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=256))]
     max: u32,
     /// Keep the proposal for later runs of this store
     #[arg(long)]

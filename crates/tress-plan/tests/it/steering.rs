@@ -310,3 +310,23 @@ fn samples_and_proposals_are_read_back_from_the_log() {
     assert_eq!((read.implementers, read.batch), (proposal.implementers, 2));
     assert_eq!(optimize(&[], 3, 16, 1).implementers, 3);
 }
+
+#[test]
+fn silence_past_the_lease_is_noticed_until_somebody_takes_over() {
+    let mut run = Run::begin();
+    run.joins("alice");
+    let todo = run.add("t");
+    let claim = Operation::Claimed { todo, lease: Some(60_000), scope: Vec::new() };
+    run.by("alice", Role::Implementer, claim.clone());
+    assert!(run.due(&Limits::default()).is_empty());
+    run.now += 61_000;
+    let due = run.due(&Limits::default());
+    let [Operation::AlertRaised { alert, message, .. }] = due.as_slice() else { panic!("{due:?}") };
+    assert_eq!(alert, "silent:t");
+    assert!(message.contains("alice") && message.contains("open again"), "{message}");
+    assert!(run.due(&Limits::default()).is_empty(), "it is said once");
+    run.joins("bob");
+    run.by("bob", Role::Implementer, claim);
+    let over = Operation::AlertCleared { alert: "silent:t".to_owned() };
+    assert_eq!(run.due(&Limits::default()), [over]);
+}

@@ -323,10 +323,11 @@ impl Team {
         let refused = found.completions.iter().filter_map(|completion| {
             completion.void.as_ref().map(|why| format!("{}: {why}", completion.agent))
         });
-        let tried = failed.chain(refused).chain([latest]).collect();
+        let tried = failed.chain(refused).chain([latest.clone()]).collect();
         let name = state.name(todo);
         let attempts = if tries == 1 { "attempt" } else { "attempts" };
-        let description = format!("{tries} {attempts} in vain; somebody has to look at it");
+        let last: String = latest.lines().next().unwrap_or_default().chars().take(200).collect();
+        let description = format!("{tries} {attempts} in vain, the last by {last}");
         vec![
             Operation::AlertRaised {
                 alert: format!("escalated:{name}"),
