@@ -1,7 +1,7 @@
 //! Alerts: what needs somebody's attention, raised once, raised again when it got worse, cleared
 //! when it is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tress_model::operation::{Operation, Severity};
 use tress_model::state::todo::Todo;
@@ -104,14 +104,13 @@ pub fn due(state: &State, figures: &Figures, limits: &Limits, now: Millis) -> Ve
 
 /// Todos with something in the way, agents that went silent, todos that nobody can do.
 fn blocked(state: &State, limits: &Limits, now: Millis, matters: &mut Matters) {
+    let open = state.team.alerts.iter().filter(|(_, alert)| alert.cleared_at.is_none());
+    let escalated = open.filter(|(key, _)| key.starts_with("escalated:"));
+    let escalated: BTreeSet<TodoId> = escalated.filter_map(|(_, alert)| alert.todo).collect();
     for todo in state.todos.values().filter(|todo| !todo.finished()) {
         // What was escalated with an alert of its own is not said twice.
-        let escalated = state.team.alerts.iter().any(|(key, alert)| {
-            alert.todo == Some(todo.id)
-                && alert.cleared_at.is_none()
-                && key.starts_with("escalated:")
-        });
-        if let Some(blocker) = todo.open_blockers().next().filter(|_| !escalated) {
+        let blocker = todo.open_blockers().next();
+        if let Some(blocker) = blocker.filter(|_| !escalated.contains(&todo.id)) {
             let escalated = blocker.escalated.is_some();
             let priority = if escalated { Severity::Critical } else { Severity::High };
             let message =

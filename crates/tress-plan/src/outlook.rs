@@ -6,6 +6,7 @@ use tress_model::state::{Readiness, Todo};
 use tress_model::{Dot, Millis, Role, State, TodoId};
 
 use crate::critical::CriticalPaths;
+use crate::scope;
 use crate::select::{Terms, able, not_before};
 
 /// The ready todos that no active implementer can do, with the capabilities that they need; none
@@ -35,6 +36,16 @@ pub enum Outlook {
     Stuck,
 }
 
+/// Whether the files of a ready todo are those of one that a person says to have done, which waits
+/// for a person: nobody of the team can bring that to an end.
+fn behind_a_person(state: &State, id: TodoId, now: Millis) -> bool {
+    let Some(todo) = state.todo(id) else { return false };
+    state.todos.values().any(|other| {
+        let waits = other.pending_completion().is_some_and(|made| !made.to_integrate);
+        waits && other.holder(now).is_some() && scope::overlap(&other.files, &todo.files)
+    })
+}
+
 /// What is left at `now`.
 pub fn outlook(state: &State, readiness: &Readiness, now: Millis, terms: &Terms) -> Outlook {
     // What is not worth keeping is not waited for.
@@ -54,6 +65,7 @@ pub fn outlook(state: &State, readiness: &Readiness, now: Millis, terms: &Terms)
         held || later
     });
     let doable = readiness.ready.len() > unable(state, readiness).len();
+    let doable = doable && readiness.ready.iter().any(|&id| !behind_a_person(state, id, now));
     if moving || doable { Outlook::Wait } else { Outlook::Stuck }
 }
 

@@ -473,7 +473,9 @@ impl<'a> Board<'a> {
         let active = active.filter(|agent| agent.active && agent.role == Role::Implementer).count();
         // Where others would go without work, nobody takes several.
         let plenty = ranked.len() >= PLENTY * active.max(self.working.len() + 1);
-        let fit = |todo: &Todo| small(todo) && !tried(todo) && !todo.high_risk;
+        // What names no files could not be seen to have been done along with another.
+        let fit =
+            |todo: &Todo| small(todo) && !tried(todo) && !todo.high_risk && !todo.files.is_empty();
         let mut also = Vec::new();
         let mut minutes = best.todo.estimate_minutes.unwrap_or(0);
         if strategy.spread || strategy.batch < 2 || !plenty || !fit(best.todo) {

@@ -4,15 +4,30 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use tress::operation::FailureClass;
-use tress::{Agent, Dot, Millis, Pick, State, Todo, now};
+use tress::{Agent, Dot, Millis, Operation, Pick, State, Todo, now};
 use tress_plan::failure::{self, Response, Symptoms};
 use tress_plan::strategy::Thoroughness;
-use tress_plan::{self as plan, Candidate, Figures, Limits, Outlook, Strategy, Terms};
+use tress_plan::{self as plan, Candidate, Figures, Limits, Outlook, Strategy, Terms, alerts};
 
-use super::orchestrator::Team;
+use super::orchestrator::{RunError, Team};
 use super::process::{Ending, Finished};
 
+/// Why an implementer leaves a run that is stuck.
+pub(super) const STUCK: &str = "what is left cannot go on";
+
 impl Team {
+    /// Says what is in the way of a run that is stuck, before those leave who could do something.
+    pub(super) async fn say_why(&self) -> Result<(), RunError> {
+        let state = self.run.state();
+        let due = alerts::due(&state, &self.figures(), &Limits::of(&state), now());
+        let raised = due.into_iter().filter(|said| matches!(said, Operation::AlertRaised { .. }));
+        let raised: Vec<Operation> = raised.collect();
+        if !raised.is_empty() {
+            self.coordinator().append(raised).await?;
+        }
+        Ok(())
+    }
+
     /// The terms on which work is chosen, by what `state` says of the strategy.
     pub(super) fn terms(&self, state: &State) -> Terms {
         let pause_ms = u64::try_from(self.options.retry_after.as_millis()).unwrap_or(u64::MAX);
@@ -47,10 +62,12 @@ impl Team {
     }
 
     /// What an implementer that finds nothing to take is to do: nothing where it is to wait.
-    pub(super) fn why_leave(&self, state: &State) -> Option<&'static str> {
+    pub(super) fn why_leave(&self) -> Option<&'static str> {
+        // Asked before the state is: what the reconciler said before is in it then.
         if self.integrating.load(Ordering::SeqCst) {
             return None;
         }
+        let state = &*self.run.state();
         let now = now();
         if let Some(only) = self.options.only {
             let open = state.todo(only).filter(|todo| !todo.finished());
@@ -63,9 +80,7 @@ impl Team {
         match plan::outlook(state, &state.readiness(now), now, &self.terms(state)) {
             Outlook::Done => Some("nothing is left"),
             // What the steward can do something about is not stuck.
-            Outlook::Stuck if super::blockers::due(state).is_empty() => {
-                Some("what is left cannot go on")
-            }
+            Outlook::Stuck if super::blockers::due(state).is_empty() => Some(STUCK),
             Outlook::Stuck | Outlook::Wait => None,
         }
     }

@@ -75,6 +75,29 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// The command line with each `{name}` that has a value replaced by it, in one pass: what a value
+/// says is never looked at again.
+fn filled(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
+    let mut filled = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let named = after.split_once('}').and_then(|(name, rest)| Some((value(name)?, rest)));
+        match named {
+            Some((value, behind)) => {
+                filled.push_str(&value);
+                rest = behind;
+            }
+            None => {
+                filled.push('{');
+                rest = after;
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
 impl Driver for CommandDriver {
     fn work<'a>(
         &'a self,
@@ -114,10 +137,11 @@ impl CommandDriver {
             ("prompt", "PROMPT", text(&prompt)),
             ("task", "TASK", text(&json)),
         ];
-        let mut command = self.command.clone();
-        for (name, _, value) in &values {
-            command = command.replace(&format!("{{{name}}}"), &quoted(value));
-        }
+        let named = |name: &str| {
+            let found = values.iter().find(|(known, _, _)| *known == name);
+            found.map(|(_, _, value)| quoted(value))
+        };
+        let command = filled(&self.command, named);
         let mut env: Vec<(String, String)> =
             values.into_iter().map(|(_, name, value)| (format!("TRESS_{name}"), value)).collect();
         for (name, value) in [
@@ -182,4 +206,21 @@ pub fn prompt(state: &State, id: TodoId, default_check: Option<&str>) -> String 
     });
     part("What went wrong before", &failed.chain(refused).collect::<Vec<_>>().join("\n"));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A todo's id was `{title}` and its title closed the quotes: what it said was run.
+    #[test]
+    fn what_a_value_says_is_not_filled_in_again() {
+        let value = |name: &str| match name {
+            "id" => Some(quoted("{title}")),
+            "title" => Some(quoted("'; touch /tmp/never #")),
+            _ => None,
+        };
+        assert_eq!(filled("a {id} {other} ${HOME} {", value), "a '{title}' {other} ${HOME} {");
+        assert_eq!(filled("{title}", value), r"''\''; touch /tmp/never #'");
+    }
 }

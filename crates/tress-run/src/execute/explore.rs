@@ -12,6 +12,8 @@ use super::driver::Driver;
 use super::options::Options;
 use super::orchestrator::{COORDINATOR, Orchestrator, RunError};
 use crate::git::{GitError, Signature, Tree};
+use crate::verify::bench::{Bench, Stopping};
+use crate::verify::testing;
 
 /// How many paths are explored at once, at the most.
 pub const PATHS_MAX: u32 = 16;
@@ -78,8 +80,10 @@ pub async fn explore(
     let coordinator = run.agent(COORDINATOR, Role::Coordinator);
     let name = run.state().short_id(todo);
     let mut forks = Vec::new();
-    for number in 1..=paths.clamp(1, PATHS_MAX) {
-        let path = format!("{}.{name}.{number}", run.name());
+    let taken = store.runs()?;
+    let free = (1_u32..).map(|number| format!("{}.{name}.{number}", run.name()));
+    let free = free.filter(|path| !taken.contains(path));
+    for path in free.take(paths.clamp(1, PATHS_MAX) as usize) {
         let reason = format!("explores {name}");
         let fork = Fork { reason, ..Fork::default() };
         forks.push(coordinator.fork(store, &path, fork).await?);
@@ -109,7 +113,20 @@ pub async fn explore(
     }
     let mut explored = Vec::new();
     let mut failed = None;
-    while let Some(ended) = teams.join_next().await {
+    loop {
+        let ended = tokio::select! {
+            ended = teams.join_next() => ended,
+            () = tokio::time::sleep(options.lease / 3) => {
+                // The todo is held for as long as it takes. Where it was taken all the same, the
+                // rules decide when the paths come back.
+                let lease = u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX);
+                match coordinator.renew(&held, Some(lease)).await {
+                    Ok(_) | Err(Refused::Condition(_)) => continue,
+                    Err(Refused::Error(error)) => return Err(error.into()),
+                }
+            }
+        };
+        let Some(ended) = ended else { break };
         let ended = ended.map_err(|error| RunError::Internal(error.to_string()));
         match ended.and_then(|ended| ended) {
             Ok(path) => explored.push(path),
@@ -161,6 +178,26 @@ async fn look(
     Ok(explored)
 }
 
+/// Whether the merge is what was verified on the path, or passes the todo's check where others' work
+/// has come in between.
+async fn holds_up(
+    (run, options, todo): (&Run, &Options, TodoId),
+    place: &Tree,
+    merged: &str,
+    branch: &str,
+) -> Result<bool, RunError> {
+    if place.tree_hash(merged).await? == place.tree_hash(branch).await? {
+        return Ok(true);
+    }
+    let state = run.state();
+    let check = state.todo(todo).and_then(|todo| todo.check.as_deref());
+    let stop = || -> Stopping<'_> { Box::pin(std::future::pending()) };
+    let timeout = options.check_timeout;
+    let bench = Bench { tree: place, env: &[], timeout, pid_file: None, stop: &stop };
+    let check = testing::own_check(bench, check.or(options.check.as_deref())).await;
+    Ok(check.verdict == Verdict::Pass)
+}
+
 /// Brings the best path that merges into the run's branch, and then into the run.
 async fn merge_best(
     (store, run): (&Store, &Run),
@@ -179,10 +216,14 @@ async fn merge_best(
         let place = tree.worktree(&dir, &old, None).await?;
         let message = format!("{}: explored on {}", run.state().name(todo), path.path);
         let merged = place.merge(&by, &path.branch, &message).await;
+        let sound = match &merged {
+            Ok(merged) => holds_up((run, options, todo), &place, merged, &path.branch).await?,
+            Err(_) => false,
+        };
         tree.remove_worktree(&dir).await;
         let merged = match merged {
-            Ok(merged) => merged,
-            Err(GitError::Conflict(_)) => continue,
+            Ok(merged) if sound => merged,
+            Ok(_) | Err(GitError::Conflict(_)) => continue,
             Err(error) => return Err(error.into()),
         };
         tree.move_branch(&options.branch, &merged, &old).await?;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tress::operation::{BlockerKind, Check, FailureClass, Layer, Severity, Verdict};
 use tress::{
-    Agent, Claimed, Completed, Dot, Operation, Refused, Role, Start, State, TodoId, WorkRefused,
-    now,
+    Agent, Claimed, Dot, Operation, Refused, Role, Start, State, TodoId, WorkRefused, now,
 };
 use tress_plan as plan;
 
+use super::decide::STUCK;
 use super::driver::{Task, prompt};
 use super::orchestrator::{RunError, Team};
 use super::process::{Ending, Finished};
@@ -38,7 +38,10 @@ pub(super) async fn implement(team: Arc<Team>, number: u32) -> Result<(), RunErr
             }
             Err(Refused::Error(error)) => return Err(error.into()),
             Err(Refused::Condition(_)) => {
-                if let Some(reason) = team.why_leave(&team.run.state()) {
+                if let Some(reason) = team.why_leave() {
+                    if reason == STUCK {
+                        team.say_why().await?;
+                    }
                     break reason;
                 }
                 tokio::select! {
@@ -204,18 +207,20 @@ impl Team {
         finished: Finished,
     ) -> Result<(), RunError> {
         let Work { agent, task, tree } = work;
-        let commit = match finished.success() {
-            true => Some(self.commit(&work, claims).await?),
-            false => None,
-        };
+        let mut failed_to_commit = None;
+        if finished.success() {
+            match self.commit(&work, claims).await? {
+                Ok(commit) => return self.say_done(&work, claims, &commit, &finished).await,
+                Err(message) => failed_to_commit = Some(message),
+            }
+        }
         for claim in claims {
             // What the agent reported from its own process comes before what came of it.
             let state = self.run.refresh().await?;
             let answer = match claim.check(&state, agent.name()) {
                 Err(refused) => Err(Refused::Condition(refused)),
-                Ok(()) => match &commit {
-                    Some(Ok(commit)) => self.say_done(agent, claim, commit, &finished).await,
-                    Some(Err(message)) => {
+                Ok(()) => match &failed_to_commit {
+                    Some(message) => {
                         let class = FailureClass::Logic;
                         self.failed(agent, claim, task, class, message.clone()).await
                     }
@@ -267,21 +272,47 @@ impl Team {
         Ok(Ok(commit))
     }
 
-    /// Says that the work is done, as `commit`.
+    /// Says that the work is done, as `commit`: all todos of it at once, or those that are the
+    /// agent's still.
     async fn say_done(
         &self,
-        agent: &Agent,
-        claim: &Claimed,
+        work: &Work<'_>,
+        claims: &[Claimed],
         commit: &str,
         finished: &Finished,
-    ) -> Result<(), Refused<WorkRefused>> {
-        let completed = Completed {
-            commit: Some(commit.to_owned()),
+    ) -> Result<(), RunError> {
+        let Work { agent, task, tree } = work;
+        // What the agent reported from its own process comes before what came of it.
+        self.run.refresh().await?;
+        let (all, name) = (claims.to_vec(), agent.author().name.clone());
+        let (commit, said) = (commit.to_owned(), last_line(finished.tail()));
+        let completed = move |claim: &Claimed| Operation::CompletionClaimed {
+            todo: claim.todo,
+            token: Some(claim.token),
+            commit: Some(commit.clone()),
             to_integrate: true,
-            implementation: last_line(finished.tail()),
-            ..Completed::default()
+            implementation: said.clone(),
+            tests: String::new(),
+            integration: String::new(),
         };
-        agent.complete_with(claim, completed).await.map(|_| ())
+        let appended = agent.append_if(move |state| {
+            let held = all.iter().filter(|claim| claim.check(state, &name).is_ok());
+            let said: Vec<Operation> = held.map(&completed).collect();
+            if said.is_empty() { Err(()) } else { Ok(said) }
+        });
+        let events = match appended.await {
+            Ok(events) => events,
+            Err(Refused::Condition(())) => Vec::new(),
+            Err(Refused::Error(error)) => return Err(error.into()),
+        };
+        let said = |todo| events.iter().any(|event| event.operation.todo() == Some(todo));
+        let state = self.run.state();
+        for claim in claims.iter().filter(|claim| !said(claim.todo)) {
+            if let Err(refused) = claim.check(&state, agent.name()) {
+                self.lost(agent, claim, Some((task, tree)), &refused).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives a todo back after an attempt in vain; the next is the later the more there were.
@@ -347,7 +378,12 @@ fn worth_keeping(state: &State, todo: TodoId) -> Option<String> {
     last.verification.as_ref().filter(|given| given.verdict != Verdict::Pass)?;
     let there = |check: &Check| check.verdict == Verdict::Pass || check.layer > Layer::Completeness;
     let whole = !last.checks.is_empty() && last.checks.iter().all(there);
-    last.commit.clone().filter(|_| whole)
+    let commit = last.commit.clone().filter(|_| whole)?;
+    // What was done along with it may be worth nothing, and would come with it.
+    let mut others = state.todos.values().filter(|other| other.id != todo);
+    let shared = others
+        .any(|other| other.completions.iter().any(|made| made.commit.as_ref() == Some(&commit)));
+    (!shared).then_some(commit)
 }
 
 fn last_line(text: &str) -> String {

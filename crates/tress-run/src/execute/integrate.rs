@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tress::operation::{FailureClass, Severity, Verdict};
-use tress::{Dot, Operation, Refused, Role, TodoId, integrable};
+use tress::state::todo::Completion;
+use tress::{Dot, Operation, Refused, Role, State, TodoId, integrable};
 
 use super::orchestrator::{COORDINATOR, RunError, Team};
 use crate::git::{GitError, Signature};
@@ -53,7 +54,10 @@ pub(super) async fn integrate(
     reconciler.append([Operation::AgentJoined { capabilities: Vec::new(), about }]).await?;
     while !team.stopped() {
         match next(&team) {
-            Some((todo, completion)) => {
+            Some(Next::Refuse(todo, completion, reason)) => {
+                team.refuse(todo, completion, reason).await?;
+            }
+            Some(Next::Integrate(todo, completion)) => {
                 // What the reconciler has to say may be more to do: nobody leaves before that.
                 team.integrating.store(true, Ordering::SeqCst);
                 let integrated = team.integrate(todo, completion).await;
@@ -89,13 +93,46 @@ pub(super) async fn integrate(
     Ok(())
 }
 
-/// The verified work that most other work waits for. What would be refused is left alone.
-fn next(team: &Team) -> Option<(TodoId, Dot)> {
+/// What there is to do.
+enum Next {
+    Integrate(TodoId, Dot),
+    Refuse(TodoId, Dot, String),
+}
+
+/// The verified work that most other work waits for. What would be refused is left alone. Work that
+/// shares its commit with other todos comes in with all of them, or not at all.
+fn next(team: &Team) -> Option<Next> {
     let state = team.run.state();
-    let order = tress_plan::integration_order(&state);
-    order.into_iter().find(|&(todo, completion)| {
+    let order = tress_plan::integration_order(&state).into_iter();
+    let mut open = order.filter(|&(todo, completion)| {
         team.concerns(todo) && integrable(&state, todo, completion).is_ok()
+    });
+    open.find_map(|(todo, completion)| {
+        let siblings = siblings(&state, todo, completion);
+        let refused = siblings.iter().find(|(_, made)| made.void.is_some());
+        if let Some((other, _)) = refused {
+            let name = state.name(*other);
+            let reason = format!("it was done along with {name}, which was refused");
+            return Some(Next::Refuse(todo, completion, reason));
+        }
+        let waiting = siblings.iter().any(|(_, made)| made.verification.is_none());
+        (!waiting).then_some(Next::Integrate(todo, completion))
     })
+}
+
+/// The claims of completion of other todos that name the same commit as `completion` does.
+fn siblings(state: &State, todo: TodoId, completion: Dot) -> Vec<(TodoId, &Completion)> {
+    let made = state.todo(todo).and_then(|todo| {
+        todo.completions.iter().find(|made| made.dot == completion)?.commit.as_deref()
+    });
+    let Some(commit) = made else { return Vec::new() };
+    let others = state.todos.values().filter(|other| other.id != todo);
+    let of = others.filter_map(|other| {
+        let same =
+            other.completions.iter().rev().find(|made| made.commit.as_deref() == Some(commit));
+        same.map(|made| (other.id, made))
+    });
+    of.collect()
 }
 
 impl Team {
@@ -151,8 +188,14 @@ impl Team {
         let tree = self.tree.worktree(&self.work.join(TREE), &head, None).await?;
         let name = state.name(todo);
         let agent = done.map(|done| done.agent.to_string()).unwrap_or_default();
-        let message =
-            format!("{name}: {}\n\nTress-Todo: {name}\nTress-Agent: {agent}\n{line}", found.title);
+        // One merge brings all that was done in the commit.
+        let along = siblings(&state, todo, completion);
+        let along: String =
+            along.iter().map(|(_, made)| format!("\n{}", trailer(made.dot))).collect();
+        let message = format!(
+            "{name}: {}\n\nTress-Todo: {name}\nTress-Agent: {agent}\n{line}{along}",
+            found.title
+        );
         let by = Signature { name: COORDINATOR.to_owned() };
         let merged = match tree.merge(&by, commit, &message).await {
             Ok(merged) => merged,
@@ -166,7 +209,13 @@ impl Team {
             let (env, pid_file) = (self.env(), self.tasks.join(format!("{TREE}.pid")));
             let stop = || -> Stopping<'_> { Box::pin(self.stopping()) };
             let bench = self.bench(&tree, &env, &pid_file, &stop);
-            let check = testing::own_check(bench, self.check_of(found)).await;
+            let mut check = testing::own_check(bench, self.check_of(found)).await;
+            if let Some(tests) = self.options.tests.as_deref()
+                && check.verdict == Verdict::Pass
+            {
+                let lines = self.tree.added_lines(&head, &merged).await?;
+                check = testing::suite(bench, tests, (&head, &merged), &lines).await?;
+            }
             if self.stopped() {
                 return Ok(false);
             }

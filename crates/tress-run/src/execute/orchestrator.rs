@@ -216,6 +216,20 @@ impl Orchestrator {
     }
 }
 
+/// Stops the team when it is dropped before it was made silent: its member failed, or panicked.
+struct Alarm {
+    team: Arc<Team>,
+    silent: bool,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if !self.silent {
+            self.team.halt.send_replace(true);
+        }
+    }
+}
+
 /// Members of the team that do the same. When one fails, the whole team stops: the others would
 /// wait for it for ever.
 struct Members {
@@ -229,12 +243,11 @@ impl Members {
     }
 
     fn join(&mut self, member: impl Future<Output = Result<(), RunError>> + Send + 'static) {
-        let team = Arc::clone(&self.team);
+        let alarm = Alarm { team: Arc::clone(&self.team), silent: false };
         self.tasks.spawn(async move {
+            let mut alarm = alarm;
             let ended = member.await;
-            if ended.is_err() {
-                team.halt.send_replace(true);
-            }
+            alarm.silent = ended.is_ok();
             ended
         });
     }
@@ -312,7 +325,17 @@ impl Team {
             branch: Some(self.options.branch.clone()),
             settings: self.options.settings(),
         };
-        coordinator.append([started]).await?;
+        // Whoever was here before is gone, whether or not it could say so.
+        let mut drafts = Vec::new();
+        for (name, _) in state.team.agents.iter().filter(|(_, agent)| agent.active) {
+            if plan::is_implementer(name) {
+                let reason = "its process is gone".to_owned();
+                let agent = self.run.agent(name, Role::Implementer);
+                drafts.push(agent.draft(Operation::AgentLeft { reason }));
+            }
+        }
+        drafts.push(coordinator.draft(started));
+        self.run.append(drafts).await?;
         let planned = plan::plan(&self.run.state(), now(), self.options.scale);
         let made = Operation::PlanMade {
             summary: planned.summary.clone(),

@@ -86,6 +86,11 @@ impl Finished {
         Self { ending, output: String::new(), took: Duration::ZERO }
     }
 
+    /// Whether it may have printed more than is kept.
+    pub fn cut(&self) -> bool {
+        self.output.len() + 2 * LINE_BYTES >= OUTPUT_BYTES
+    }
+
     /// The last lines that it printed.
     pub fn tail(&self) -> &str {
         let ends = self.output.rmatch_indices('\n').map(|(at, _)| at);

@@ -1,19 +1,24 @@
 //! Review: claims of completion are answered by agents who did not do the work.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tress::operation::{EdgeKind, FailureClass, Severity, TodoEdit, Verdict};
+use tress::operation::{
+    EdgeKind, FailureClass, ProseField, ProseTarget, Severity, TodoEdit, Verdict,
+};
 use tress::state::todo::Completion;
-use tress::{Agent, Dot, Operation, Refused, Role, State, Todo, TodoId, verifiable};
+use tress::{Agent, Dot, Operation, Refused, Role, State, Todo, TodoId, When, verifiable};
 
 use super::orchestrator::{RunError, Team, VERIFIER};
-use crate::git::{GitError, Tree};
+use crate::git::Tree;
 use crate::verify::bench::Bench;
 use crate::verify::{self, Claim, Report, Terms};
 
+/// The fields by which work is judged.
+const TERMS: [&str; 2] = ["check", "files"];
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How many of the gaps of one claim become subtasks.
 const SUBTASKS_MAX: usize = 12;
@@ -129,17 +134,19 @@ impl Team {
         else {
             return Ok(());
         };
-        let reviewed = self.hold_against(verifier, found, &commit).await;
+        let mut operations: Vec<Operation> = Vec::new();
+        let report = match self.own_terms(found, claimed).await? {
+            Some((what, put_back)) => {
+                operations.extend(put_back);
+                let who = &claimed.agent;
+                Report::refused(format!("{who} changed {what} of what it had claimed itself"))
+            }
+            None => self.hold_against(verifier, found, &commit).await?,
+        };
         if self.stopped() {
             // What was interrupted says nothing; it is verified after the resume.
             return Ok(());
         }
-        let report = match reviewed {
-            Ok(report) => report,
-            Err(RunError::Git(error)) => Report::refused(error.to_string()),
-            Err(error) => return Err(error),
-        };
-        let mut operations: Vec<Operation> = Vec::new();
         operations.extend(report.checks.iter().map(|check| Operation::CheckRecorded {
             todo,
             completion,
@@ -190,6 +197,53 @@ impl Team {
         }
     }
 
+    /// What of the terms it is judged by the claimant changed itself since it claimed the todo, and
+    /// what puts that back; nothing where it left them alone.
+    async fn own_terms(
+        &self,
+        todo: &Todo,
+        made: &Completion,
+    ) -> Result<Option<(String, Vec<Operation>)>, RunError> {
+        let Some(token) = made.token else { return Ok(None) };
+        let Ok(claimed) = self.run.event(&token.to_string()).await else { return Ok(None) };
+        let since = self.run.events_since(claimed.version()).await?;
+        let own = since.iter().filter(|event| event.author.name == made.agent);
+        let own = own.filter(|event| event.operation.todo() == Some(todo.id));
+        let terms: BTreeSet<&str> = own
+            .flat_map(|event| match &event.operation {
+                Operation::TodoEdited { edits, .. } => edits
+                    .iter()
+                    .map(TodoEdit::field)
+                    .filter(|field| TERMS.contains(field))
+                    .collect(),
+                Operation::ProseEdited {
+                    target: ProseTarget::Todo(_, field @ ProseField::Acceptance),
+                    ..
+                } => vec![field.name()],
+                _ => Vec::new(),
+            })
+            .collect();
+        if terms.is_empty() {
+            return Ok(None);
+        }
+        let then = self.run.state_at(When::Event(token)).await?;
+        let mut edits = Vec::new();
+        if let Some(then) = then.todo(todo.id) {
+            for like in [TodoEdit::Check(None), TodoEdit::Files(Vec::new())] {
+                let (old, new) = (then.value(&like), todo.value(&like));
+                if old != new && terms.contains(old.field()) {
+                    edits.push(old);
+                }
+            }
+        }
+        let put_back = if edits.is_empty() {
+            Vec::new()
+        } else {
+            vec![Operation::TodoEdited { todo: todo.id, edits }]
+        };
+        Ok(Some((terms.into_iter().collect::<Vec<_>>().join(" and "), put_back)))
+    }
+
     /// Looks at the claimed commit in a clean work tree of the verifier's own.
     async fn hold_against(
         &self,
@@ -197,13 +251,11 @@ impl Team {
         todo: &Todo,
         commit: &str,
     ) -> Result<Report, RunError> {
-        let missing = |_| GitError::Failed {
-            command: "rev-parse".to_owned(),
-            message: format!("there is no commit {commit}"),
+        let Ok(commit) = self.tree.commit(commit).await else {
+            return Ok(Report::refused(format!("there is no commit {commit}")));
         };
-        let commit = self.tree.commit(commit).await.map_err(missing)?;
-        let base = todo.claim.as_ref().and_then(|claim| claim.base.clone());
-        let base = base.unwrap_or_else(|| self.options.branch.clone());
+        // Everything that the branch does not have is judged, wherever the agent says it began.
+        let base = self.tree.merge_base(&self.options.branch, &commit).await?;
         let tree = self.tree.worktree(&self.work.join(verifier.name()), &commit, None).await?;
         let (env, pid_file) = (self.env(), self.tasks.join(format!("{}.pid", verifier.name())));
         let stop = || -> verify::bench::Stopping<'_> { Box::pin(self.stopping()) };
@@ -223,7 +275,7 @@ impl Team {
     }
 }
 
-/// The id of the `number`th subtask that a verifier makes of `todo`; the same for the same gap.
+/// The id of the subtask that a verifier makes of a gap of `todo`; the same for the same gap.
 fn subtask(todo: &Todo, gap: &str) -> TodoId {
     TodoId::from_external(&format!("{}/gap/{gap}", todo.id))
 }

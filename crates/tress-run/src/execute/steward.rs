@@ -53,6 +53,10 @@ pub(super) async fn watch_over(
                 tell(&team, event, &mut hooks);
             }
         }
+        // When all have left there is nothing left to steer.
+        if *all_over.borrow() || team.stopped() {
+            break;
+        }
         if idle || !looked_at || news.iter().any(|event| matters(&event.operation)) {
             looked_at = true;
             steer(&team, &meter, integrated).await?;
@@ -60,6 +64,12 @@ pub(super) async fn watch_over(
         while hooks.try_join_next().is_some() {}
     }
     // The last alerts are told, too.
+    while let Ok(event) = tokio::time::timeout(Duration::ZERO, events.next()).await {
+        let event = event?;
+        if !known.contains(event.dot) {
+            tell(&team, &event, &mut hooks);
+        }
+    }
     let last = async { while hooks.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(HOOK_TIMEOUT, last).await;
     Ok(())

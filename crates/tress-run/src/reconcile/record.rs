@@ -10,6 +10,9 @@ use tress_inspect::architecture::{Stale, Violation, ViolationKind, allow, except
 use super::examine::{Examined, Finding, Seen, examine, is_open, is_ours, rules_of};
 use super::{RULE_ALERT, alert_key, follow_up, matrix};
 
+/// How many accepted fixes of one deviation may have fixed nothing before it is left to a person: its
+/// alert stands.
+const FIXES_MAX: usize = 4;
 /// At most so many deviations are found in one pass; the next pass goes on.
 pub const FOUND_MAX: usize = 256;
 /// The metric that holds the compliance figure.
@@ -324,6 +327,14 @@ impl Writer<'_> {
                         true => done.is_some_and(|todo| todo.finished()),
                         false => !standing.contains(&deviation.dot),
                     };
+                    // A fix that was accepted and fixed nothing is open again, a few times.
+                    let accepted = done.filter(|todo| todo.completed().is_some() && !theirs);
+                    if let Some(todo) = accepted.filter(|todo| {
+                        standing.contains(&deviation.dot) && todo.completions.len() < FIXES_MAX
+                    }) {
+                        let reason = format!("the code still deviates from {about}");
+                        self.operations.push(Operation::Reopened { todo: todo.id, reason });
+                    }
                     if settled {
                         let alert = alert_key(deviation);
                         self.operations.push(Operation::AlertCleared { alert });

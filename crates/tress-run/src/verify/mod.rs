@@ -135,11 +135,10 @@ async fn run_layers(
         let linters = match terms.lint {
             Lint::Off => Vec::new(),
             Lint::Command(command) => vec![command.clone()],
-            Lint::Configured => {
-                quality::configured(bench.tree.dir()).into_iter().map(str::to_owned).collect()
-            }
+            Lint::Configured => quality::configured(bench.tree, (base, commit)).await?,
         };
-        checks.extend(quality::lint(bench, &linters, (base, commit), changed).await?);
+        let asked_for = matches!(terms.lint, Lint::Command(_));
+        checks.extend(quality::lint(bench, &linters, asked_for, (base, commit), changed).await?);
     }
     let command = [terms.check, terms.tests].into_iter().flatten().collect::<Vec<_>>().join(" && ");
     if terms.thorough && sound(checks) && !command.is_empty() {

@@ -42,6 +42,31 @@ fn failing_test(line: &str) -> Option<String> {
     None
 }
 
+/// The names of the tests that an output calls passed: cargo, pytest and Go when told to be
+/// verbose, TAP, Jest and Vitest. Go's packages count as tests.
+pub fn passing_tests(output: &str) -> BTreeSet<String> {
+    output.lines().filter_map(passing_test).collect()
+}
+
+fn passing_test(line: &str) -> Option<String> {
+    let line = line.trim();
+    let name = if let Some(rest) = line.strip_prefix("test ") {
+        rest.strip_suffix(" ... ok")?
+    } else if let Some(rest) = line.strip_prefix("--- PASS: ") {
+        rest.split(" (").next()?
+    } else if let Some(rest) = line.strip_prefix("ok  \t") {
+        rest.split('\t').next()?
+    } else if let Some(rest) = line.strip_prefix("ok ") {
+        rest.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().trim_start_matches("- ")
+    } else if let Some(rest) = line.strip_prefix('✓') {
+        let rest = rest.trim();
+        rest.rsplit_once(" (").filter(|(_, took)| took.ends_with("ms)")).map_or(rest, |(n, _)| n)
+    } else {
+        line.split_once(" PASSED")?.0
+    };
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 /// A complaint of a linter: the file, and what it says there, without places in the file, so that
 /// code which only moved complains of nothing new.
 pub type Complaint = (String, String);
@@ -112,6 +137,23 @@ mod tests {
         ] {
             let expected: BTreeSet<String> = expected.into_iter().map(str::to_owned).collect();
             assert_eq!(failing_tests(output), expected, "{output}");
+        }
+    }
+
+    #[test]
+    fn passing_tests_are_found_in_what_runners_print() {
+        for (line, expected) in [
+            ("test a::b ... ok", Some("a::b")),
+            ("test a::b ... FAILED", None),
+            ("--- PASS: TestA (0.00s)", Some("TestA")),
+            ("ok  \texample.org/pkg\t0.1s", Some("example.org/pkg")),
+            ("ok 3 - it adds", Some("it adds")),
+            ("tests/test_x.py::test_y PASSED   [ 50%]", Some("tests/test_x.py::test_y")),
+            ("  ✓ adds (3 ms)", Some("adds")),
+            ("nothing of the kind", None),
+        ] {
+            let found = passing_tests(line).into_iter().next();
+            assert_eq!(found.as_deref(), expected, "{line}");
         }
     }
 

@@ -1,13 +1,13 @@
 //! Quality: the project's own linters, of which only new findings in changed files count.
 
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use tress::operation::{Check, Layer, Verdict};
 
 use super::bench::{Bench, evidence, look};
 use super::outcome::{complaints, new_complaints};
 use crate::execute::process::Ending;
-use crate::git::GitError;
+use crate::git::{GitError, Tree};
 
 /// How many new findings a check names.
 const TOLD: usize = 20;
@@ -18,9 +18,9 @@ struct Linter {
     command: &'static str,
 }
 
-/// The linters that are found by what configures them. A project that configures none is not
-/// judged by any.
-const LINTERS: [Linter; 6] = [
+/// The linters that are found by what configures them, of those whose output is of one form in all
+/// versions. A project that configures none of them is not judged by any.
+const LINTERS: [Linter; 4] = [
     Linter {
         files: &[
             ("clippy.toml", None),
@@ -39,31 +39,36 @@ const LINTERS: [Linter; 6] = [
         files: &[("mypy.ini", None), ("pyproject.toml", Some("[tool.mypy"))],
         command: "mypy --no-error-summary .",
     },
-    Linter {
-        files: &[
-            ("eslint.config.js", None),
-            ("eslint.config.mjs", None),
-            (".eslintrc.json", None),
-            (".eslintrc.js", None),
-        ],
-        command: "npx --no-install eslint --format unix .",
-    },
-    Linter {
-        files: &[(".golangci.yml", None), (".golangci.yaml", None)],
-        command: "golangci-lint run --out-format line-number ./...",
-    },
 ];
 
-/// The linters that the project in `dir` configures.
-pub fn configured(dir: &Path) -> Vec<&'static str> {
-    let has = |&(file, words): &(&str, Option<&str>)| match words {
-        None => dir.join(file).is_file(),
-        Some(words) => {
-            std::fs::read_to_string(dir.join(file)).is_ok_and(|text| text.contains(words))
+/// The linters that the project configures, before the change or after it: to take the
+/// configuration out takes no linter out.
+///
+/// # Errors
+/// When git fails.
+pub async fn configured(
+    tree: &Tree,
+    (base, commit): (&str, &str),
+) -> Result<Vec<String>, GitError> {
+    let mut found = BTreeSet::new();
+    for commit in [base, commit] {
+        for linter in &LINTERS {
+            for (file, words) in linter.files {
+                let Some(blob) = tree.blob(commit, file).await else { continue };
+                let holds = match words {
+                    None => true,
+                    Some(words) => {
+                        let text = tree.blobs(&[&blob]).await?.pop().unwrap_or_default();
+                        String::from_utf8_lossy(&text).contains(words)
+                    }
+                };
+                if holds {
+                    found.insert(linter.command.to_owned());
+                }
+            }
         }
-    };
-    let linters = LINTERS.iter().filter(|linter| linter.files.iter().any(has));
-    linters.map(|linter| linter.command).collect()
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// Runs `commands` on the work and, where they complain of changed files, on what was before it.
@@ -74,12 +79,19 @@ pub fn configured(dir: &Path) -> Vec<&'static str> {
 pub async fn lint(
     bench: Bench<'_>,
     commands: &[String],
+    asked_for: bool,
     (base, commit): (&str, &str),
     changed: &[String],
 ) -> Result<Vec<Check>, GitError> {
     let mut checks = Vec::new();
     for command in commands {
-        checks.push(lint_by(bench, command, (base, commit), changed).await?);
+        let mut check = lint_by(bench, command, (base, commit), changed).await?;
+        if matches!(check.exit_code, Some(126 | 127)) && !asked_for {
+            // Nobody asked for it by name, and it is not the work's fault.
+            check.verdict = Verdict::Pass;
+            check.detail = "it cannot be run on this machine, and was not asked for".to_owned();
+        }
+        checks.push(check);
     }
     if checks.is_empty() {
         let detail = "the project configures no linter";
@@ -97,10 +109,13 @@ async fn lint_by(
     let name = "linter: no new findings";
     let after = bench.run(command).await;
     let mut check = evidence(Layer::Quality, name, command, &after);
-    if check.verdict == Verdict::Unknown {
+    // One that did not come to its end has not looked at everything.
+    if check.verdict == Verdict::Unknown || !matches!(after.ending, Ending::Exited(_)) {
         return Ok(check);
     }
-    let found = complaints(&after.output);
+    // Some linters write whole paths.
+    let here = format!("{}/", bench.tree.dir().display());
+    let found = complaints(&after.output.replace(&here, ""));
     let about_changed = new_complaints(&std::collections::BTreeMap::new(), &found, changed);
     let failed = !after.success();
     if about_changed.is_empty() && !failed {
@@ -109,12 +124,22 @@ async fn lint_by(
     bench.tree.show_only(base).await?;
     let before = bench.run(command).await;
     bench.tree.show_only(commit).await?;
-    let new = new_complaints(&complaints(&before.output), &found, changed);
+    let known = complaints(&before.output.replace(&here, ""));
+    let new = new_complaints(&known, &found, changed);
+    let elsewhere: Vec<String> = found.keys().map(|(path, _)| path.clone()).collect();
+    let anywhere = new_complaints(&known, &found, &elsewhere);
     let ran = matches!(before.ending, Ending::Exited(code) if code != 126 && code != 127);
     (check.verdict, check.detail) = match (new.as_slice(), failed) {
         ([], false) => (Verdict::Pass, "no finding is new".to_owned()),
         ([], true) if before.success() => {
             (Verdict::Fail, format!("it succeeded before the change\n{}", after.tail()))
+        }
+        ([], true) if !anywhere.is_empty() => {
+            let lines = anywhere.iter().take(TOLD).map(|(path, says)| format!("{path}: {says}"));
+            (
+                Verdict::Fail,
+                format!("new beside the change\n{}", lines.collect::<Vec<_>>().join("\n")),
+            )
         }
         ([], true) if ran && !found.is_empty() => {
             (Verdict::Pass, "it fails as it did before the change; no finding is new".to_owned())

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tress::operation::{Check, Layer, Verdict};
 
 use super::bench::{Bench, evidence, look};
-use super::outcome::failing_tests;
+use super::outcome::{failing_tests, passing_tests};
 use super::reports::Reports;
+use crate::execute::process::Ending;
 use crate::git::GitError;
 
 /// The name of the check that a todo names itself.
@@ -62,16 +63,22 @@ pub async fn suite(
     let mut known = failing_tests(&before.output);
     known.extend(known_by_report);
     let new: Vec<&String> = failing.difference(&known).collect();
-    (check.verdict, check.detail) = match (failing.is_empty(), new.as_slice()) {
-        (true, _) => {
-            let why = "they fail, and failed before the change; which of them is not known";
-            (Verdict::Unknown, format!("{why}\n{}", after.tail()))
-        }
-        (false, []) => {
+    // A suite that broke in another way than before, or that stopped before tests which passed, has
+    // not shown that nothing else fails.
+    let (passed, passed_before) = (passing_tests(&after.output), passing_tests(&before.output));
+    let gone: Vec<&String> = passed_before.difference(&passed).collect();
+    let alike = matches!(after.ending, Ending::Exited(_)) && after.ending == before.ending;
+    let whole = !after.cut() && !before.cut();
+    (check.verdict, check.detail) = match (new.as_slice(), failing.is_empty()) {
+        ([], false) if alike && whole && gone.is_empty() => {
             let count = failing.len();
             (Verdict::Pass, format!("{count} tests fail, all of which failed before the change"))
         }
-        (false, new) => {
+        ([], _) => {
+            let why = "they fail, and failed before the change; what is new cannot be told";
+            (Verdict::Unknown, format!("{why}\n{}", after.tail()))
+        }
+        (new, _) => {
             let names: Vec<&str> = new.iter().map(|name| name.as_str()).collect();
             (Verdict::Fail, format!("newly failing: {}\n{}", names.join(", "), after.tail()))
         }

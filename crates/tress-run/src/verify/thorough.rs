@@ -149,7 +149,7 @@ async fn mutants(
     if mutants.is_empty() {
         return Ok(None);
     }
-    let (mut survived, mut tried) = (Vec::new(), 0);
+    let (mut survived, mut tried, mut unknown) = (Vec::new(), 0, 0);
     let mut files = BTreeSet::new();
     for mutant in &mutants {
         let original = bench.tree.dir().join(Path::new(&mutant.path));
@@ -160,8 +160,10 @@ async fn mutants(
         files.insert(mutant.path.as_str());
         tried += 1;
         let finished = bench.run(command).await;
-        if finished.ending == Ending::Stopped {
-            break;
+        match finished.ending {
+            Ending::Stopped => break,
+            Ending::NotStarted(_) | Ending::Exited(126 | 127) => unknown += 1,
+            _ => {}
         }
         if finished.success() {
             let Mutant { path, function, line, .. } = mutant;
@@ -175,6 +177,9 @@ async fn mutants(
     let more =
         if left_out > 0 { format!("\n{left_out} more were not tried") } else { String::new() };
     let (verdict, detail) = match survived.as_slice() {
+        [] if tried == 0 || unknown > 0 => {
+            (Verdict::Unknown, format!("{unknown} of {tried} could not be tried"))
+        }
         [] => {
             let count = files.len();
             (Verdict::Pass, format!("{tried} functions in {count} files, each missed{more}"))

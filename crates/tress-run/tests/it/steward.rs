@@ -285,3 +285,83 @@ async fn a_todo_is_explored_on_paths_and_the_best_comes_back() {
     assert_eq!(store.runs().unwrap().len(), 3);
     assert!(state.team.settings.is_empty(), "what a path does says nothing of the run");
 }
+
+/// One commit had the work on two todos; one was refused, and came into the branch with the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_shares_a_commit_comes_in_with_all_of_it_or_not_at_all() {
+    const NAMES: [&str; 8] = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+    let small = |name: &str| {
+        let mut operations = todo(name, &[], &[name]);
+        if let Some(Operation::TodoAdded { edits, labels, .. }) = operations.first_mut() {
+            edits.push(TodoEdit::Estimate(Some(4)));
+            labels.push("words".to_owned());
+        }
+        operations
+    };
+    let site = Site::new(NAMES.map(small).to_vec()).await;
+    let options = Options { scale: Some(1), ..site.options("scripted") };
+    let summary = work(&site, options, |_, task| {
+        for name in std::iter::once(&task.id).chain(&task.also) {
+            // What is done along with another is done badly the first time.
+            let bad = task.also.contains(name);
+            let text = if bad { "nonsense" } else { name };
+            std::fs::write(task.worktree.join(name), text).unwrap();
+        }
+        (Vec::new(), 0)
+    })
+    .await;
+    assert_eq!((summary.outcome, summary.completed), (Outcome::Done, NAMES.len()));
+    let history = git(site.dir.path(), &["log", "--first-parent", "--format=%H", "tress/main"]);
+    for commit in history.lines() {
+        let mut grep = std::process::Command::new("git");
+        grep.current_dir(site.dir.path()).args(["grep", "--quiet", "nonsense", commit]);
+        assert!(!grep.status().unwrap().success(), "{commit} holds what was refused");
+    }
+    assert!(site.events("integration_failed").await > 0, "some were done along with others");
+}
+
+/// The check of a todo was changed to `true` by the agent that had claimed it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_changes_how_its_own_work_is_judged_is_refused() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let summary = work(&site, site.options("scripted"), |_, task| {
+        if task.attempt > 1 {
+            good(task);
+            return (Vec::new(), 0);
+        }
+        std::fs::write(task.worktree.join("a"), "nothing of the kind").unwrap();
+        let edits = vec![TodoEdit::Check(Some("true".to_owned()))];
+        (vec![Operation::TodoEdited { todo: id("a"), edits }], 0)
+    })
+    .await;
+    assert_eq!((summary.outcome, summary.refused), (Outcome::Done, 1));
+    let state = site.run.state();
+    let todo = state.todo(id("a")).unwrap();
+    let void = todo.completions[0].void.as_deref().unwrap();
+    assert!(void.contains("changed check of what it had claimed itself"), "{void}");
+    assert_eq!(todo.check.as_deref(), Some("grep -q a a"), "it was put back");
+}
+
+/// A killed team left an agent behind as active; the next team waited for it for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_an_agent_of_a_team_that_is_gone() {
+    let mut a = todo("a", &[], &["a"]);
+    if let Some(Operation::TodoAdded { edits, .. }) = a.first_mut() {
+        edits.push(TodoEdit::Capabilities(vec!["sql".to_owned()]));
+    }
+    let site = Site::new(vec![a]).await;
+    let ghost = site.run.agent("implementer-3", Role::Implementer);
+    let joined =
+        Operation::AgentJoined { capabilities: vec!["sql".to_owned()], about: String::new() };
+    ghost.append([joined]).await.unwrap();
+    let mut options = site.options("scripted");
+    options.can = vec![vec!["rust".to_owned()]];
+    let summary = work(&site, options, |_, task| {
+        good(task);
+        (Vec::new(), 0)
+    })
+    .await;
+    assert_eq!((summary.outcome, summary.left), (Outcome::Stuck, 1));
+    let state = site.run.state();
+    assert!(state.team.alerts.get("nobody-can:a").is_some_and(|a| a.cleared_at.is_none()));
+}
