@@ -1,6 +1,6 @@
 //! Any moment of a run, opened while the run is open.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tress::{Dot, Event, Millis, State, VersionVector, When};
 use tress_model::ReplicaId;
@@ -14,9 +14,6 @@ use crate::{Failure, Ground};
 
 /// How many moments of each kind are opened.
 const MOMENTS: usize = 300;
-/// How often each is opened; the fastest counts, so that a worst figure is that of a moment and not
-/// that of the machine.
-const OPENINGS: usize = 3;
 /// Within what any moment opens, in milliseconds.
 const GOAL: f64 = 10.0;
 
@@ -77,14 +74,10 @@ fn in_memory(ground: &Ground, kind: &Kind) -> Result<(Times, Times), Failure> {
         Ok::<_, Failure>((version, state))
     };
     for when in &kind.moments {
-        let mut fastest = Duration::MAX;
-        for _ in 0..OPENINGS {
-            let started = Instant::now();
-            let opened = open(when)?;
-            fastest = fastest.min(started.elapsed());
-            drop(opened);
-        }
-        times.push(fastest);
+        let started = Instant::now();
+        let opened = open(when)?;
+        times.push(started.elapsed());
+        drop(opened);
     }
     // Enough of them to compare with.
     for when in kind.moments.iter().step_by(12) {
@@ -110,14 +103,10 @@ async fn on_disk(ground: &Ground, kinds: &[Kind]) -> Result<Vec<Times>, Failure>
     for kind in kinds {
         let mut times = Times::default();
         for when in &kind.moments {
-            let mut fastest = Duration::MAX;
-            for _ in 0..OPENINGS {
-                let started = Instant::now();
-                let state = run.state_at(when.clone()).await.map_err(Failure::other)?;
-                fastest = fastest.min(started.elapsed());
-                drop(state);
-            }
-            times.push(fastest);
+            let started = Instant::now();
+            let state = run.state_at(when.clone()).await.map_err(Failure::other)?;
+            times.push(started.elapsed());
+            drop(state);
         }
         all.push(times);
     }
