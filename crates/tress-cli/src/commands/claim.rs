@@ -110,6 +110,12 @@ fn until(claim_until: Option<Millis>, now: Millis) -> String {
     claim_until.map_or(String::new(), |until| format!(" until {}", clock(until, now)))
 }
 
+/// Until when the claim on a todo holds: `until 11:04`, or nothing.
+fn held_until(state: &State, todo: TodoId) -> String {
+    let claim = state.todo(todo).and_then(|todo| todo.claim.as_ref());
+    until(claim.and_then(|claim| claim.until), tress::now())
+}
+
 /// The claim of `agent` on `todo`; one whose lease has ended is good until somebody takes over.
 pub(super) fn own_claim<'a>(todo: &'a Todo, agent: &str) -> Option<&'a Held> {
     todo.claim.as_ref().filter(|claim| &*claim.agent == agent)
@@ -236,8 +242,7 @@ async fn renew(
     });
     let events = events.await?;
     context.changed(writer.agent.run(), todo, &events, |state| {
-        let held = state.todo(todo).and_then(|todo| todo.claim.as_ref());
-        let until = until(held.and_then(|claim| claim.until), tress::now());
+        let until = held_until(state, todo);
         format!("{} is yours already; renewed{until}", name_title(state, todo))
     })
 }
@@ -328,8 +333,7 @@ pub(crate) async fn begin(context: &Context, args: &Begin) -> Result<(), Failure
     });
     let events = events.await.map_err(|refused| told.with(refused.into()))?;
     context.changed_told(writer.agent.run(), todo, &events, &told.rows, |state| {
-        let held = state.todo(todo).and_then(|todo| todo.claim.as_ref());
-        let until = until(held.and_then(|claim| claim.until), tress::now());
+        let until = held_until(state, todo);
         format!("begun {}; yours{until}", name_title(state, todo))
     })
 }
@@ -394,8 +398,7 @@ pub(crate) async fn progress(context: &Context, args: &Progress) -> Result<(), F
     });
     let events = events.await.map_err(|refused| told.with(refused.into()))?;
     context.changed_told(writer.agent.run(), todo, &events, &told.rows, |state| {
-        let held = state.todo(todo).and_then(|todo| todo.claim.as_ref());
-        let until = until(held.and_then(|claim| claim.until), tress::now());
+        let until = held_until(state, todo);
         format!("{} is at {percent}%; yours{until}", name_title(state, todo))
     })
 }

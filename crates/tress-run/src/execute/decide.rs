@@ -28,10 +28,10 @@ impl Team {
         Ok(())
     }
 
-    /// The terms on which work is chosen, by what `state` says of the strategy.
-    pub(super) fn terms(&self, state: &State) -> Terms {
-        let pause_ms = u64::try_from(self.options.retry_after.as_millis()).unwrap_or(u64::MAX);
-        Terms { seed: self.options.seed, pause_ms, strategy: Strategy::of(state) }
+    /// The terms on which work is chosen, by what a state says of the strategy.
+    pub(super) fn terms(&self) -> impl Fn(&State) -> Terms + Send + 'static {
+        let (seed, pause_ms) = (self.options.seed, self.options.retry_after_ms());
+        move |state| Terms { seed, pause_ms, strategy: Strategy::of(state) }
     }
 
     /// What the planner picks for the agent, on the newest state under the run's lock.
@@ -40,7 +40,7 @@ impl Team {
         agent: &Agent,
         capabilities: Vec<String>,
     ) -> impl FnOnce(&State, Millis) -> Option<Pick> + Send + 'static {
-        let (name, terms) = (agent.name().to_owned(), self.terms(&self.run.state()));
+        let (name, terms) = (agent.name().to_owned(), self.terms());
         let (figures, only) = (self.figures(), self.options.only);
         move |state, now| {
             if let Some(todo) = only {
@@ -49,13 +49,11 @@ impl Team {
                 let reason = "it is explored on this path".to_owned();
                 return ready.then_some(Pick { todo, also: Vec::new(), scope, reason });
             }
-            // The strategy may have changed since.
-            let terms = Terms { strategy: Strategy::of(state), ..terms };
             if Limits::of(state).exhausted(state, &figures).is_some() {
                 return None;
             }
             let candidate = Candidate { name: &name, capabilities };
-            let choice = plan::choose(state, &candidate, now, &terms)?;
+            let choice = plan::choose(state, &candidate, now, &terms(state))?;
             let plan::Choice { todo, scope, also, reasons } = choice;
             Some(Pick { todo, also, scope, reason: reasons })
         }
@@ -77,7 +75,7 @@ impl Team {
         if Limits::of(state).exhausted(state, &self.figures()).is_some() {
             return Some("a budget is used up");
         }
-        match plan::outlook(state, &state.readiness(now), now, &self.terms(state)) {
+        match plan::outlook(state, &state.readiness(now), now, &self.terms()(state)) {
             Outlook::Done => Some("nothing is left"),
             // What the steward can do something about is not stuck.
             Outlook::Stuck if super::blockers::due(state).is_empty() => Some(STUCK),
@@ -93,9 +91,8 @@ impl Team {
     /// When a todo is tried again after the `attempt`th failure: made from what is in the log, so
     /// that a restart changes nothing.
     pub(super) fn backoff(&self, attempt: usize, token: Dot) -> Millis {
-        let base = u64::try_from(self.options.retry_after.as_millis()).unwrap_or(u64::MAX);
         let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
-        failure::backoff(base, attempt, self.options.seed ^ token.number)
+        failure::backoff(self.options.retry_after_ms(), attempt, self.options.seed ^ token.number)
     }
 
     /// What sort of failure the end of an agent's process was, and what is said of it.

@@ -119,8 +119,7 @@ pub async fn explore(
             () = tokio::time::sleep(options.lease / 3) => {
                 // The todo is held for as long as it takes. Where it was taken all the same, the
                 // rules decide when the paths come back.
-                let lease = u64::try_from(options.lease.as_millis()).unwrap_or(u64::MAX);
-                match coordinator.renew(&held, Some(lease)).await {
+                match coordinator.renew(&held, Some(options.lease_ms())).await {
                     Ok(_) | Err(Refused::Condition(_)) => continue,
                     Err(Refused::Error(error)) => return Err(error.into()),
                 }

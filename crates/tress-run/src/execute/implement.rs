@@ -72,8 +72,7 @@ impl Team {
         number: u32,
     ) -> Result<Vec<Claimed>, Refused<tress::ClaimRefused>> {
         let picker = self.picker(agent, self.options.capabilities(number));
-        let lease = u64::try_from(self.options.lease.as_millis()).unwrap_or(u64::MAX);
-        agent.claim_chosen(&self.coordinator(), Some(lease), picker).await
+        agent.claim_chosen(&self.coordinator(), Some(self.options.lease_ms()), picker).await
     }
 
     /// Works on claimed todos in one work tree.
@@ -165,11 +164,10 @@ impl Team {
 
     /// Renews the leases while the agent works; ends only with an error.
     async fn keep_alive(&self, agent: &Agent, claims: &[Claimed]) -> RunError {
-        let lease = u64::try_from(self.options.lease.as_millis()).unwrap_or(u64::MAX);
         loop {
             tokio::time::sleep(self.options.lease / 3).await;
             for claim in claims {
-                match agent.renew(claim, Some(lease)).await {
+                match agent.renew(claim, Some(self.options.lease_ms())).await {
                     // Whoever waits for the end of the claim sees that, and ends the work.
                     Ok(_) | Err(Refused::Condition(_)) => {}
                     Err(Refused::Error(error)) => return error.into(),

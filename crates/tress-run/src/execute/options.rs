@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use tress::{TodoId, limits};
+use tress::{Millis, TodoId, limits};
 use tress_plan::select::ANYTHING;
 
 use crate::verify::Lint;
 
 /// What the names of settings begin with that are budgets.
 const BUDGET: &str = "budget_";
+
+/// A duration as the log counts it.
+fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
 
 /// The terms of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,17 +98,26 @@ impl Options {
         if said.is_empty() { vec![ANYTHING.to_owned()] } else { said }
     }
 
+    /// How long a claim lasts without a sign of life, as the log counts it.
+    pub(crate) fn lease_ms(&self) -> Millis {
+        millis(self.lease)
+    }
+
+    /// How long to wait after the first failure of an attempt, as the log counts it.
+    pub(crate) fn retry_after_ms(&self) -> Millis {
+        millis(self.retry_after)
+    }
+
     /// The terms as settings of the run, for the log.
     pub fn settings(&self) -> Vec<(String, String)> {
-        let millis = |duration: Duration| duration.as_millis().to_string();
         let mut settings = vec![
             ("command", self.command.clone()),
             ("branch", self.branch.clone()),
-            ("agent_timeout_ms", millis(self.agent_timeout)),
-            ("check_timeout_ms", millis(self.check_timeout)),
-            ("retry_after_ms", millis(self.retry_after)),
+            ("agent_timeout_ms", millis(self.agent_timeout).to_string()),
+            ("check_timeout_ms", millis(self.check_timeout).to_string()),
+            ("retry_after_ms", self.retry_after_ms().to_string()),
             ("attempts", self.attempts.to_string()),
-            ("lease_ms", millis(self.lease)),
+            ("lease_ms", self.lease_ms().to_string()),
             ("checkpoint_every", self.checkpoint_every.to_string()),
         ];
         settings.extend(self.scale.map(|scale| ("scale", scale.to_string())));

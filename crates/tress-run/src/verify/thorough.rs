@@ -43,8 +43,10 @@ async fn write(bench: Bench<'_>, path: &str, text: &str) -> bool {
     tokio::fs::write(path, text).await.is_ok()
 }
 
-fn tests(sources: &Sources) -> impl Iterator<Item = &Touched> {
-    sources.touched.iter().filter(|touched| is_test_path(&touched.path))
+/// The tests whose text the change made another.
+fn changed_tests(sources: &Sources) -> impl Iterator<Item = &Touched> {
+    let touched = sources.touched.iter().filter(|touched| is_test_path(&touched.path));
+    touched.filter(|touched| touched.base != touched.new)
 }
 
 /// The tests that were there before still pass, as they were.
@@ -54,8 +56,7 @@ async fn restored(
     commit: &str,
     sources: &Sources,
 ) -> Result<Option<Check>, GitError> {
-    let old: Vec<(&str, &str)> = tests(sources)
-        .filter(|touched| touched.base != touched.new)
+    let old: Vec<(&str, &str)> = changed_tests(sources)
         .filter_map(|touched| Some((touched.path.as_str(), touched.base.as_deref()?)))
         .collect();
     if old.is_empty() {
@@ -80,8 +81,7 @@ async fn without_change(
     (base, commit): (&str, &str),
     sources: &Sources,
 ) -> Result<Option<Check>, GitError> {
-    let new: Vec<(&str, &str)> = tests(sources)
-        .filter(|touched| touched.base != touched.new)
+    let new: Vec<(&str, &str)> = changed_tests(sources)
         .filter_map(|touched| Some((touched.path.as_str(), touched.new.as_deref()?)))
         .collect();
     let code = sources.touched.iter().any(|touched| !is_test_path(&touched.path));
