@@ -128,7 +128,7 @@ async fn list(context: &Context, all: bool) -> Result<(), Failure> {
                 (None, None) => "-".to_owned(),
             };
             vec![
-                Cell::toned(format!("{:?}", row.priority).to_lowercase(), tone),
+                Cell::toned(row.priority.name(), tone),
                 Cell::toned(ago(row.raised_at, moment.now), Tone::Dim),
                 Cell::from(who),
                 Cell::from(&row.key),

@@ -223,7 +223,7 @@ fn shown(context: &Context, finding: &Finding, view: &DeviationView) -> Vec<Stri
         None => String::new(),
     };
     let tone = if finding.impact == Severity::Critical { Tone::Bad } else { Tone::Strong };
-    let impact = matrix::severity(finding.impact);
+    let impact = finding.impact.name();
     let head = format!("{place}{what} ({}, {impact})", short(&view.about, 60));
     let after = view.follow_up.as_deref().map(|todo| format!(", {}", short(todo, 60)));
     let outcome = matrix::outcome(view.outcome);

@@ -1,6 +1,6 @@
 //! What an event says, as a phrase that follows the agent's name.
 
-use tress::operation::{Outcome, ProseTarget, Severity, TodoEdit, Verdict};
+use tress::operation::{Outcome, ProseTarget, TodoEdit, Verdict};
 use tress::{Millis, Operation, State};
 
 use super::{after_colon, count, quoted, short};
@@ -131,15 +131,6 @@ const fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
-}
-
 fn judgement(operation: &Operation) -> Option<String> {
     use Operation as O;
     Some(match operation {
@@ -196,7 +187,7 @@ fn design(operation: &Operation) -> Option<String> {
             format!("found {}: complies {compliance}%, quality {quality}%", short(about, 60))
         }
         O::DeviationFound { about, impact, description, .. } => {
-            let impact = severity(*impact);
+            let impact = impact.name();
             let about = short(about, 60);
             format!("found a {impact} deviation from {about}{}", after_colon(description))
         }
@@ -230,7 +221,7 @@ fn team(operation: &Operation) -> Option<String> {
             format!("changed {setting} from {from} to {to}{}", after_colon(reason))
         }
         O::AlertRaised { priority, message, .. } => {
-            format!("raised a {} alert{}", severity(*priority), after_colon(message))
+            format!("raised a {} alert{}", priority.name(), after_colon(message))
         }
         O::AlertAcknowledged { alert } => format!("looks after the alert {}", short(alert, 60)),
         O::AlertCleared { alert } => format!("cleared the alert {}", short(alert, 60)),

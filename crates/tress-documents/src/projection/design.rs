@@ -1,21 +1,12 @@
 //! The design strand.
 
-use tress_model::operation::{Outcome, Severity};
+use tress_model::operation::Outcome;
 use tress_model::state::design::{
     Assessment, Decision, DesignRule, Deviation, Requirement, Section,
 };
 
 use super::todo::dot;
 use crate::node::{Fields, Node, int, sequence, time};
-
-pub(crate) fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
-}
 
 pub(crate) fn section(section: &Section) -> Node {
     Fields::new()
@@ -32,7 +23,7 @@ pub(crate) fn requirement(requirement: &Requirement) -> Node {
         .with("section", &requirement.section)
         .with("text", &requirement.text)
         .with("kind", &requirement.kind)
-        .with("criticality", severity(requirement.criticality))
+        .with("criticality", requirement.criticality.name())
         .with("event", dot(requirement.dot))
         .into()
 }
@@ -40,7 +31,7 @@ pub(crate) fn requirement(requirement: &Requirement) -> Node {
 pub(crate) fn rule(rule: &DesignRule) -> Node {
     Fields::new()
         .with("text", &rule.text)
-        .with("criticality", severity(rule.criticality))
+        .with("criticality", rule.criticality.name())
         .with("event", dot(rule.dot))
         .into()
 }
@@ -65,7 +56,7 @@ pub(crate) fn deviation(deviation: &Deviation) -> Node {
         .maybe("todo", deviation.todo.map(|todo| Node::Str(todo.to_string())))
         .with("about", &deviation.about)
         .line("description", &deviation.description)
-        .with("impact", severity(deviation.impact))
+        .with("impact", deviation.impact.name())
         .with("quality", int(deviation.quality))
         .with("compliance", int(deviation.compliance))
         .line("evidence", &deviation.evidence);

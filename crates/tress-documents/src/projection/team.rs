@@ -7,7 +7,6 @@ use tress_model::state::Phase;
 use tress_model::state::team::{Agent, Alert, Checkpoint, Integration};
 use tress_model::{State, VersionVector};
 
-use super::design::severity;
 use super::todo::dot;
 use crate::node::{Fields, Node, int, set, time};
 
@@ -71,7 +70,7 @@ pub(crate) fn checkpoint(checkpoint: &Checkpoint) -> Node {
 
 pub(crate) fn alert(alert: &Alert) -> Node {
     Fields::new()
-        .with("priority", severity(alert.priority))
+        .with("priority", alert.priority.name())
         .with("message", &alert.message)
         .maybe("todo", alert.todo.map(|todo| Node::Str(todo.to_string())))
         .with("raised_at", time(alert.raised_at))

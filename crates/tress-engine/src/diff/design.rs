@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tress_model::operation::{Outcome, Severity};
+use tress_model::operation::Outcome;
 use tress_model::state::Design;
 use tress_model::state::design::{
     Assessment, Decision, DesignRule, Deviation, Requirement, Section,
@@ -57,7 +57,7 @@ fn requirement(requirement: &Requirement) -> Facts {
     vec![
         (Field::Text, Value::text(&requirement.text)),
         (Field::Kind, Value::text(&requirement.kind)),
-        (Field::Criticality, Value::text(severity(requirement.criticality))),
+        (Field::Criticality, Value::text(requirement.criticality.name())),
         (Field::Section, Value::text(&requirement.section)),
     ]
 }
@@ -65,7 +65,7 @@ fn requirement(requirement: &Requirement) -> Facts {
 fn design_rule(rule: &DesignRule) -> Facts {
     vec![
         (Field::Text, Value::text(&rule.text)),
-        (Field::Criticality, Value::text(severity(rule.criticality))),
+        (Field::Criticality, Value::text(rule.criticality.name())),
     ]
 }
 
@@ -105,7 +105,7 @@ fn deviation(deviation: &Deviation) -> Facts {
     let decided = deviation.decided.as_ref();
     vec![
         (Field::Agent, Value::text(&deviation.agent)),
-        (Field::Impact, Value::text(severity(deviation.impact))),
+        (Field::Impact, Value::text(deviation.impact.name())),
         (Field::Quality, Value::number(deviation.quality)),
         (Field::Compliance, Value::number(deviation.compliance)),
         (Field::Evidence, Value::text(&deviation.evidence)),
@@ -122,16 +122,6 @@ fn assessment(assessment: &Assessment) -> Facts {
         (Field::Quality, Value::number(assessment.quality)),
         (Field::Evidence, Value::text(&assessment.evidence)),
     ]
-}
-
-/// How much something matters, as a word.
-pub(super) const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
 }
 
 const fn outcome(outcome: Outcome) -> &'static str {

@@ -10,7 +10,6 @@ use tress_model::clock::VersionVector;
 use tress_model::state::team::{Agent, Alert, Checkpoint, Integration};
 use tress_model::state::{Phase, Team};
 
-use super::design::severity;
 use super::{Facts, Field, ItemDifference, Items, Part, Value};
 
 /// What differs.
@@ -130,7 +129,7 @@ fn agent(agent: &Agent) -> Facts {
 fn alert(alert: &Alert) -> Option<Facts> {
     alert.cleared_at.is_none().then(|| {
         vec![
-            (Field::Priority, Value::text(severity(alert.priority))),
+            (Field::Priority, Value::text(alert.priority.name())),
             (Field::Message, Value::text(&alert.message)),
             (Field::Acknowledged, alert.acknowledged_by.as_ref().and_then(Value::text)),
         ]

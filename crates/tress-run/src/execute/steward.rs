@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tress::operation::Severity;
 use tress::{Event, Operation, VersionVector, now};
 use tress_plan::{Limits, Meter, Strategy, adapt, alerts};
 
@@ -128,17 +127,11 @@ fn tell(team: &Arc<Team>, event: &Event, hooks: &mut JoinSet<()>) {
         tracing::warn!(%alert, "too many commands are being told of alerts already");
         return;
     }
-    let priority = match priority {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    };
     let todo = todo.map(|todo| team.run.state().name(todo)).unwrap_or_default();
     let mut env = team.env();
     for (name, value) in [
         ("TRESS_ALERT", alert.as_str()),
-        ("TRESS_ALERT_PRIORITY", priority),
+        ("TRESS_ALERT_PRIORITY", priority.name()),
         ("TRESS_ALERT_MESSAGE", message),
         ("TRESS_TODO", &todo),
     ] {

@@ -119,7 +119,7 @@ pub fn decide(facts: &Facts) -> Judgement {
     };
     let good = quality.is_some_and(|quality| quality >= SUPERIOR_QUALITY);
     let superior = good && independent >= needed;
-    let impact = severity(facts.impact);
+    let impact = facts.impact.name();
     let (kind, outcome, mut rationale) = if superior {
         let why = format!(
             "the implementation is superior: {} put its quality at {} % or more \
@@ -175,16 +175,6 @@ pub fn decide(facts: &Facts) -> Judgement {
 
 fn voices(count: usize) -> String {
     if count == 1 { "one assessment".to_owned() } else { format!("{count} assessments") }
-}
-
-/// A severity as a word.
-pub const fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
 }
 
 /// An outcome as a word.

@@ -284,7 +284,7 @@ impl Writer<'_> {
                 "{description}\n\nType: {}; impact: {}; compliance: {} %; quality: {}.\n\
                  Evidence: {evidence}",
                 judgement.kind.name(),
-                matrix::severity(finding.impact),
+                finding.impact.name(),
                 judgement.compliance,
                 judgement.quality.map_or("not assessed".to_owned(), |q| format!("{q} %")),
             ),
