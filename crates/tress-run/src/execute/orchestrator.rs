@@ -1,9 +1,9 @@
 //! The team: what its members share, how it begins and how it ends. All members see only the run's
 //! state and speak only through its log.
 //!
-//! Implementers claim and do ([`super::implement`]), verifiers answer claims of completion
-//! ([`super::review`]), the coordinator integrates ([`super::integrate`]) and watches over how it
-//! goes ([`super::steward`]).
+//! Implementers claim and do (`implement`), verifiers answer claims of completion
+//! (`review`), the coordinator integrates (`integrate`) and watches over how it
+//! goes (`steward`).
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
