@@ -76,7 +76,18 @@ impl Limits {
 type Matters = BTreeMap<String, (Severity, String, Option<TodoId>)>;
 
 /// The kinds of alert that are raised and cleared here.
-const OWN: [&str; 6] = ["blocked:", "silent:", "nobody-can:", "lost-claims:", "budget:", "figure:"];
+const OWN: [&str; 6] = ["blocked:", "silent:", NOBODY_CAN, "lost-claims:", "budget:", "figure:"];
+/// How the keys of alerts about todos begin that no active implementer can do.
+const NOBODY_CAN: &str = "nobody-can:";
+
+/// Whether it is still to be said of a todo that no active implementer can do it: a team that finds
+/// nothing else to do leaves only after that.
+pub fn unsaid(state: &State, now: Millis) -> bool {
+    outlook::unable(state, &state.readiness(now)).into_iter().any(|(id, _)| {
+        let held = state.todo(id).and_then(|todo| state.team.alerts.get(&key("nobody-can", todo)));
+        held.is_none_or(|alert| alert.cleared_at.is_some())
+    })
+}
 
 /// What is to be said about alerts at `now`: raised where something is newly the matter or got
 /// worse, cleared where it is over. An alert that somebody acknowledged is not raised again.
@@ -86,8 +97,14 @@ pub fn due(state: &State, figures: &Figures, limits: &Limits, now: Millis) -> Ve
     measured(state, figures, limits, now, &mut matters);
     budgets(state, figures, limits, &mut matters);
     let open = state.team.alerts.iter().filter(|(_, alert)| alert.cleared_at.is_none());
-    let over = open.filter(|(key, _)| {
-        OWN.iter().any(|own| key.starts_with(own)) && !matters.contains_key(*key)
+    let nobody_is_there = !outlook::implementers(state).any(|_| true);
+    let over = open.filter(|(key, alert)| {
+        // Where no implementer is active nobody can say whether one could do it.
+        let todo = alert.todo.and_then(|id| state.todo(id));
+        let stands = key.starts_with(NOBODY_CAN)
+            && nobody_is_there
+            && todo.is_some_and(|todo| !todo.finished());
+        OWN.iter().any(|own| key.starts_with(own)) && !matters.contains_key(*key) && !stands
     });
     let mut operations: Vec<Operation> =
         over.map(|(key, _)| Operation::AlertCleared { alert: key.clone() }).collect();

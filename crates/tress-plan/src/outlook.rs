@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use tress_model::state::team::Agent;
 use tress_model::state::{Readiness, Todo};
 use tress_model::{Dot, Millis, Role, State, TodoId};
 
@@ -9,12 +10,16 @@ use crate::critical::CriticalPaths;
 use crate::scope;
 use crate::select::{Terms, able, not_before};
 
+/// The implementers that are active.
+pub(crate) fn implementers(state: &State) -> impl Iterator<Item = &Agent> {
+    let agents = state.team.agents.values();
+    agents.filter(|agent| agent.active && agent.role == Role::Implementer)
+}
+
 /// The ready todos that no active implementer can do, with the capabilities that they need; none
 /// where no implementer is active. They wait for somebody who can, and hold up nothing else.
 pub fn unable(state: &State, readiness: &Readiness) -> Vec<(TodoId, Vec<String>)> {
-    let agents = state.team.agents.values();
-    let agents = agents.filter(|agent| agent.active && agent.role == Role::Implementer);
-    let agents: Vec<_> = agents.collect();
+    let agents: Vec<_> = implementers(state).collect();
     if agents.is_empty() {
         return Vec::new();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tress_engine::{Draft, Log};
-use tress_model::operation::{BlockerKind, FailureClass, Operation, Severity, Verdict};
+use tress_model::operation::{BlockerKind, FailureClass, Operation, Severity, TodoEdit, Verdict};
 use tress_model::state::todo::Blocker;
 use tress_model::{Author, Dot, ReplicaId, Role, StoreId, TodoId};
 use tress_plan::failure::{
@@ -215,6 +215,29 @@ fn an_alert_is_raised_once_again_when_worse_and_cleared_when_over() {
     let resolution = "plugged in".to_owned();
     run.coordinate(Operation::BlockerResolved { todo, blocker, resolution });
     assert_eq!(run.due(&limits), [Operation::AlertCleared { alert }]);
+}
+
+/// A team that had run out of work left before anybody had said why, or the alert that said it was
+/// cleared when the last of the team had left: nobody was there any more who could not do it.
+#[test]
+fn what_nobody_can_do_is_said_and_stays_said_when_all_have_left() {
+    let mut run = Run::begin();
+    let (capabilities, about) = (vec!["rust".to_owned()], String::new());
+    let joined = Operation::AgentJoined { capabilities, about };
+    run.by("alice", Role::Implementer, joined);
+    let todo = run.add("t");
+    let needs = vec![TodoEdit::Capabilities(vec!["sql".to_owned()])];
+    run.coordinate(Operation::TodoEdited { todo, edits: needs });
+    assert!(alerts::unsaid(run.log.state(), run.now));
+    let limits = Limits::default();
+    let due = run.due(&limits);
+    assert!(matches!(&*due, [Operation::AlertRaised { alert, .. }] if alert == "nobody-can:t"));
+    assert!(!alerts::unsaid(run.log.state(), run.now));
+    let reason = "nothing is left".to_owned();
+    run.by("alice", Role::Implementer, Operation::AgentLeft { reason });
+    assert_eq!(run.due(&limits), []);
+    run.coordinate(Operation::Closed { todo, reason: String::new() });
+    assert_eq!(run.due(&limits), [Operation::AlertCleared { alert: "nobody-can:t".to_owned() }]);
 }
 
 #[test]

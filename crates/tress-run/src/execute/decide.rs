@@ -77,8 +77,13 @@ impl Team {
         }
         match plan::outlook(state, &state.readiness(now), now, &self.terms()(state)) {
             Outlook::Done => Some("nothing is left"),
-            // What the steward can do something about is not stuck.
-            Outlook::Stuck if super::blockers::due(state).is_empty() => Some(STUCK),
+            // What the steward can do something about is not stuck, and why it is, it says first.
+            Outlook::Stuck
+                if super::blockers::due(state).is_empty()
+                    && !tress_plan::alerts::unsaid(state, now) =>
+            {
+                Some(STUCK)
+            }
             Outlook::Stuck | Outlook::Wait => None,
         }
     }
