@@ -53,6 +53,28 @@ impl MemoryFiles {
         Self::default()
     }
 
+    /// Another file system with the same content, that shares nothing with this one.
+    #[must_use]
+    pub fn deep_copy(&self) -> Self {
+        let disk = held(&self.shared.disk);
+        let mut copies: BTreeMap<u64, Arc<Mutex<Content>>> = BTreeMap::new();
+        let mut copied = |content: &Arc<Mutex<Content>>| {
+            let content = held(content);
+            let copy = copies.entry(content.id).or_insert_with(|| {
+                let (bytes, synced) = (content.bytes.clone(), content.synced.clone());
+                Arc::new(Mutex::new(Content { id: content.id, bytes, synced }))
+            });
+            Arc::clone(copy)
+        };
+        let mut all = |names: &BTreeMap<PathBuf, Arc<Mutex<Content>>>| -> BTreeMap<_, _> {
+            names.iter().map(|(path, content)| (path.clone(), copied(content))).collect()
+        };
+        let (files, durable) = (all(&disk.files), all(&disk.durable));
+        let (dirs, made, locked) = (disk.dirs.clone(), disk.made, BTreeSet::new());
+        let disk = Mutex::new(Disk { files, durable, dirs, made, locked });
+        Self { shared: Arc::new(Shared { disk, unlocked: Condvar::new() }) }
+    }
+
     /// The power goes: bytes that were not synced and names whose directory was not synced are
     /// gone, and all locks with them.
     pub fn crash(&self) {

@@ -4,6 +4,7 @@
 mod diff;
 mod explore;
 mod history;
+mod holes;
 mod invariants;
 mod operations;
 mod properties;
