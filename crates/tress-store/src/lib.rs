@@ -11,6 +11,7 @@
 
 pub mod documents;
 pub mod examine;
+pub mod faulty;
 pub mod files;
 pub mod frame;
 pub mod host;
@@ -29,6 +30,7 @@ pub mod store;
 
 pub use documents::{DocumentsError, SavedDocument, SledDocuments};
 pub use examine::{Content, Examined, Piece};
+pub use faulty::{Call, Fault, FaultyFiles};
 pub use files::{AppendFile, DirEntry, Files, Lock};
 pub use host::{Host, RealHost};
 pub use journal::{Damage, Item, JournalPosition, JournalReader, JournalWriter, Positions};
