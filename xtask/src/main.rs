@@ -1,5 +1,6 @@
 //! The workspace's own commands: `cargo xtask tidy` (the house rules that a program can check),
-//! `cargo xtask deps` (which crate may know what) and `cargo xtask bench` (the benchmarks).
+//! `cargo xtask deps` (which crate may know what), `cargo xtask bench` (the benchmarks) and
+//! `cargo xtask sim` (the simulator).
 
 mod deps;
 mod tidy;
@@ -13,7 +14,9 @@ usage: cargo xtask COMMAND
   tidy   check the house rules that a program can check
   deps   check that each crate knows only what it may know
   bench [--json FILE] [FIGURES]
-         measure, in a release build; FIGURES is the beginning of their names";
+         measure, in a release build; FIGURES is the beginning of their names
+  sim [--seed N] [OPTIONS]
+         play simulated worlds, in a release build; see `cargo xtask sim --help`";
 
 /// The root of the workspace.
 fn root() -> PathBuf {
@@ -21,10 +24,10 @@ fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Builds the benchmarks for release and runs them with the arguments behind `bench`.
-fn bench() -> ExitCode {
+/// Builds a package for release and runs it with the arguments behind the command.
+fn release(package: &str) -> ExitCode {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let run = ["run", "--release", "--quiet", "--locked", "--package", "tress-bench", "--"];
+    let run = ["run", "--release", "--quiet", "--locked", "--package", package, "--"];
     let status =
         std::process::Command::new(cargo).args(run).args(std::env::args_os().skip(2)).status();
     match status {
@@ -39,8 +42,10 @@ fn bench() -> ExitCode {
 
 fn main() -> ExitCode {
     let command = std::env::args().nth(1);
-    if command.as_deref() == Some("bench") {
-        return bench();
+    match command.as_deref() {
+        Some("bench") => return release("tress-bench"),
+        Some("sim") => return release("tress-sim"),
+        _ => {}
     }
     let found = match command.as_deref() {
         Some("tidy") => tidy::check(&root()),

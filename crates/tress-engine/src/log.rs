@@ -241,6 +241,13 @@ impl Log {
         self.heads.len()
     }
 
+    /// Forgets what waits here and does not wait in `known`; how many segments that is.
+    pub fn forget_waiting(&mut self, known: &Self) -> usize {
+        let before = self.waiting.len();
+        self.waiting.retain(|key, _| known.waiting.contains_key(key));
+        before - self.waiting.len()
+    }
+
     /// The segments that wait for their causes.
     pub fn waiting(&self) -> impl Iterator<Item = &Segment> {
         self.waiting.values()

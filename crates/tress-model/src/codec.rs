@@ -316,7 +316,7 @@ pub fn decode_snapshot(body: &[u8]) -> Result<Snapshot, CodecError> {
 
 /// The form of the folded state: it changes with its fields and with the rules of the fold.
 /// Snapshots of another form are made anew, and roots of different forms do not compare.
-pub const STATE_FORM: u16 = 2;
+pub const STATE_FORM: u16 = 3;
 
 /// The root of a state: a hash of its canonical form, equal wherever the same events were folded.
 /// Linear in the size of the state.

@@ -22,6 +22,8 @@ pub const CLOCK_DRIFT_MAX: Millis = 24 * 60 * 60 * 1000;
 pub const WAITING_SEGMENTS_MAX: usize = 16_384;
 /// The most events that one hole may stand for.
 pub const HOLE_EVENTS_MAX: u64 = 1 << 20;
+/// How many refused or damaged things are kept in `quarantine/`; further ones are only told.
+pub const QUARANTINE_FILES_MAX: usize = 1024;
 /// The most splices in one edit of a text; each costs a walk over the text.
 pub const SPLICES_MAX: usize = 1024;
 /// How many events lie between two states that a log keeps in mind, at the least.

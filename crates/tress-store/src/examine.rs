@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use tress_model::codec;
 use tress_model::event::{Head, Seal};
 use tress_model::ids::{ReplicaId, StoreId};
-use tress_model::{EventId, Segment};
+use tress_model::{EventId, Segment, limits};
 
 use crate::frame::{self, Frame, FrameKind};
-use crate::journal::{Damage, JournalHeader, file_name};
+use crate::journal::{Damage, Item, JournalHeader, file_name};
 use crate::repairs::{Repair, Repairs, Skip};
 use crate::run::{Batch, RunStore};
+use crate::run_file::{RunFile, encode_run_file};
 use crate::store::StoreError;
 
 /// A stretch of a journal's file.
@@ -157,6 +158,29 @@ impl RunStore {
             reason,
             kept,
         })
+    }
+
+    /// Keeps a segment that was refused in `quarantine/`, as a run file, unless there are too many.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_refused(&self, segment: &Segment) -> Result<Option<PathBuf>, StoreError> {
+        let dir = self.store.dir().join("quarantine");
+        let files = self.files();
+        let (run, items) = (self.name.clone(), vec![Item::Segment(segment.clone())]);
+        let bytes = encode_run_file(&RunFile { run, origin: None, items })?;
+        let sum = crc32c::crc32c(&bytes);
+        let (run, replica, first) = (&self.name, segment.replica, segment.first);
+        let to = dir.join(format!("{run}-refused-{replica}-{first}-{sum:08x}.tressrun"));
+        let kept = files.list(&dir).unwrap_or_default();
+        let known = kept.iter().any(|entry| dir.join(&entry.name) == to);
+        if known || kept.len() >= limits::QUARANTINE_FILES_MAX {
+            return Ok(Some(to).filter(|_| known));
+        }
+        let error = |error| StoreError::io("write", &to, error);
+        files.create_dir(&dir).map_err(error)?;
+        crate::files::write_whole(&*files, &to, &bytes).map_err(error)?;
+        Ok(Some(to))
     }
 
     /// Copies damaged bytes to `quarantine/`, and gives their name there.

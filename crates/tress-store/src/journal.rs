@@ -261,7 +261,18 @@ impl JournalReader {
             if entry.len > self.position.offset || cut {
                 let bytes = files.read(&path, self.position.offset);
                 let bytes = bytes.map_err(|error| StoreError::io("read", &path, error))?;
+                let start = self.position.offset;
                 let whole = self.read_frames(&path, &bytes, &mut items)?;
+                if !whole && !self.done {
+                    // What one read gave and another does not is neither damage nor a torn tail.
+                    let again = files.read(&path, start);
+                    let again = again.map_err(|error| StoreError::io("read", &path, error))?;
+                    if !again.starts_with(&bytes) {
+                        self.damage = None;
+                        let error = std::io::Error::other("two reads gave different bytes");
+                        return Err(StoreError::io("read", &path, error));
+                    }
+                }
                 if !whole {
                     if after && self.damage.is_none() {
                         // A file that another follows was whole when that was begun.
@@ -453,6 +464,8 @@ pub struct JournalWriter {
     header: JournalHeader,
     file: Box<dyn AppendFile>,
     position: JournalPosition,
+    /// When the next file is begun.
+    file_bytes: u64,
     /// After a failed write or sync nothing more is written: what is on disk is not known.
     failed: bool,
 }
@@ -529,7 +542,14 @@ impl JournalWriter {
         file.sync().map_err(|e| StoreError::io("sync", &path, e))?;
         files.sync_dir(dir).map_err(|e| StoreError::io("sync", dir, e))?;
         let position = JournalPosition { file: number, offset: end as u64 };
-        Ok(Self { dir: dir.to_owned(), header, file, position, failed: false })
+        Ok(Self {
+            dir: dir.to_owned(),
+            header,
+            file,
+            position,
+            file_bytes: FILE_BYTES,
+            failed: false,
+        })
     }
 
     fn begin(
@@ -546,7 +566,21 @@ impl JournalWriter {
         file.sync().map_err(error)?;
         files.sync_dir(dir).map_err(error)?;
         let position = JournalPosition { file: number, offset: bytes.len() as u64 };
-        Ok(Self { dir: dir.to_owned(), header, file, position, failed: false })
+        Ok(Self {
+            dir: dir.to_owned(),
+            header,
+            file,
+            position,
+            file_bytes: FILE_BYTES,
+            failed: false,
+        })
+    }
+
+    /// The same, which begins its next file at `file_bytes`.
+    #[must_use]
+    pub(crate) fn in_files_of(mut self, file_bytes: u64) -> Self {
+        self.file_bytes = file_bytes;
+        self
     }
 
     /// The replica that it writes.
@@ -595,12 +629,14 @@ impl JournalWriter {
         body: &[u8],
     ) -> Result<(), StoreError> {
         self.check()?;
-        if self.position.offset >= FILE_BYTES {
+        if self.position.offset >= self.file_bytes {
             self.sync()?;
             let next = self.position.file + 1;
             // A file that was only half begun is found, and removed, when the journal is opened.
             self.failed = true;
+            let file_bytes = self.file_bytes;
             *self = Self::begin(files, &self.dir, self.header.clone(), next)?;
+            self.file_bytes = file_bytes;
         }
         let bytes = frame::encode(kind, first, previous, body);
         let written = self.file.append(&bytes);

@@ -41,4 +41,4 @@ pub use repairs::{Repair, Skip};
 pub use run::{Batch, Readers, RunStore};
 pub use run_file::{RunFile, decode_run_file, encode_run_file};
 pub use snapshots::StoredSnapshot;
-pub use store::{ReplicaHold, Store, StoreError};
+pub use store::{ReplicaHold, Store, StoreError, Tuning};

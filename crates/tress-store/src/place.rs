@@ -5,7 +5,7 @@
 //! *place*: an id of its own, kept in `local/` with what identifies the very directory. Where the
 //! two do not agree (a copy), a new place is made, with new replicas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -197,24 +197,31 @@ impl Place {
         (here.identity == identity).then(|| Self::of(local, here.place))
     }
 
-    /// How far the journals of `run` that this place wrote were durable at the least.
-    pub(crate) fn marks(&self, files: &dyn Files, run: &str) -> BTreeMap<ReplicaId, Mark> {
+    /// The replicas of `run` that this place made, and how far their journals were durable at the
+    /// least.
+    pub(crate) fn made_here(
+        &self,
+        files: &dyn Files,
+        run: &str,
+    ) -> (BTreeSet<ReplicaId>, BTreeMap<ReplicaId, Mark>) {
         let dir = self.replicas.join(run);
-        let entries = files.list(&dir).unwrap_or_default().into_iter();
-        let marks = entries.filter(|entry| entry.len > 0 && !entry.name.ends_with(GONE));
-        let marks = marks.filter_map(|entry| {
-            let replica = entry.name.split('.').next().unwrap_or_default();
-            let mark = Mark::last(&files.read(&dir.join(&entry.name), 0).ok()?)?;
-            Some((replica.parse().ok()?, mark))
-        });
-        let mut all = BTreeMap::new();
-        for (replica, mark) in marks {
-            let known = all.entry(replica).or_insert(mark);
-            if known.position < mark.position {
-                *known = mark;
+        let (mut made, mut marks) = (BTreeSet::new(), BTreeMap::new());
+        for entry in files.list(&dir).unwrap_or_default() {
+            let replica = entry.name.split('.').next().and_then(|name| name.parse().ok());
+            let Some(replica) = replica.filter(|_| !entry.name.ends_with(GONE)) else { continue };
+            made.insert(replica);
+            if entry.len == 0 {
+                continue;
+            }
+            let bytes = files.read(&dir.join(&entry.name), 0).unwrap_or_default();
+            if let Some(mark) = Mark::last(&bytes) {
+                let known = marks.entry(replica).or_insert(mark);
+                if known.position < mark.position {
+                    *known = mark;
+                }
             }
         }
-        all
+        (made, marks)
     }
 
     /// Gives up what was kept of a run of this name that is gone, before another is made: its

@@ -5,6 +5,7 @@
 //! store that received the same do not collide; what is there twice is admitted once. Nobody goes
 //! on with the numbers of a copy: only a replica that this place made for the run is ever held.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -68,9 +69,14 @@ impl RunStore {
     /// As [`RunStore::receive`].
     pub fn fill(&mut self, segments: &[Segment]) -> Result<(), StoreError> {
         let (files, place) = (self.files(), self.store.place()?);
+        let mut copies_of: BTreeMap<ReplicaId, Vec<&Segment>> = BTreeMap::new();
         for segment in segments {
-            self.give_up(segment.replica)?;
-            let (replica, store) = (segment.replica, segment.store);
+            copies_of.entry(segment.replica).or_default().push(segment);
+        }
+        for (replica, mut segments) in copies_of {
+            self.give_up(replica)?;
+            segments.sort_by_key(|segment| segment.first);
+            let Some(store) = segments.first().map(|segment| segment.store) else { continue };
             let header = JournalHeader { format: FORMAT, replica, store, run: self.name.clone() };
             let free = |id: &StoreId| {
                 let listed = files.list(&self.received_dir(*id, replica));
@@ -79,7 +85,9 @@ impl RunStore {
             let copy = copies(place).find(free).ok_or_else(|| self.too_many(replica))?;
             let dir = self.received_dir(copy, replica);
             let mut writer = JournalWriter::open(&*files, &dir, header)?;
-            writer.append_segment(&*files, segment)?;
+            for segment in segments {
+                writer.append_segment(&*files, segment)?;
+            }
             writer.sync()?;
         }
         Ok(())

@@ -108,6 +108,11 @@ impl Repairs {
         self.skips.iter().filter(|skip| skip.journal == journal).cloned().collect()
     }
 
+    /// The journals in which something is passed over, once for each.
+    pub(crate) fn journals(&self) -> impl Iterator<Item = &Path> {
+        self.skips.iter().map(|skip| skip.journal.as_path())
+    }
+
     /// What was lost.
     pub(crate) fn holes(&self) -> Arc<[Hole]> {
         let mut holes = self.holes.clone();

@@ -34,6 +34,8 @@ pub struct Batch {
 /// What a place knows of the journals of a run. Read before they are.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
+    /// The replicas that the place made.
+    pub(crate) native: BTreeSet<ReplicaId>,
     pub(crate) marks: BTreeMap<ReplicaId, Mark>,
     pub(crate) repairs: Repairs,
 }
@@ -127,6 +129,11 @@ impl RunStore {
         let journals = self.dir.join("journals");
         let listed = files.list(&journals);
         let listed = listed.map_err(|error| StoreError::io("list", &journals, error))?;
+        let mut missed = Batch::default();
+        self.miss(&listed, &mut missed);
+        if let Some(damage) = missed.damage.into_iter().next() {
+            return Err(StoreError::Damaged(damage));
+        }
         let (mut seals, mut ends) = (Vec::new(), Vec::new());
         for entry in listed.into_iter().filter(|entry| entry.is_dir) {
             let Ok(replica) = entry.name.parse() else {
@@ -137,15 +144,34 @@ impl RunStore {
             let dir = journals.join(&entry.name);
             let skips = self.known.repairs.skips(&self.dir, &dir);
             let reader = JournalReader::new(&self.name, dir, replica, from);
-            let mut reader = reader.passing_over(skips).seals_only();
+            let mark = self.known.marks.get(&replica).copied();
+            let mut reader = reader.passing_over(skips).at_least(mark).seals_only();
             for item in reader.poll(&*files)? {
                 if let Item::Seal(seal) = item {
                     seals.push(seal);
                 }
             }
+            // A place that lost sight of a seal of its own would make another under its number.
+            if let Some(damage) = reader.damage().filter(|_| self.is_native(replica)) {
+                return Err(StoreError::Damaged(damage.clone()));
+            }
             ends.push((replica, reader.position()));
         }
         Ok((seals, ends))
+    }
+
+    /// Whether this place made the replica.
+    pub fn is_native(&self, replica: ReplicaId) -> bool {
+        self.known.native.contains(&replica)
+    }
+
+    /// How often a repair passed over something in journals of this place.
+    pub fn repaired(&self) -> usize {
+        let native = |dir: &Path| {
+            let name = dir.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.parse().ok()).is_some_and(|replica| self.is_native(replica))
+        };
+        self.known.repairs.journals().filter(|journal| native(journal)).count()
     }
 
     /// Everything that all journals hold, read anew.
@@ -328,6 +354,7 @@ impl RunStore {
             let mark = hold.mark(&*files);
             match JournalWriter::open_marked(&*files, &dir, header, mark) {
                 Ok(writer) => {
+                    let writer = writer.in_files_of(self.store.tuning().file_bytes);
                     let ids = (writer.replica(), writer.store());
                     self.writer = Some((hold, writer));
                     self.keep_origin(&dir, replica)?;

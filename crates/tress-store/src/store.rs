@@ -11,7 +11,7 @@ use tress_model::ids::{ReplicaId, StoreId};
 
 use crate::files::{Files, Lock, write_whole};
 use crate::host::{Host, RealHost};
-use crate::journal::Damage;
+use crate::journal::{Damage, FILE_BYTES};
 use crate::origin::Origin;
 pub use crate::place::ReplicaHold;
 use crate::place::{self, Place};
@@ -116,6 +116,21 @@ struct StoreFile {
 /// What does not travel with the store.
 const GITIGNORE: &str = "local/\ndocuments/\nquarantine/\nruns/*/lock\nruns/*/snapshots/\n*.new\n";
 
+/// How a store is run. What is written is the same whatever it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tuning {
+    /// How many events come before another snapshot is made.
+    pub snapshot_events: u64,
+    /// How many bytes a journal's file has before the next is begun.
+    pub file_bytes: u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { snapshot_events: 2048, file_bytes: FILE_BYTES }
+    }
+}
+
 /// A store that is open. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -128,6 +143,7 @@ struct Shared {
     host: Arc<dyn Host>,
     dir: PathBuf,
     identity: String,
+    tuning: Tuning,
     real: bool,
     place: Mutex<Option<Place>>,
 }
@@ -147,6 +163,20 @@ impl Store {
             shared.real = true;
         }
         self
+    }
+
+    /// The same store, run in another way. For a store that was just opened.
+    #[must_use]
+    pub fn tuned(mut self, tuning: Tuning) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.tuning = tuning;
+        }
+        self
+    }
+
+    /// How it is run.
+    pub fn tuning(&self) -> Tuning {
+        self.shared.tuning
     }
 
     /// Whether it is on the real file system, so that sled can be used beside it.
@@ -196,8 +226,8 @@ impl Store {
             return Err(StoreError::NewerFormat { path, found: file.format, known: FORMAT });
         }
         let place = Mutex::default();
-        let (dir, real) = (dir.to_owned(), false);
-        Ok(Self { shared: Arc::new(Shared { files, host, dir, identity, real, place }) })
+        let (dir, real, tuning) = (dir.to_owned(), false, Tuning::default());
+        Ok(Self { shared: Arc::new(Shared { files, host, dir, identity, tuning, real, place }) })
     }
 
     /// Makes a store on any file system, or opens the one that is there.
@@ -381,7 +411,8 @@ impl Store {
             return Ok(Known::default());
         };
         let repairs = Repairs::load(files, &place.repairs(name))?;
-        Ok(Known { marks: place.marks(files, name), repairs })
+        let (native, marks) = place.made_here(files, name);
+        Ok(Known { native, marks, repairs })
     }
 
     /// Gives up what is kept of a run that was called `name` and is gone.

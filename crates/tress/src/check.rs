@@ -70,6 +70,8 @@ pub struct Checked {
     pub lost_before: Vec<Stretch>,
     /// How many events can be read and wait for lost ones; a repair gives them back.
     pub behind: u64,
+    /// How many events of other places wait for others that have not come in yet. That is no damage.
+    pub waiting: u64,
 }
 
 impl Checked {
@@ -152,6 +154,8 @@ struct Check {
     log: Log,
     /// Events that wait as it is.
     behind: u64,
+    /// The replicas that this place made.
+    native: BTreeSet<ReplicaId>,
 }
 
 impl Check {
@@ -168,7 +172,10 @@ impl Check {
             planned: Vec::new(),
             log: Log::new(),
             behind: 0,
+            native: BTreeSet::new(),
         };
+        let replicas = check.examined.iter().map(|one| one.replica);
+        check.native = replicas.filter(|&replica| files.is_native(replica)).collect();
         let left_out = left_out.unwrap_or_default();
         for round in 0..ROUNDS_MAX {
             let holes = check.known.iter().chain(&check.planned).copied().collect();
@@ -213,8 +220,18 @@ impl Check {
         !found.is_empty()
     }
 
+    /// Whether something was lost here. Otherwise what waits is of other places, and what it waits
+    /// for has not come in yet: what this place writes cites only what it has.
+    fn anything_lost(&self) -> bool {
+        let mut native = self.log.waiting().map(|segment| segment.replica);
+        native.any(|replica| self.native.contains(&replica)) || self.bad().next().is_some()
+    }
+
     /// Plans to go on behind what is nowhere. Whether there was anything.
     fn go_on_behind(&mut self) -> bool {
+        if self.log.waiting_segments() > 0 && !self.anything_lost() {
+            return false;
+        }
         let mut holes: BTreeSet<Hole> = BTreeSet::new();
         let end = |replica| self.log.version().get(replica);
         let mut waiting: BTreeSet<ReplicaId> = BTreeSet::new();
@@ -296,6 +313,7 @@ impl Check {
         let checks = self.log.check_checkpoints();
         let known = |dot: Dot| self.known.iter().any(|hole| hole.contains(dot));
         let mut damage = self.damage();
+        let left = self.log.waiting().map(|segment| segment.records.len() as u64).sum();
         let differ = checks.iter().filter(|check| check.differs());
         damage.extend(differ.map(|check| Found {
             path: PathBuf::from(&self.run),
@@ -314,7 +332,8 @@ impl Check {
             damage,
             lost: self.lost(|dot| !known(dot)),
             lost_before: self.lost(known),
-            behind: self.behind,
+            behind: if left > 0 { 0 } else { self.behind },
+            waiting: left,
         }
     }
 
@@ -330,17 +349,7 @@ impl Check {
             let events = around(journal, index);
             Found { path, offset: Some(piece.from), reason, events }
         });
-        let waiting = self.log.waiting().map(|segment| Found {
-            path: PathBuf::from(&self.run),
-            offset: None,
-            reason: "the events wait for others that are in no journal here".to_owned(),
-            events: Some(Stretch {
-                replica: segment.replica,
-                first: segment.first,
-                last: segment.last(),
-            }),
-        });
-        shared.chain(bad).chain(waiting).collect()
+        shared.chain(bad).collect()
     }
 
     /// The pieces that are damaged or do not fit, with the reason.

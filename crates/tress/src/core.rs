@@ -26,8 +26,6 @@ use crate::error::{Error, Refused};
 pub(crate) const QUEUE_MAX: usize = 1024;
 /// How often the journals of other processes are looked at while somebody follows the run.
 const FOLLOW: Duration = Duration::from_millis(50);
-/// How many events may lie behind the newest snapshot before a new one is made.
-const SNAPSHOT_AFTER: u64 = 2048;
 
 /// How much appends of one group may share a frame.
 const FRAME_BYTES: usize = limits::SEGMENT_BYTES_MAX / 16;
@@ -485,7 +483,8 @@ impl Core {
             && self.behind.is_none()
             && !self.log.has_waiting()
             && self.log.lost().next().is_none();
-        if events < self.snapshot_events + SNAPSHOT_AFTER || !whole {
+        let every = self.files.store().tuning().snapshot_events;
+        if events < self.snapshot_events + every || !whole {
             return;
         }
         self.snapshot_events = events;

@@ -40,6 +40,7 @@ mod care;
 mod check;
 mod core;
 mod error;
+mod exchange;
 pub mod formats;
 mod paths;
 mod run;
@@ -50,6 +51,7 @@ mod work;
 
 pub use check::{Checked, Found, Stretch};
 pub use error::{Error, Refused};
+pub use exchange::TakenIn;
 pub use paths::{Fork, Merge, log_of};
 pub use run::{Agent, Run, Updates};
 pub use seal::{Documents, Sealed};

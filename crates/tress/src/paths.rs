@@ -331,7 +331,7 @@ fn theirs(events: &[Arc<Event>]) -> VersionVector {
 
 /// What of `lacking` the log `before` does not have, each piece going on where its replica's chain
 /// ends there. `after` has all of it.
-fn fresh(before: &Log, after: &Log, lacking: &[Segment]) -> Vec<Segment> {
+pub(crate) fn fresh(before: &Log, after: &Log, lacking: &[Segment]) -> Vec<Segment> {
     let mut sorted: Vec<&Segment> = lacking.iter().collect();
     sorted.sort_by_key(|segment| (segment.replica, segment.first));
     let mut ends: BTreeMap<ReplicaId, (u64, EventId)> = BTreeMap::new();

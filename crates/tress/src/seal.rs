@@ -136,6 +136,11 @@ impl Sealing {
         let place = store.place()?;
         let name = document_name(&files);
         let store = if files.origin().is_some() { place.on_path(&name) } else { place };
+        // Seals that were lost had used numbers of the actor; what comes is another's.
+        let store = match files.repaired() {
+            0 => store,
+            repaired => store.on_path(&format!("{name} repaired {repaired}")),
+        };
         Ok(Self { name, files, store, dirs })
     }
 

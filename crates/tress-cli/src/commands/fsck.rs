@@ -55,6 +55,8 @@ struct RunReport {
     checkpoints: usize,
     /// Events that can be read and wait for lost ones.
     behind: u64,
+    /// Events of other places that wait for events which have not come in yet.
+    waiting: u64,
     /// What is lost, and was not known to be.
     lost: Vec<Stretch>,
     /// What an earlier repair gave up.
@@ -235,6 +237,7 @@ impl From<&Checked> for RunReport {
             replicas: checked.state.version.len(),
             checkpoints: checked.checkpoints,
             behind: checked.behind,
+            waiting: checked.waiting,
             lost: checked.lost.clone(),
             lost_before: checked.lost_before.clone(),
             filled: Vec::new(),
@@ -282,6 +285,10 @@ fn text(context: &Context, report: &Report) -> String {
         told("brought back", Tone::Good, &run.filled);
         told("lost", Tone::Bad, &run.lost);
         told("lost before", Tone::Busy, &run.lost_before);
+        if run.waiting > 0 {
+            let waiting = count(run.waiting, "event");
+            lines.push(format!("  {waiting} of other places wait for what has not come in yet"));
+        }
         if run.behind > 0 {
             let behind = count(run.behind, "event");
             lines.push(format!("  {behind} behind the damage can be read, and wait for a repair"));

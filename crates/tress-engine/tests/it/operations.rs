@@ -1,10 +1,6 @@
 //! Random operations, all that there are, made so that they fit the state that their author sees:
 //! tokens of claims that are there, completions that wait, edits within the text.
 
-use std::collections::BTreeSet;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, Visitor, value::Error};
 use tress_model::operation::{
     BlockerKind, Check, EdgeKind, FailureClass, Layer, Outcome, ProseField, ProseTarget, Severity,
     Splice, TodoEdit, Verdict,
@@ -403,41 +399,51 @@ pub(crate) fn operation(state: &State, kind: u8, a: u8, b: u8) -> Operation {
     unreachable!("the weights add up to the total")
 }
 
-/// Learns the names of an enum's variants from its `Deserialize`.
-struct Names<'a>(&'a mut Vec<&'static str>);
+#[cfg(test)]
+mod complete {
+    use std::collections::BTreeSet;
 
-impl<'de> Deserializer<'de> for Names<'_> {
-    type Error = Error;
+    use serde::Deserialize;
+    use serde::de::{Deserializer, Visitor, value::Error};
 
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(serde::de::Error::custom("not an enum"))
+    use super::*;
+
+    /// Learns the names of an enum's variants from its `Deserialize`.
+    struct Names<'a>(&'a mut Vec<&'static str>);
+
+    impl<'de> Deserializer<'de> for Names<'_> {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+            Err(serde::de::Error::custom("not an enum"))
+        }
+
+        fn deserialize_enum<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            variants: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Error> {
+            self.0.extend(variants);
+            Err(serde::de::Error::custom("only the names are wanted"))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+        }
     }
 
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        variants: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Error> {
-        self.0.extend(variants);
-        Err(serde::de::Error::custom("only the names are wanted"))
+    /// A new operation that no history ever has would be an operation without properties.
+    #[test]
+    fn the_generator_makes_every_operation() {
+        let mut known = Vec::new();
+        assert!(Operation::deserialize(Names(&mut known)).is_err());
+        let known: BTreeSet<_> = known.into_iter().filter(|name| *name != "unknown").collect();
+        let state = State::default();
+        let made = (0..=u8::MAX).flat_map(|kind| [(kind, 0), (kind, 1)]);
+        let made = made.map(|(kind, b)| operation(&state, kind, 0, b).name());
+        assert_eq!(made.collect::<BTreeSet<_>>(), known);
+        assert_eq!(makers().count(), known.len(), "one maker for each");
     }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map struct identifier ignored_any
-    }
-}
-
-/// A new operation that no history ever has would be an operation without properties.
-#[test]
-fn the_generator_makes_every_operation() {
-    let mut known = Vec::new();
-    assert!(Operation::deserialize(Names(&mut known)).is_err());
-    let known: BTreeSet<_> = known.into_iter().filter(|name| *name != "unknown").collect();
-    let state = State::default();
-    let made = (0..=u8::MAX).flat_map(|kind| [(kind, 0), (kind, 1)]);
-    let made = made.map(|(kind, b)| operation(&state, kind, 0, b).name());
-    assert_eq!(made.collect::<BTreeSet<_>>(), known);
-    assert_eq!(makers().count(), known.len(), "one maker for each");
 }

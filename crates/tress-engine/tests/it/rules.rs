@@ -509,3 +509,22 @@ fn a_verifier_is_told_when_unseen_work_was_rolled_back() {
         assert_eq!(ledger.iter().map(|entry| &*entry.agent).collect::<Vec<_>>(), ["judge"]);
     }
 }
+
+/// An integration that ended the claim of another was missing from the list of integrations: its
+/// own entry in the ledger, against that claim, was taken for one against itself.
+#[test]
+fn an_integration_that_ends_a_claim_is_on_the_list() {
+    let (mut left, _, todo) = two_sides();
+    let token = left.works(200, "worker", claimed(todo));
+    let completion = left.works(210, "worker", to_integrate(todo, token));
+    let pass = verdict(todo, completion, Verdict::Pass);
+    left.append(220, draft("judge", Role::Verifier, pass));
+    let later = 300 + tress_model::limits::LEASE_DEFAULT;
+    let other = left.works(later, "late", claimed(todo));
+    let commit = "c0ffee".to_owned();
+    left.says(later + 10, "ada", Operation::Integrated { todo, completion, commit });
+    let ledger = &left.log.state().ledger;
+    assert!(ledger.iter().any(|entry| entry.loser == other), "{ledger:?}");
+    let integrations = &left.log.state().team.integrations;
+    assert_eq!(integrations.iter().map(|one| one.completion).collect::<Vec<_>>(), [completion]);
+}

@@ -235,7 +235,7 @@ impl State {
                     }
                 }
                 if let Operation::Integrated { completion, commit, .. } = &event.operation
-                    && more.is_empty()
+                    && more.iter().all(|ruling| ruling.loser.is_some())
                 {
                     self.team.integrations.push_back(super::team::Integration {
                         todo: id,
