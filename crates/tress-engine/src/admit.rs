@@ -152,7 +152,10 @@ type Pending = BTreeMap<Dot, Arc<Event>>;
 enum Tried {
     Admitted(Vec<Arc<Event>>),
     Known,
-    Waits(Segment),
+    /// For the events of its own replica that come before it.
+    WaitsForOwn(Segment),
+    /// For what its authors had seen of others.
+    WaitsForOthers(Segment),
     Rejected(Box<(Segment, Rejection)>),
 }
 
@@ -184,6 +187,8 @@ impl Log {
         loop {
             let mut progress = false;
             for queue in queues.values_mut() {
+                // What waits for others holds up nothing: somebody may have made it up.
+                let mut waits = VecDeque::new();
                 while let Some(segment) = queue.pop_front() {
                     match self.try_admit(segment, now, &mut pending) {
                         Tried::Admitted(events) => {
@@ -191,26 +196,26 @@ impl Log {
                             fresh.extend(events);
                         }
                         Tried::Known => progress = true,
-                        Tried::Waits(segment) => {
+                        Tried::WaitsForOwn(segment) => {
                             queue.push_front(segment);
                             break;
                         }
+                        Tried::WaitsForOthers(segment) => waits.push_back(segment),
                         Tried::Rejected(rejected) => {
                             progress = true;
                             admission.rejected.push(*rejected);
                         }
                     }
                 }
+                waits.append(queue);
+                *queue = waits;
             }
             if !progress {
                 break;
             }
         }
         for segment in queues.into_values().flatten() {
-            if self.waiting.len() < limits::WAITING_SEGMENTS_MAX {
-                // One stretch may come cut in two ways, and each may be what another waits for.
-                self.waiting.insert((segment.replica, segment.first, segment.last()), segment);
-            } else {
+            if let Err(segment) = self.wait(segment) {
                 admission.rejected.push((segment, Rejection::TooManyWaiting));
             }
         }
@@ -219,6 +224,24 @@ impl Log {
         self.insert(&fresh);
         admission.admitted = fresh;
         admission
+    }
+
+    /// Keeps a segment until its causes are here; gives it back where too many wait. One stretch
+    /// may come cut in two ways, and each may be what another waits for; two segments may say
+    /// different things of the same events, and only their causes tell which is true.
+    fn wait(&mut self, segment: Segment) -> Result<(), Segment> {
+        let mut place = (segment.replica, segment.first, segment.last(), 0);
+        while let Some(known) = self.waiting.get(&place) {
+            if *known == segment {
+                return Ok(());
+            }
+            place.3 += 1;
+        }
+        if self.waiting.len() >= limits::WAITING_SEGMENTS_MAX {
+            return Err(segment);
+        }
+        self.waiting.insert(place, segment);
+        Ok(())
     }
 
     /// Checks one segment against the chain and its causes.
@@ -235,7 +258,7 @@ impl Log {
             return reject(segment, Rejection::Invalid { dot, reason });
         }
         if segment.first > head.number + 1 {
-            return Tried::Waits(segment);
+            return Tried::WaitsForOwn(segment);
         }
         let from = match self.head_before(&segment, &head, pending) {
             Some(from) => from,
@@ -247,9 +270,11 @@ impl Log {
             }
         };
         let known = usize::try_from(head.number - from.number).unwrap_or(usize::MAX);
-        let mut causes = segment.records.iter().flat_map(|record| &record.learned);
+        // The causes of what is known are here: one that says otherwise is another event.
+        let new = segment.records.iter().skip(known);
+        let mut causes = new.flat_map(|record| &record.learned);
         if causes.any(|cause| cause.number > self.head_number(cause.replica)) {
-            return Tried::Waits(segment);
+            return Tried::WaitsForOthers(segment);
         }
         let causes = segment.records.iter().flat_map(|record| &record.learned);
         if let Some(cause) = causes.into_iter().find(|cause| !self.is_cause(cause, pending)) {

@@ -104,8 +104,8 @@ pub struct Log {
     /// How many events lie between two marks.
     spacing: usize,
     state: Arc<State>,
-    /// By replica, first and last number.
-    pub(crate) waiting: BTreeMap<(ReplicaId, u64, u64), Segment>,
+    /// By replica, first and last number; several that say different things are counted.
+    pub(crate) waiting: BTreeMap<(ReplicaId, u64, u64, usize), Segment>,
     left_out: Arc<BTreeSet<Dot>>,
     /// The events that happened before they were appended, in canonical order.
     backdated: Vec<Arc<Event>>,
@@ -245,7 +245,8 @@ impl Log {
 
     /// Whether events of `replica` wait for their causes.
     pub fn waits_for_causes(&self, replica: ReplicaId) -> bool {
-        self.waiting.range((replica, 0, 0)..=(replica, u64::MAX, u64::MAX)).next().is_some()
+        let all = (replica, 0, 0, 0)..=(replica, u64::MAX, u64::MAX, usize::MAX);
+        self.waiting.range(all).next().is_some()
     }
 
     /// The latest time of any event.

@@ -1,5 +1,6 @@
 //! Journals: one replica's append-only files, read by all and written by one process at a time.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use tress_model::codec::{self, FORMAT, FormatVersion};
 use tress_model::event::Seal;
 use tress_model::ids::{EventId, ReplicaId, StoreId};
 
-use crate::files::{AppendFile, Files};
+use crate::files::{AppendFile, DirEntry, Files};
 use crate::frame::{self, FrameKind};
 use crate::store::StoreError;
 
@@ -100,6 +101,12 @@ impl Item {
 /// The name of a journal's `number`th file.
 fn file_name(number: u32) -> String {
     format!("{number:06}.log")
+}
+
+/// The number of the journal's file that is called `name`; other files are no part of it.
+pub(crate) fn file_number(name: &str) -> Option<u32> {
+    let number = name.strip_suffix(".log")?.parse().ok()?;
+    (file_name(number) == name).then_some(number)
 }
 
 /// Reads one journal, from where it stopped the last time.
@@ -214,8 +221,8 @@ impl JournalReader {
             let Some(entry) = listed.iter().find(|entry| entry.name == name) else {
                 break;
             };
-            let next = file_name(self.position.file + 1);
-            let after = listed.iter().any(|entry| entry.name == next);
+            let Some(next) = self.position.file.checked_add(1) else { break };
+            let after = listed.iter().any(|entry| file_number(&entry.name) == Some(next));
             if entry.len > self.position.offset {
                 let path = self.path();
                 let bytes = files.read(&path, self.position.offset);
@@ -233,9 +240,29 @@ impl JournalReader {
             if !after {
                 break;
             }
-            self.position = JournalPosition { file: self.position.file + 1, offset: 0 };
+            self.position = JournalPosition { file: next, offset: 0 };
+        }
+        if self.damage.is_none() && !self.done && self.missing(&listed).is_some() {
+            // A listing that took long may lack what was made meanwhile: look again.
+            let listed = files.list(&self.dir);
+            let listed = listed.map_err(|error| StoreError::io("list", &self.dir, error))?;
+            if let Some(missing) = self.missing(&listed) {
+                let reason = "this file is missing, and a later one is there";
+                let path = self.dir.join(file_name(missing));
+                self.damaged(&path, 0, reason.to_owned());
+            }
         }
         Ok(items)
+    }
+
+    /// The file that would have to be read next, where it is missing and a later one is there.
+    fn missing(&self, listed: &[DirEntry]) -> Option<u32> {
+        let numbers: BTreeSet<u32> =
+            listed.iter().filter_map(|entry| file_number(&entry.name)).collect();
+        let here = self.position.file;
+        let next = if numbers.contains(&here) { here.checked_add(1)? } else { here };
+        let later = numbers.range(next..).next();
+        later.is_some_and(|&later| later > next).then_some(next)
     }
 
     fn read_header(&mut self, files: &dyn Files) -> Result<(), StoreError> {
@@ -375,8 +402,7 @@ impl JournalWriter {
     pub fn open(files: &dyn Files, dir: &Path, header: JournalHeader) -> Result<Self, StoreError> {
         files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
         let listed = files.list(dir).map_err(|error| StoreError::io("list", dir, error))?;
-        let numbers = listed.iter().filter_map(|entry| entry.name.strip_suffix(".log"));
-        let last = numbers.filter_map(|number| number.parse().ok()).max();
+        let last = listed.iter().filter_map(|entry| file_number(&entry.name)).max();
         let Some(number) = last else {
             return Self::begin(files, dir, header, 1);
         };
@@ -473,7 +499,8 @@ impl JournalWriter {
         self.check()?;
         if self.position.offset >= FILE_BYTES {
             self.sync()?;
-            let next = self.position.file + 1;
+            let no_more = || StoreError::Internal("a journal has no more file names".to_owned());
+            let next = self.position.file.checked_add(1).ok_or_else(no_more)?;
             // A file that was only half begun is found, and removed, when the journal is opened.
             self.failed = true;
             *self = Self::begin(files, &self.dir, self.header.clone(), next)?;

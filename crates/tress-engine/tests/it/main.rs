@@ -1,6 +1,7 @@
 //! What the engine promises, on random histories.
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod admission;
 mod diff;
 mod explore;
 mod history;

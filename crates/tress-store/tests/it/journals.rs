@@ -286,3 +286,44 @@ fn a_damaged_copy_stays_and_another_is_begun_beside_it() {
     run.receive(&[of(4)]).unwrap();
     assert_eq!(numbers(&store.run("main", false).unwrap().poll().unwrap()), [3, 4]);
 }
+
+/// Where a file in the middle was missing, readers stopped in front of it without a word, and the
+/// writer went on with the last file: what it appended was never read, under numbers used before.
+#[test]
+fn a_journal_that_lacks_a_file_is_damaged() {
+    for (first, last) in [("000001.log", "000003.log"), ("000002.log", "000002.log")] {
+        let (files, store) = memory();
+        let mut run = store.run("main", true).unwrap();
+        write(&mut run, 1, 3);
+        let (replica, _) = run.open_writer().unwrap();
+        let path = journal(&files);
+        let whole = files.read(&path, 0).unwrap();
+        files.remove(&path).unwrap();
+        files.replace(&path.with_file_name(first), whole.clone());
+        files.replace(&path.with_file_name(last), whole);
+        let mut run = open_memory(&files, "here").run("main", false).unwrap();
+        let [damage] = run.poll().unwrap().damage.try_into().unwrap();
+        assert!(damage.reason.contains("missing"), "{damage}");
+        assert!(run.is_damaged(replica));
+    }
+}
+
+/// A file called `1.log` was taken for the first of a journal, and the journal could not be opened
+/// any more, since no file has that number's name.
+#[test]
+fn files_that_are_no_part_of_a_journal_are_passed_over() {
+    let (files, store) = memory();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 1);
+    let (replica, _) = run.open_writer().unwrap();
+    let path = journal(&files);
+    for name in ["7.log", "+00002.log", "000001 (copy).log", "zzz.log"] {
+        files.replace(&path.with_file_name(name), b"no frame".to_vec());
+    }
+    drop((run, store));
+    let mut run = open_memory(&files, "here").run("main", false).unwrap();
+    write(&mut run, 2, 1);
+    assert_eq!(run.open_writer().unwrap().0, replica);
+    let batch = open_memory(&files, "here").run("main", false).unwrap().poll().unwrap();
+    assert_eq!((numbers(&batch), batch.damage.len()), (vec![1, 2], 0));
+}
