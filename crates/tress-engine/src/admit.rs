@@ -87,8 +87,7 @@ pub fn check(author: &Author, operation: &Operation) -> Result<(), String> {
         return Err("the agent's name is empty".to_owned());
     }
     if author.name.len() > limits::AGENT_NAME_BYTES_MAX {
-        let limit = limits::AGENT_NAME_BYTES_MAX;
-        return Err(format!("the agent's name is longer than {limit} bytes"));
+        return Err(name_too_long());
     }
     let percent = |value: u8| {
         if value > 100 { Err(format!("{value} is not a percentage (0 to 100)")) } else { Ok(()) }
@@ -131,6 +130,15 @@ pub fn check(author: &Author, operation: &Operation) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+fn name_too_long() -> String {
+    format!("the agent's name is longer than {} bytes", limits::AGENT_NAME_BYTES_MAX)
+}
+
+/// Why no further replica can take part in a run.
+pub(crate) fn too_many_replicas() -> String {
+    format!("a run has at most {} replicas", limits::REPLICAS_MAX)
 }
 
 fn check_edit(edit: &TodoEdit) -> Result<(), String> {
@@ -254,8 +262,7 @@ impl Log {
         }
         if head.number == 0 && self.replicas() >= limits::REPLICAS_MAX {
             let dot = Dot::new(segment.replica, segment.first);
-            let reason = format!("a run has at most {} replicas", limits::REPLICAS_MAX);
-            return reject(segment, Rejection::Invalid { dot, reason });
+            return reject(segment, Rejection::Invalid { dot, reason: too_many_replicas() });
         }
         if segment.first > head.number + 1 {
             return Tried::WaitsForOwn(segment);
@@ -280,6 +287,12 @@ impl Log {
         if let Some(cause) = causes.into_iter().find(|cause| !self.is_cause(cause, pending)) {
             let reason = Rejection::OtherCause { cause: cause.dot() };
             return reject(segment, reason);
+        }
+        // A name stands once in a segment and is hashed with each event: a long one is costly.
+        let long = |name: &str| name.len() > limits::AGENT_NAME_BYTES_MAX;
+        if let Some(at) = segment.records.iter().position(|record| long(&record.author.name)) {
+            let dot = Dot::new(segment.replica, segment.first.saturating_add(at as u64));
+            return reject(segment, Rejection::Invalid { dot, reason: name_too_long() });
         }
         let (events, after) = match segment.clone().resolve(&from) {
             Ok(resolved) => resolved,

@@ -6,6 +6,7 @@ mod diff;
 mod explore;
 mod history;
 mod invariants;
+mod limits;
 mod operations;
 mod properties;
 mod rules;
