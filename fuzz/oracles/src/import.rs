@@ -72,10 +72,11 @@ fn appended(log: &mut Log, import: Import) {
 fn of_beads(text: &[u8]) {
     let mut log = Log::new();
     let import = beads::import(text);
-    let left_out = import.report.left_out;
+    // Blank lines alone have no issue that could keep them.
+    let exact = import.report.left_out == 0 && import.report.read > 0;
     appended(&mut log, import);
     let written = beads::export(log.state(), NOON);
-    if left_out == 0 && std::str::from_utf8(text).is_ok() {
+    if exact && std::str::from_utf8(text).is_ok() {
         assert_eq!(written.as_bytes(), text, "an export gives back what was imported");
     }
     let again = beads::import_over(log.state(), text).operations;
