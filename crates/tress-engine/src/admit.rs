@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tress_model::clock::Millis;
 use tress_model::event::{Cause, ChainError, Head};
-use tress_model::ids::{Author, Dot, ReplicaId};
+use tress_model::ids::{Author, Dot, EventId, ReplicaId};
 use tress_model::operation::{Operation, TodoEdit};
 use tress_model::{Event, Segment, limits};
 
@@ -218,9 +218,13 @@ impl Log {
                 waits.append(queue);
                 *queue = waits;
             }
-            if !progress {
-                break;
+            if progress {
+                continue;
             }
+            // Nothing that is there fits any more. What is known to be lost is gone on from.
+            let Some(lost) = self.next_hole(&queues) else { break };
+            pending.extend(lost.iter().map(|event| (event.dot, Arc::clone(event))));
+            fresh.extend(lost);
         }
         for segment in queues.into_values().flatten() {
             if let Err(segment) = self.wait(segment) {
@@ -266,6 +270,11 @@ impl Log {
         }
         if segment.first > head.number + 1 {
             return Tried::WaitsForOwn(segment);
+        }
+        let overlap = segment.last().min(head.number);
+        if self.lacks(segment.replica, segment.first, overlap) {
+            let dot = Dot::new(segment.replica, segment.first);
+            return reject(segment, BehindSnapshot { dot: Some(dot) }.into());
         }
         let from = match self.head_before(&segment, &head, pending) {
             Some(from) => from,
@@ -329,6 +338,9 @@ impl Log {
     /// snapshot only the last event of each replica is known by its id; the others are believed.
     fn is_cause(&self, cause: &Cause, pending: &Pending) -> bool {
         let known = pending.get(&cause.dot()).or_else(|| self.event(cause.dot()));
+        if known.is_some_and(|event| event.is_lost() && event.id == EventId::GENESIS) {
+            return true;
+        }
         let known = known.map(|event| event.id).or_else(|| self.head_id(cause.dot()));
         known.is_none_or(|id| id.mark() == cause.mark)
     }

@@ -13,6 +13,7 @@
 
 pub mod admit;
 pub mod diff;
+pub mod holes;
 pub mod log;
 pub mod replay;
 pub mod selective;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use tress_model::clock::Millis;
 use tress_model::codec::{CodecError, Snapshot};
-use tress_model::event::{Cause, Head, Record};
+use tress_model::event::{Cause, Head, Hole, Record};
 use tress_model::ids::{Author, Dot, EventId, ReplicaId, StoreId};
 use tress_model::{Event, HybridTime, Operation, OrderKey, Segment, State, VersionVector, limits};
 
@@ -107,6 +107,7 @@ pub struct Log {
     /// By replica, first and last number; several that say different things are counted.
     pub(crate) waiting: BTreeMap<(ReplicaId, u64, u64, usize), Segment>,
     left_out: Arc<BTreeSet<Dot>>,
+    pub(crate) holes: Arc<[Hole]>,
     /// The events that happened before they were appended, in canonical order.
     backdated: Vec<Arc<Event>>,
 }
@@ -135,6 +136,7 @@ impl Log {
             state: snapshot.state,
             waiting: BTreeMap::new(),
             left_out: Arc::default(),
+            holes: Arc::from([]),
             backdated: Vec::new(),
         }
     }
@@ -217,7 +219,8 @@ impl Log {
     /// The id of the event `dot`, where it is the last of its replica.
     pub(crate) fn head_id(&self, dot: Dot) -> Option<EventId> {
         let head = self.heads.get(&dot.replica).filter(|head| head.number == dot.number);
-        head.map(|head| head.id)
+        // Of a lost event the id may not be known.
+        head.map(|head| head.id).filter(|id| *id != EventId::GENESIS)
     }
 
     pub(crate) fn set_head(&mut self, replica: ReplicaId, head: Head) {
@@ -238,9 +241,20 @@ impl Log {
         self.heads.len()
     }
 
+    /// The segments that wait for their causes.
+    pub fn waiting(&self) -> impl Iterator<Item = &Segment> {
+        self.waiting.values()
+    }
+
     /// How many segments wait for their causes.
     pub fn waiting_segments(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Whether `replica`'s chain ends in lost events, so that nothing can be chained to its end.
+    pub fn ends_in_a_hole(&self, replica: ReplicaId) -> bool {
+        let head = self.heads.get(&replica);
+        head.is_some_and(|head| head.number > 0 && head.id == EventId::GENESIS)
     }
 
     /// Whether events of `replica` wait for their causes.
@@ -278,8 +292,9 @@ impl Log {
         let mut learned: Vec<Cause> = self
             .heads
             .iter()
-            .filter(|&(&other, at)| other != replica && at.number > head.seen.get(other))
-            .map(|(&other, at)| Cause::at(other, at))
+            .filter(|&(&other, _)| other != replica)
+            .filter_map(|(&other, at)| self.citable(other, at))
+            .filter(|cause| cause.number > head.seen.get(cause.replica))
             .collect();
         let mut records = Vec::with_capacity(drafts.len());
         for Draft { author, occurred, operation } in drafts {
@@ -450,7 +465,7 @@ impl Log {
 
 fn fold(state: &mut Arc<State>, event: &Event, left_out: &BTreeSet<Dot>) {
     let state = Arc::make_mut(state);
-    if left_out.contains(&event.dot) {
+    if left_out.contains(&event.dot) || event.is_lost() {
         state.pass_over(event);
     } else {
         state.apply(event);

@@ -128,8 +128,9 @@ impl Log {
     /// states to come from nothing.
     pub fn check_checkpoints(&self) -> Vec<CheckpointCheck> {
         let check = |checkpoint: &Arc<tress_model::state::team::Checkpoint>| {
-            // One that was taken with events that are left out here is of another state.
-            let whole = !self.left_out().iter().any(|&dot| checkpoint.version.contains(dot));
+            // One that was taken with events that are left out or lost here is of another state.
+            let mut apart = self.left_out().iter().copied().chain(self.lost().map(|e| e.dot));
+            let whole = !apart.any(|dot| checkpoint.version.contains(dot));
             let comparable = checkpoint.form == STATE_FORM && whole;
             let state = self.state_at(&checkpoint.version).ok().filter(|_| comparable);
             CheckpointCheck {

@@ -59,6 +59,12 @@ impl Event {
         version.iter().all(|(replica, number)| self.saw(Dot::new(replica, number)))
     }
 
+    /// Whether it only holds the place of an event that was lost ([`Hole`]).
+    pub fn is_lost(&self) -> bool {
+        // No operation that was ever written has no bytes.
+        matches!(&self.operation, Operation::Unknown(bytes) if bytes.is_empty())
+    }
+
     /// When it happened, as far as anybody says: the wall-clock time for people.
     pub fn moment(&self) -> Millis {
         self.occurred.unwrap_or(self.time.millis)
@@ -255,6 +261,29 @@ impl Segment {
             }));
         }
         Ok((events, head))
+    }
+}
+
+/// Events that were there once and cannot be read any more, by the word of a repair. What comes
+/// behind them is admitted all the same; where they turn up again, they take their places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Hole {
+    /// The replica that wrote them.
+    pub replica: ReplicaId,
+    /// The store that it belongs to.
+    pub store: StoreId,
+    /// The number of the first of them.
+    pub first: u64,
+    /// The number of the last of them.
+    pub last: u64,
+    /// The id of the last of them, where what follows it says so.
+    pub end: Option<EventId>,
+}
+
+impl Hole {
+    /// Whether `dot` is one of them.
+    pub fn contains(&self, dot: Dot) -> bool {
+        dot.replica == self.replica && (self.first..=self.last).contains(&dot.number)
     }
 }
 

@@ -20,6 +20,8 @@ pub const REPLICAS_MAX: usize = 16_384;
 pub const CLOCK_DRIFT_MAX: Millis = 24 * 60 * 60 * 1000;
 /// The most segments that wait for their causes.
 pub const WAITING_SEGMENTS_MAX: usize = 16_384;
+/// The most events that one hole may stand for.
+pub const HOLE_EVENTS_MAX: u64 = 1 << 20;
 /// The most splices in one edit of a text; each costs a walk over the text.
 pub const SPLICES_MAX: usize = 1024;
 /// How many events lie between two states that a log keeps in mind, at the least.

@@ -3,7 +3,7 @@
 //! ```text
 //! offset  size  field
 //!      0     4  magic "TRF1"
-//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot, 4 origin, 5 end;
+//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot, 4 origin, 5 end, 6 repair;
 //!                  others are passed over
 //!      5     3  reserved, zero
 //!      8     4  length of the body, little-endian
@@ -40,6 +40,8 @@ pub enum FrameKind {
     Origin,
     /// The end of a run file; its number is that of the frames before it.
     End,
+    /// What is passed over in damaged journals.
+    Repair,
     /// Something that a newer minor version writes, to be passed over.
     Unknown(u8),
 }
@@ -53,6 +55,7 @@ impl FrameKind {
             Self::Snapshot => 3,
             Self::Origin => 4,
             Self::End => 5,
+            Self::Repair => 6,
             Self::Unknown(code) => code,
         }
     }
@@ -65,6 +68,7 @@ impl FrameKind {
             3 => Self::Snapshot,
             4 => Self::Origin,
             5 => Self::End,
+            6 => Self::Repair,
             code => Self::Unknown(code),
         }
     }

@@ -1,6 +1,5 @@
 //! Journals: one replica's append-only files, read by all and written by one process at a time.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,8 +8,10 @@ use tress_model::codec::{self, FORMAT, FormatVersion};
 use tress_model::event::Seal;
 use tress_model::ids::{EventId, ReplicaId, StoreId};
 
-use crate::files::{AppendFile, DirEntry, Files};
+use crate::files::{AppendFile, Files};
 use crate::frame::{self, FrameKind};
+use crate::place::Mark;
+use crate::repairs::Skip;
 use crate::store::StoreError;
 
 /// A journal goes on in a new file when one has this many bytes (64 MiB).
@@ -99,7 +100,7 @@ impl Item {
 }
 
 /// The name of a journal's `number`th file.
-fn file_name(number: u32) -> String {
+pub(crate) fn file_name(number: u32) -> String {
     format!("{number:06}.log")
 }
 
@@ -118,6 +119,9 @@ pub struct JournalReader {
     store: Option<StoreId>,
     position: JournalPosition,
     damage: Option<Damage>,
+    skips: Vec<Skip>,
+    /// How far it must go at the least, until that was seen.
+    mark: Option<Mark>,
     seals_only: bool,
     /// The last event that is wanted, where it is not all.
     until: Option<u64>,
@@ -139,12 +143,29 @@ impl JournalReader {
             store: None,
             position,
             damage: None,
+            skips: Vec::new(),
+            mark: None,
             seals_only: false,
             until: None,
             done: false,
             first: None,
             last: 0,
         }
+    }
+
+    /// A reader that passes over `skips`.
+    #[must_use]
+    pub(crate) fn passing_over(mut self, skips: Vec<Skip>) -> Self {
+        self.skips = skips;
+        self
+    }
+
+    /// A reader that finds it damaged where it ends before `mark`, which must be older than the
+    /// first look.
+    #[must_use]
+    pub(crate) fn at_least(mut self, mark: Option<Mark>) -> Self {
+        self.mark = mark;
+        self
     }
 
     /// A reader of the events up to number `last`, and of nothing else.
@@ -218,13 +239,28 @@ impl JournalReader {
         }
         loop {
             let name = file_name(self.position.file);
+            let path = self.path();
+            let mut numbers = listed.iter().filter_map(|entry| file_number(&entry.name));
+            let after = numbers.any(|number| number > self.position.file);
             let Some(entry) = listed.iter().find(|entry| entry.name == name) else {
-                break;
+                let passed = self.pass_over(&[]);
+                if !after {
+                    break;
+                }
+                if !passed {
+                    self.damaged(&path, 0, "the file is gone, and others follow".to_owned());
+                    break;
+                }
+                self.position = JournalPosition { file: self.position.file + 1, offset: 0 };
+                continue;
             };
-            let Some(next) = self.position.file.checked_add(1) else { break };
-            let after = listed.iter().any(|entry| file_number(&entry.name) == Some(next));
-            if entry.len > self.position.offset {
-                let path = self.path();
+            if entry.len < self.position.offset && !self.passed_over(entry.len) {
+                let reason = format!("it was {} bytes long before", self.position.offset);
+                self.damaged(&path, entry.len, reason);
+                break;
+            }
+            let cut = self.skips.iter().any(|skip| self.is_at(skip));
+            if entry.len > self.position.offset || cut {
                 let bytes = files.read(&path, self.position.offset);
                 let bytes = bytes.map_err(|error| StoreError::io("read", &path, error))?;
                 let whole = self.read_frames(&path, &bytes, &mut items)?;
@@ -240,34 +276,62 @@ impl JournalReader {
             if !after {
                 break;
             }
-            self.position = JournalPosition { file: next, offset: 0 };
+            self.position = JournalPosition { file: self.position.file + 1, offset: 0 };
         }
-        if self.damage.is_none() && !self.done && self.missing(&listed).is_some() {
-            // A listing that took long may lack what was made meanwhile: look again.
-            let listed = files.list(&self.dir);
-            let listed = listed.map_err(|error| StoreError::io("list", &self.dir, error))?;
-            if let Some(missing) = self.missing(&listed) {
-                let reason = "this file is missing, and a later one is there";
-                let path = self.dir.join(file_name(missing));
-                self.damaged(&path, 0, reason.to_owned());
-            }
+        if let Some(mark) = self.mark.take()
+            && self.damage.is_none()
+            && self.position < mark.position
+        {
+            let (file, number) = (mark.position.file, mark.number);
+            let reason = format!(
+                "it ends here, and went on to byte {} of {} with event {number}",
+                mark.position.offset,
+                file_name(file)
+            );
+            self.damaged(&self.path(), self.position.offset, reason);
         }
         Ok(items)
     }
 
-    /// The file that would have to be read next, where it is missing and a later one is there.
-    fn missing(&self, listed: &[DirEntry]) -> Option<u32> {
-        let numbers: BTreeSet<u32> =
-            listed.iter().filter_map(|entry| file_number(&entry.name)).collect();
-        let here = self.position.file;
-        let next = if numbers.contains(&here) { here.checked_add(1)? } else { here };
-        let later = numbers.range(next..).next();
-        later.is_some_and(|&later| later > next).then_some(next)
+    fn is_at(&self, skip: &Skip) -> bool {
+        skip.from < skip.to && (skip.file, skip.from) == (self.position.file, self.position.offset)
+    }
+
+    /// Whether the end of the file at `len` lies in what is passed over.
+    fn passed_over(&self, len: u64) -> bool {
+        let here = |skip: &&Skip| skip.file == self.position.file;
+        self.skips.iter().filter(here).any(|skip| skip.from <= len && len < skip.to)
+    }
+
+    /// Goes behind what is passed over, if that begins here: `bytes` are what the file has from
+    /// here on.
+    fn pass_over(&mut self, bytes: &[u8]) -> bool {
+        let there = |skip: &Skip| {
+            let len = usize::try_from(skip.to.saturating_sub(skip.from)).unwrap_or(usize::MAX);
+            crc32c::crc32c(bytes.get(..len).unwrap_or(bytes)) == skip.sum
+        };
+        let Some(skip) = self.skips.iter().find(|skip| self.is_at(skip) && there(skip)) else {
+            return false;
+        };
+        self.position.offset = skip.to;
+        self.store = self.store.or(skip.store);
+        true
     }
 
     fn read_header(&mut self, files: &dyn Files) -> Result<(), StoreError> {
         let path = self.path();
-        let bytes = files.read(&path, 0).map_err(|error| StoreError::io("read", &path, error))?;
+        let bytes = match files.read(&path, 0) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            read => read.map_err(|error| StoreError::io("read", &path, error))?,
+        };
+        // A header that was hit is passed over; whose journal it is stands in the repair.
+        let passed = JournalPosition { file: self.position.file, offset: 0 };
+        let position = std::mem::replace(&mut self.position, passed);
+        let passed = self.pass_over(&bytes);
+        self.position = position;
+        if passed {
+            return Ok(());
+        }
         let header = frame::decode(&bytes).filter(|frame| frame.kind == FrameKind::Header);
         let taken = match header {
             Some(frame) => self.take_header(&path, frame.body)?,
@@ -288,8 +352,12 @@ impl JournalReader {
     ) -> Result<bool, StoreError> {
         let start = self.position.offset;
         let mut at = 0;
-        while at < bytes.len() && !self.done {
+        while !self.done {
             let rest = bytes.get(at..).unwrap_or_default();
+            while self.pass_over(rest) {}
+            let rest = usize::try_from(self.position.offset - start).unwrap_or(usize::MAX);
+            at = rest.min(bytes.len());
+            let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
             let Some(frame) = frame::decode(rest) else {
                 if let Some(next) = frame::find(bytes, at + 1) {
                     let reason = format!("{} bytes that are no valid frame", next - at);
@@ -345,8 +413,8 @@ impl JournalReader {
             FrameKind::Header => return Ok(self.take_header(path, frame.body)?.map(|()| None)),
             FrameKind::Unknown(_) => return Ok(Ok(None)),
             FrameKind::Snapshot => return Ok(Err("a snapshot in a journal".to_owned())),
-            FrameKind::Origin | FrameKind::End => {
-                return Ok(Err("a frame of a run file in a journal".to_owned()));
+            FrameKind::Origin | FrameKind::End | FrameKind::Repair => {
+                return Ok(Err("a frame that has no place in a journal".to_owned()));
             }
             FrameKind::Segment if self.seals_only => return Ok(Ok(None)),
             FrameKind::Segment if self.until.is_some_and(|until| frame.first > until) => {
@@ -374,8 +442,8 @@ impl JournalReader {
             let wanted = until.saturating_add(1).saturating_sub(segment.first);
             segment.records.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
         }
-        self.last = segment.last();
-        self.first.get_or_insert(segment.first);
+        self.last = self.last.max(segment.last());
+        self.first = Some(self.first.map_or(segment.first, |first| first.min(segment.first)));
         segment
     }
 }
@@ -400,10 +468,28 @@ impl JournalWriter {
     /// [`StoreError::Damaged`] when the last file has a damaged frame before valid ones: its
     /// replica must not be written any more.
     pub fn open(files: &dyn Files, dir: &Path, header: JournalHeader) -> Result<Self, StoreError> {
+        Self::open_marked(files, dir, header, None)
+    }
+
+    /// The same, for a journal that went as far as `mark` before.
+    ///
+    /// # Errors
+    /// As [`JournalWriter::open`]; also [`StoreError::Damaged`] when it ends before.
+    pub(crate) fn open_marked(
+        files: &dyn Files,
+        dir: &Path,
+        header: JournalHeader,
+        mark: Option<Mark>,
+    ) -> Result<Self, StoreError> {
         files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
         let listed = files.list(dir).map_err(|error| StoreError::io("list", dir, error))?;
         let last = listed.iter().filter_map(|entry| file_number(&entry.name)).max();
         let Some(number) = last else {
+            if let Some(mark) = mark {
+                let path = dir.join(file_name(mark.position.file));
+                let reason = format!("it is gone: it held event {} before", mark.number);
+                return Err(StoreError::Damaged(Damage { path, offset: 0, reason }));
+            }
             return Self::begin(files, dir, header, 1);
         };
         let path = dir.join(file_name(number));
@@ -417,6 +503,19 @@ impl JournalWriter {
         if end < bytes.len() && frame::find(&bytes, end + 1).is_some() {
             let reason = "valid frames follow bytes that are none".to_owned();
             return Err(StoreError::Damaged(Damage { path, offset: end as u64, reason }));
+        }
+        let reached = JournalPosition { file: number, offset: end as u64 };
+        if let Some(mark) = mark.filter(|mark| reached < mark.position) {
+            let reason = format!("it was cut: it held event {} before", mark.number);
+            return Err(StoreError::Damaged(Damage { path, offset: end as u64, reason }));
+        }
+        if end < bytes.len() {
+            // What one read gave and another does not is no torn tail.
+            let again = files.read(&path, 0).map_err(|e| StoreError::io("read", &path, e))?;
+            if again != bytes {
+                let error = std::io::Error::other("two reads gave different bytes");
+                return Err(StoreError::io("read", &path, error));
+            }
         }
         let mut file = files.open(&path).map_err(|e| StoreError::io("open", &path, e))?;
         if end < bytes.len() {

@@ -10,8 +10,11 @@
 //! deleted at any time and come back from them.
 
 pub mod documents;
+pub mod examine;
+pub mod faulty;
 pub mod files;
 pub mod frame;
+pub mod host;
 pub mod journal;
 pub mod memory;
 pub mod origin;
@@ -19,16 +22,23 @@ mod paths;
 pub mod place;
 pub mod real;
 mod receive;
+mod repairs;
+pub mod run;
 pub mod run_file;
 pub mod snapshots;
 pub mod store;
 
 pub use documents::{DocumentsError, SavedDocument, SledDocuments};
+pub use examine::{Content, Examined, Piece};
+pub use faulty::{Call, Fault, FaultyFiles};
 pub use files::{AppendFile, DirEntry, Files, Lock};
+pub use host::{Host, RealHost};
 pub use journal::{Damage, Item, JournalPosition, JournalReader, JournalWriter, Positions};
 pub use memory::MemoryFiles;
 pub use origin::{Origin, Stretch};
 pub use real::RealFiles;
+pub use repairs::{Repair, Skip};
+pub use run::{Batch, Readers, RunStore};
 pub use run_file::{RunFile, decode_run_file, encode_run_file};
 pub use snapshots::StoredSnapshot;
-pub use store::{Batch, Readers, ReplicaHold, RunStore, Store, StoreError};
+pub use store::{ReplicaHold, Store, StoreError};

@@ -19,15 +19,55 @@ struct Shared {
     unlocked: Condvar,
 }
 
+type Names = BTreeMap<PathBuf, Arc<Mutex<Content>>>;
+
 #[derive(Debug, Default)]
 struct Disk {
-    files: BTreeMap<PathBuf, Arc<Mutex<Content>>>,
+    files: Names,
     /// The names that a crash leaves, and what they lead to.
-    durable: BTreeMap<PathBuf, Arc<Mutex<Content>>>,
+    durable: Names,
+    /// What was done to the names in each directory since it was synced, in order.
+    pending: BTreeMap<PathBuf, Vec<NameOp>>,
     dirs: BTreeSet<PathBuf>,
-    /// How many files there ever were.
+    /// How many files and locks there ever were.
     made: u64,
-    locked: BTreeSet<PathBuf>,
+    /// Which lock holds each file.
+    locked: BTreeMap<PathBuf, u64>,
+}
+
+/// A change of names. Journalling file systems keep those of a directory in order.
+#[derive(Debug, Clone)]
+enum NameOp {
+    Link(PathBuf, Arc<Mutex<Content>>),
+    Unlink(PathBuf),
+    Move(PathBuf, PathBuf),
+}
+
+impl NameOp {
+    fn apply(self, names: &mut Names) {
+        match self {
+            Self::Link(path, content) => {
+                names.insert(path, content);
+            }
+            Self::Unlink(path) => {
+                names.remove(&path);
+            }
+            Self::Move(from, to) => {
+                if let Some(content) = names.remove(&from) {
+                    names.insert(to, content);
+                }
+            }
+        }
+    }
+}
+
+impl Disk {
+    /// Does something to a name, durably as soon as its directory is synced.
+    fn change(&mut self, path: &Path, op: NameOp) {
+        op.clone().apply(&mut self.files);
+        let dir = path.parent().unwrap_or(Path::new("")).to_owned();
+        self.pending.entry(dir).or_default().push(op);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -53,16 +93,74 @@ impl MemoryFiles {
         Self::default()
     }
 
+    /// Another file system with the same content, that shares nothing with this one.
+    #[must_use]
+    pub fn deep_copy(&self) -> Self {
+        let disk = held(&self.shared.disk);
+        let mut copies: BTreeMap<u64, Arc<Mutex<Content>>> = BTreeMap::new();
+        let mut copied = |content: &Arc<Mutex<Content>>| {
+            let content = held(content);
+            let copy = copies.entry(content.id).or_insert_with(|| {
+                let (bytes, synced) = (content.bytes.clone(), content.synced.clone());
+                Arc::new(Mutex::new(Content { id: content.id, bytes, synced }))
+            });
+            Arc::clone(copy)
+        };
+        let mut all = |names: &Names| -> Names {
+            names.iter().map(|(path, content)| (path.clone(), copied(content))).collect()
+        };
+        let (files, durable) = (all(&disk.files), all(&disk.durable));
+        let mut pending = disk.pending.clone();
+        for op in pending.values_mut().flatten() {
+            if let NameOp::Link(_, content) = op {
+                *content = copied(content);
+            }
+        }
+        let (dirs, made, locked) = (disk.dirs.clone(), disk.made, BTreeMap::new());
+        let disk = Mutex::new(Disk { files, durable, pending, dirs, made, locked });
+        Self { shared: Arc::new(Shared { disk, unlocked: Condvar::new() }) }
+    }
+
     /// The power goes: bytes that were not synced and names whose directory was not synced are
     /// gone, and all locks with them.
     pub fn crash(&self) {
+        self.power_cut(&mut |_| 0);
+    }
+
+    /// The power goes, and `below(n)` says, with a number below `n`, how much of what was not synced
+    /// is there afterwards: of the changes of names in a directory the first few, of the bytes of a
+    /// file none, all, a first part, or a first part and zeros.
+    pub fn power_cut(&self, below: &mut dyn FnMut(u64) -> u64) {
         let mut disk = held(&self.shared.disk);
-        disk.files = disk.durable.clone();
-        disk.locked.clear();
-        for content in disk.files.values() {
-            let mut content = held(content);
-            content.bytes = content.synced.clone();
+        let mut durable = std::mem::take(&mut disk.durable);
+        for (_, ops) in std::mem::take(&mut disk.pending) {
+            let left = usize::try_from(below(ops.len() as u64 + 1)).unwrap_or(0);
+            for op in ops.into_iter().take(left) {
+                op.apply(&mut durable);
+            }
         }
+        for content in durable.values() {
+            let mut content = held(content);
+            let (synced, written) = (content.synced.len(), content.bytes.len());
+            if synced < written {
+                let mut part = || usize::try_from(below((written - synced) as u64)).unwrap_or(0);
+                let (whole, kept) = match part() % 4 {
+                    0 => (synced, synced),
+                    1 => (written, written),
+                    2 => (synced + part(), written),
+                    _ => (written, synced + part()),
+                };
+                content.bytes.truncate(whole);
+                let zeros = kept.min(whole)..;
+                content.bytes.get_mut(zeros).unwrap_or_default().fill(0);
+            } else {
+                content.bytes = content.synced.clone();
+            }
+            content.synced = content.bytes.clone();
+        }
+        disk.files = durable.clone();
+        disk.durable = durable;
+        disk.locked.clear();
         self.shared.unlocked.notify_all();
     }
 
@@ -118,13 +216,19 @@ impl AppendFile for MemoryFile {
 struct MemoryLock {
     shared: Arc<Shared>,
     path: PathBuf,
+    id: u64,
 }
 
 impl Lock for MemoryLock {}
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
-        held(&self.shared.disk).locked.remove(&self.path);
+        let mut disk = held(&self.shared.disk);
+        // After a crash another may hold it.
+        if disk.locked.get(&self.path) == Some(&self.id) {
+            disk.locked.remove(&self.path);
+        }
+        drop(disk);
         self.shared.unlocked.notify_all();
     }
 }
@@ -148,7 +252,7 @@ impl Files for MemoryFiles {
         }
         disk.made += 1;
         let content = Arc::new(Mutex::new(Content { id: disk.made, ..Content::default() }));
-        disk.files.insert(path.to_owned(), Arc::clone(&content));
+        disk.change(path, NameOp::Link(path.to_owned(), Arc::clone(&content)));
         Ok(Box::new(MemoryFile(content)))
     }
 
@@ -181,8 +285,8 @@ impl Files for MemoryFiles {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = held(&self.shared.disk);
-        if let Some(content) = disk.files.remove(from) {
-            disk.files.insert(to.to_owned(), content);
+        if disk.files.contains_key(from) {
+            disk.change(to, NameOp::Move(from.to_owned(), to.to_owned()));
             return Ok(());
         }
         if !disk.dirs.remove(from) {
@@ -197,33 +301,36 @@ impl Files for MemoryFiles {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let removed = held(&self.shared.disk).files.remove(path);
-        removed.map(|_| ()).ok_or_else(|| not_found(path))
+        let mut disk = held(&self.shared.disk);
+        if !disk.files.contains_key(path) {
+            return Err(not_found(path));
+        }
+        disk.change(path, NameOp::Unlink(path.to_owned()));
+        Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut disk = held(&self.shared.disk);
-        let inside = |path: &Path| path.parent() == Some(dir);
-        disk.durable.retain(|path, _| !inside(path));
-        let names: Vec<_> = disk.files.iter().filter(|(path, _)| inside(path)).collect();
-        let names: Vec<_> =
-            names.into_iter().map(|(path, c)| (path.clone(), Arc::clone(c))).collect();
-        disk.durable.extend(names);
+        for op in disk.pending.remove(dir).into_iter().flatten() {
+            op.apply(&mut disk.durable);
+        }
         Ok(())
     }
 
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn Lock>>> {
         drop(self.open(path)?);
         let mut disk = held(&self.shared.disk);
-        while disk.locked.contains(path) {
+        while disk.locked.contains_key(path) {
             if !wait {
                 return Ok(None);
             }
             let woken = self.shared.unlocked.wait(disk);
             disk = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        disk.locked.insert(path.to_owned());
-        let lock = MemoryLock { shared: Arc::clone(&self.shared), path: path.to_owned() };
+        disk.made += 1;
+        let id = disk.made;
+        disk.locked.insert(path.to_owned(), id);
+        let lock = MemoryLock { shared: Arc::clone(&self.shared), path: path.to_owned(), id };
         Ok(Some(Box::new(lock)))
     }
 }

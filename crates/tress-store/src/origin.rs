@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tress_model::VersionVector;
 use tress_model::codec::{FORMAT, FormatVersion};
-use tress_model::ids::{Dot, ReplicaId, StoreId};
+use tress_model::ids::{Dot, EventId, ReplicaId, StoreId};
 
 use crate::files::{Files, write_whole};
+use crate::frame::{self, FrameKind};
 use crate::journal::Damage;
 use crate::store::StoreError;
 
@@ -69,7 +70,18 @@ impl Origin {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("read", &path, error)),
         };
-        Self::decode(&path, &bytes).map(Some)
+        Self::decode_file(&path, &bytes).map(Some)
+    }
+
+    /// Reads the file `origin`.
+    fn decode_file(path: &Path, bytes: &[u8]) -> Result<Self, StoreError> {
+        let frame = frame::decode(bytes);
+        let frame = frame.filter(|f| f.kind == FrameKind::Origin && f.len() == bytes.len());
+        let frame = frame.ok_or_else(|| {
+            let reason = "the origin is not what was written".to_owned();
+            StoreError::Damaged(Damage { path: path.to_owned(), offset: 0, reason })
+        })?;
+        Self::decode(path, frame.body)
     }
 
     /// Reads an origin.
@@ -99,7 +111,7 @@ impl Origin {
 
     pub(crate) fn save(&self, files: &dyn Files, run_dir: &Path) -> Result<(), StoreError> {
         let path = Self::path(run_dir);
-        write_whole(files, &path, &self.encode()?)
-            .map_err(|error| StoreError::io("write", &path, error))
+        let bytes = frame::encode(FrameKind::Origin, 0, EventId::GENESIS, &self.encode()?);
+        write_whole(files, &path, &bytes).map_err(|error| StoreError::io("write", &path, error))
     }
 }

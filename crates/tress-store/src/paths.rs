@@ -3,14 +3,18 @@
 //! A path reads the journals of other runs up to where it branched off, in their own directories.
 //! So a run that others branched off must stay; where it is gone, that is damage, and told.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use tress_model::VersionVector;
+use tress_model::event::Hole;
 
 use crate::files::Files;
 use crate::journal::{Damage, JournalPosition, JournalReader};
 use crate::origin::{Origin, Stretch};
-use crate::store::{Batch, RunStore, Store, StoreError};
+use crate::run::{Batch, Known, RunStore};
+use crate::store::{Store, StoreError};
 
 impl Store {
     /// Makes the run `name`, with `origin` as its past.
@@ -27,6 +31,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(StoreError::io("list", &journals, error)),
         }
+        self.forget(name)?;
         // The journals come last: without them it is no run yet.
         origin.save(files, &dir)?;
         files.create_dir(&journals).map_err(|error| StoreError::io("create", &journals, error))?;
@@ -73,7 +78,8 @@ impl RunStore {
 
     /// Readers of what is shared with other runs, from the beginning.
     pub(crate) fn stretches(&self) -> Vec<JournalReader> {
-        let reader = |stretch: &Stretch| {
+        let mut known = BTreeMap::new();
+        let mut reader = |stretch: &Stretch| {
             // What cannot name a run is nowhere, and missed.
             let run = self.store.run_dir(&stretch.run).unwrap_or_else(|_| self.dir.join("nowhere"));
             let journals = match stretch.received_by {
@@ -82,9 +88,41 @@ impl RunStore {
             };
             let dir = journals.join(stretch.replica.to_string());
             let start = JournalPosition::default();
-            JournalReader::new(&stretch.run, dir, stretch.replica, start).until(stretch.to)
+            let known = known.entry(stretch.run.clone()).or_insert_with(|| {
+                let known = self.store.known(&stretch.run);
+                known.unwrap_or_else(|error| {
+                    tracing::warn!(%error, run = stretch.run, "cannot read its repairs");
+                    Known::default()
+                })
+            });
+            let skips = known.repairs.skips(&run, &dir);
+            JournalReader::new(&stretch.run, dir, stretch.replica, start)
+                .passing_over(skips)
+                .until(stretch.to)
         };
-        self.origin.iter().flat_map(|origin| &origin.stretches).map(reader).collect()
+        self.origin.iter().flat_map(|origin| &origin.stretches).map(&mut reader).collect()
+    }
+
+    /// What was lost of the run, and of what it shares with others.
+    ///
+    /// # Errors
+    /// When the repairs of those cannot be read.
+    pub fn holes(&self) -> Result<Arc<[Hole]>, StoreError> {
+        let own = self.known.repairs.holes();
+        let Some(origin) = &self.origin else { return Ok(own) };
+        let mut holes = own.to_vec();
+        for stretch in &origin.stretches {
+            let theirs = self.store.known(&stretch.run)?.repairs.holes();
+            let shared = theirs.iter().filter(|hole| hole.replica == stretch.replica);
+            holes.extend(shared.filter(|hole| hole.first <= stretch.to).map(|hole| {
+                let whole = hole.last <= stretch.to;
+                let end = hole.end.filter(|_| whole);
+                Hole { last: hole.last.min(stretch.to), end, ..*hole }
+            }));
+        }
+        holes.sort_unstable();
+        holes.dedup();
+        Ok(holes.into())
     }
 
     /// Reads what is shared. It is there from the beginning, so what is missing is damage.

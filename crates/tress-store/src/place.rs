@@ -5,13 +5,65 @@
 //! *place*: an id of its own, kept in `local/` with what identifies the very directory. Where the
 //! two do not agree (a copy), a new place is made, with new replicas.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tress_model::ids::{ReplicaId, StoreId};
 
-use crate::files::{Files, Lock, write_whole};
+use crate::files::{AppendFile, Files, Lock, write_whole};
+use crate::host::{self, Host};
+use crate::journal::JournalPosition;
 use crate::store::StoreError;
+
+/// How far a journal was durable when its writer looked last. Kept in the lock file of its replica,
+/// one record behind the other, never synced: after a crash it is older, never ahead. So a journal
+/// that ends before its mark was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) position: JournalPosition,
+    /// The number of the last event.
+    pub(crate) number: u64,
+}
+
+impl Mark {
+    const BYTES: usize = 24;
+    /// When a lock file has this many bytes, it begins anew.
+    const FILE_BYTES_MAX: u64 = 64 << 10;
+
+    fn encode(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let JournalPosition { file, offset } = self.position;
+        let fields = file.to_le_bytes().into_iter();
+        let fields = fields.chain(offset.to_le_bytes()).chain(self.number.to_le_bytes());
+        for (to, from) in bytes.iter_mut().zip(fields) {
+            *to = from;
+        }
+        let (body, sum) = bytes.split_at_mut(Self::BYTES - 4);
+        sum.copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (body, sum) = bytes.split_at_checked(Self::BYTES - 4)?;
+        if crc32c::crc32c(body).to_le_bytes() != sum {
+            return None;
+        }
+        let file = u32::from_le_bytes(body.get(..4)?.try_into().ok()?);
+        let offset = u64::from_le_bytes(body.get(4..12)?.try_into().ok()?);
+        let number = u64::from_le_bytes(body.get(12..20)?.try_into().ok()?);
+        Some(Self { position: JournalPosition { file, offset }, number })
+    }
+
+    /// The furthest mark in a lock file; torn and damaged ones do not count.
+    fn last(bytes: &[u8]) -> Option<Self> {
+        let marks = bytes.chunks_exact(Self::BYTES).filter_map(Self::decode);
+        marks.reduce(|a, b| Self {
+            position: a.position.max(b.position),
+            number: a.number.max(b.number),
+        })
+    }
+}
 
 /// What `local/here` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +78,7 @@ pub(crate) struct Place {
     pub(crate) id: StoreId,
     replicas: PathBuf,
     origins: PathBuf,
+    repairs: PathBuf,
 }
 
 /// The right to write a replica, as long as it exists.
@@ -34,7 +87,35 @@ pub struct ReplicaHold {
     /// The replica.
     pub replica: ReplicaId,
     path: PathBuf,
+    /// The lock file again, to leave marks in.
+    marks: Option<Box<dyn AppendFile>>,
     _lock: Box<dyn Lock>,
+}
+
+impl ReplicaHold {
+    /// How far its journal was durable when it was written last.
+    pub(crate) fn mark(&self, files: &dyn Files) -> Option<Mark> {
+        Mark::last(&files.read(&self.path, 0).ok()?)
+    }
+
+    /// Leaves a mark. That it could not be left is no harm: the one before it holds, too.
+    pub(crate) fn leave(&mut self, files: &dyn Files, mark: Mark) {
+        let left = (|| {
+            let file = match &mut self.marks {
+                Some(file) => file,
+                none => none.insert(files.open(&self.path)?),
+            };
+            let end = file.end()?;
+            // After a crash a torn one may be the last.
+            if end >= Mark::FILE_BYTES_MAX || end % Mark::BYTES as u64 != 0 {
+                file.truncate(0)?;
+            }
+            file.append(&mark.encode())
+        })();
+        if let Err(error) = left {
+            tracing::debug!(%error, replica = %self.replica, "left no mark");
+        }
+    }
 }
 
 /// What tells the directory `dir` from a copy of it: device, inode and path. `None` where the
@@ -53,18 +134,16 @@ pub fn identity(dir: &Path) -> Option<String> {
     }
 }
 
-/// Sixteen random bytes.
-pub(crate) fn random() -> Result<[u8; 16], StoreError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| StoreError::Internal(format!("no randomness to be had: {error}")))?;
-    Ok(bytes)
+pub(crate) fn random(host: &dyn Host) -> Result<[u8; 16], StoreError> {
+    host::sixteen(host)
+        .map_err(|error| StoreError::Internal(format!("no randomness to be had: {error}")))
 }
 
 impl Place {
     /// The place that `local` (the directory) is, made where there is none yet.
     pub(crate) fn open(
         files: &dyn Files,
+        host: &dyn Host,
         local: &Path,
         identity: &str,
     ) -> Result<Self, StoreError> {
@@ -86,7 +165,7 @@ impl Place {
                 let here = match known(files) {
                     Some(here) => here,
                     None => {
-                        let place = StoreId(random()?);
+                        let place = StoreId(random(host)?);
                         let here = Here { place, identity: identity.to_owned() };
                         let bytes = serde_json::to_vec(&here).map_err(|error| {
                             StoreError::Internal(format!("local/here does not encode: {error}"))
@@ -99,16 +178,80 @@ impl Place {
                 here
             }
         };
-        let own = local.join(here.place.to_string());
+        let this = Self::of(local, here.place);
+        files.create_dir(&this.replicas).map_err(error(&this.replicas))?;
+        files.create_dir(&this.origins).map_err(error(&this.origins))?;
+        Ok(this)
+    }
+
+    fn of(local: &Path, id: StoreId) -> Self {
+        let own = local.join(id.to_string());
         let (replicas, origins) = (own.join("replicas"), own.join("origins"));
-        files.create_dir(&replicas).map_err(error(&replicas))?;
-        files.create_dir(&origins).map_err(error(&origins))?;
-        Ok(Self { id: here.place, replicas, origins })
+        Self { id, replicas, origins, repairs: own.join("repairs") }
+    }
+
+    /// The place that `local` is, if it is one. Makes nothing, for those who only read.
+    pub(crate) fn find(files: &dyn Files, local: &Path, identity: &str) -> Option<Self> {
+        let bytes = files.read(&local.join("here"), 0).ok()?;
+        let here: Here = serde_json::from_slice(&bytes).ok()?;
+        (here.identity == identity).then(|| Self::of(local, here.place))
+    }
+
+    /// How far the journals of `run` that this place wrote were durable at the least.
+    pub(crate) fn marks(&self, files: &dyn Files, run: &str) -> BTreeMap<ReplicaId, Mark> {
+        let dir = self.replicas.join(run);
+        let entries = files.list(&dir).unwrap_or_default().into_iter();
+        let marks = entries.filter(|entry| entry.len > 0 && !entry.name.ends_with(GONE));
+        let marks = marks.filter_map(|entry| {
+            let replica = entry.name.split('.').next().unwrap_or_default();
+            let mark = Mark::last(&files.read(&dir.join(&entry.name), 0).ok()?)?;
+            Some((replica.parse().ok()?, mark))
+        });
+        let mut all = BTreeMap::new();
+        for (replica, mark) in marks {
+            let known = all.entry(replica).or_insert(mark);
+            if known.position < mark.position {
+                *known = mark;
+            }
+        }
+        all
+    }
+
+    /// Gives up what was kept of a run of this name that is gone, before another is made: its
+    /// replicas, their marks, and its repairs.
+    pub(crate) fn forget(&self, files: &dyn Files, run: &str) -> Result<(), StoreError> {
+        let dir = self.replicas.join(run);
+        let error = |error| StoreError::io("retire", &dir, error);
+        let entries = match files.list(&dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            listed => listed.map_err(error)?,
+        };
+        for name in entries.into_iter().map(|entry| entry.name) {
+            if name.parse::<ReplicaId>().is_ok() || name.ends_with(RETIRED) {
+                let path = dir.join(name);
+                files.rename(&path, &path.with_extension(GONE)).map_err(error)?;
+            }
+        }
+        files.sync_dir(&dir).map_err(error)?;
+        match files.remove(&self.repairs(run)) {
+            Err(failed) if failed.kind() != std::io::ErrorKind::NotFound => Err(error(failed)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the repairs of `run` are noted.
+    pub(crate) fn repairs(&self, run: &str) -> PathBuf {
+        self.repairs.join(run)
     }
 
     /// Takes a free replica of a run, or makes one. A run never has more of them than it ever had
     /// writers at once. Replicas belong to one run: a fork goes on with its own.
-    pub(crate) fn hold(&self, files: &dyn Files, run: &str) -> Result<ReplicaHold, StoreError> {
+    pub(crate) fn hold(
+        &self,
+        files: &dyn Files,
+        host: &dyn Host,
+        run: &str,
+    ) -> Result<ReplicaHold, StoreError> {
         let dir = self.replicas.join(run);
         files.create_dir(&dir).map_err(|error| StoreError::io("create", &dir, error))?;
         let listed = files.list(&dir).map_err(|error| StoreError::io("list", &dir, error))?;
@@ -124,7 +267,7 @@ impl Place {
                 return Ok(hold);
             }
         }
-        let replica = ReplicaId(random()?);
+        let replica = ReplicaId(random(host)?);
         let hold = try_hold(files, &dir, replica)?;
         files.sync_dir(&dir).map_err(|error| StoreError::io("sync", &dir, error))?;
         hold.ok_or_else(|| StoreError::Internal("a new replica was held already".to_owned()))
@@ -180,15 +323,20 @@ impl Place {
 
 /// The end of the name of a replica's lock file when it was retired.
 const RETIRED: &str = "damaged";
+/// The same, when its run was gone and another was made under its name.
+const GONE: &str = "gone";
 
 /// Whether the replica that is held was retired by whoever held it before. Its lock file bears
 /// another name then, and taking the lock made a new file under the old one.
 fn is_retired(files: &dyn Files, hold: &ReplicaHold) -> Result<bool, StoreError> {
-    match files.read(&hold.path.with_extension(RETIRED), 0) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(StoreError::io("read", &hold.path, error)),
+    for extension in [RETIRED, GONE] {
+        match files.read(&hold.path.with_extension(extension), 0) {
+            Ok(_) => return Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::io("read", &hold.path, error)),
+        }
     }
+    Ok(false)
 }
 
 fn try_hold(
@@ -198,5 +346,5 @@ fn try_hold(
 ) -> Result<Option<ReplicaHold>, StoreError> {
     let path = dir.join(replica.to_string());
     let lock = files.lock(&path, false).map_err(|error| StoreError::lock(&path, error))?;
-    Ok(lock.map(|lock| ReplicaHold { replica, path, _lock: lock }))
+    Ok(lock.map(|lock| ReplicaHold { replica, path, marks: None, _lock: lock }))
 }

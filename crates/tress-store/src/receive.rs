@@ -14,10 +14,18 @@ use tress_model::ids::{ReplicaId, StoreId};
 
 use crate::files::Files;
 use crate::journal::{Item, JournalHeader, JournalPosition, JournalReader, JournalWriter};
-use crate::store::{Batch, RunStore, StoreError};
+use crate::run::{Batch, RunStore};
+use crate::store::StoreError;
 
 /// How many copies of one replica may be damaged before no other is begun.
 const COPIES_MAX: usize = 16;
+
+/// The names under which a place keeps copies, one beside the other.
+fn copies(place: StoreId) -> impl Iterator<Item = StoreId> {
+    let first = u128::from_be_bytes(place.0);
+    let ids = (0..COPIES_MAX as u128).map(move |nth| first.wrapping_add(nth));
+    ids.map(|id| StoreId(id.to_be_bytes()))
+}
 
 impl RunStore {
     pub(crate) fn received_dir(&self, place: StoreId, replica: ReplicaId) -> PathBuf {
@@ -54,6 +62,36 @@ impl RunStore {
         Ok(())
     }
 
+    /// Writes events that were lost to copies of their own, beside all that is there.
+    ///
+    /// # Errors
+    /// As [`RunStore::receive`].
+    pub fn fill(&mut self, segments: &[Segment]) -> Result<(), StoreError> {
+        let (files, place) = (self.files(), self.store.place()?);
+        for segment in segments {
+            self.give_up(segment.replica)?;
+            let (replica, store) = (segment.replica, segment.store);
+            let header = JournalHeader { format: FORMAT, replica, store, run: self.name.clone() };
+            let free = |id: &StoreId| {
+                let listed = files.list(&self.received_dir(*id, replica));
+                listed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            };
+            let copy = copies(place).find(free).ok_or_else(|| self.too_many(replica))?;
+            let dir = self.received_dir(copy, replica);
+            let mut writer = JournalWriter::open(&*files, &dir, header)?;
+            writer.append_segment(&*files, segment)?;
+            writer.sync()?;
+        }
+        Ok(())
+    }
+
+    fn too_many(&self, replica: ReplicaId) -> StoreError {
+        let run = &self.name;
+        let what =
+            format!("{COPIES_MAX} copies of {replica} in {run} are damaged: see `tress fsck`");
+        StoreError::Internal(what)
+    }
+
     /// The copy of a replica that is written on here. One that is damaged stays where it is, with
     /// all that can be read of it, and another is begun beside it.
     fn open_copy(
@@ -62,21 +100,16 @@ impl RunStore {
         place: StoreId,
         header: JournalHeader,
     ) -> Result<JournalWriter, StoreError> {
-        let mut id = u128::from_be_bytes(place.0);
-        for _ in 0..COPIES_MAX {
-            let dir = self.received_dir(StoreId(id.to_be_bytes()), header.replica);
+        for copy in copies(place) {
+            let dir = self.received_dir(copy, header.replica);
             match JournalWriter::open(files, &dir, header.clone()) {
                 Err(StoreError::Damaged(damage)) => {
                     tracing::warn!(%damage, "a copy is damaged; another is begun");
-                    id = id.wrapping_add(1);
                 }
                 opened => return opened,
             }
         }
-        let (replica, run) = (header.replica, &self.name);
-        let what =
-            format!("{COPIES_MAX} copies of {replica} in {run} are damaged: see `tress fsck`");
-        Err(StoreError::Internal(what))
+        Err(self.too_many(header.replica))
     }
 
     /// Reads the copies.
@@ -96,7 +129,9 @@ impl RunStore {
                 let Ok(replica) = copy.name.parse() else { continue };
                 let dir = self.received_dir(id, replica);
                 let reader = self.received.entry((id, replica)).or_insert_with(|| {
+                    let skips = self.known.repairs.skips(&self.dir, &dir);
                     JournalReader::new(&self.name, dir, replica, JournalPosition::default())
+                        .passing_over(skips)
                 });
                 let items = reader.poll(files)?;
                 if !items.is_empty() {

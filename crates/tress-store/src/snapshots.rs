@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tress_model::OrderKey;
 use tress_model::codec::{self, STATE_FORM, Snapshot};
+use tress_model::event::Hole;
 use tress_model::ids::{EventId, ReplicaId, StoreId};
 
 use crate::files::{Files, write_whole};
 use crate::frame::{self, FrameKind};
+use crate::host::Host;
 use crate::journal::{JournalPosition, Positions};
 use crate::store::StoreError;
 
@@ -47,16 +49,17 @@ fn names(files: &dyn Files, dir: &Path) -> Vec<String> {
     entries.map(|entry| entry.name).filter(|name| name.ends_with(".snap")).collect()
 }
 
-/// The newest snapshot in `dir` that can be read, and into which an event at `before` does not
-/// belong.
+/// The newest snapshot in `dir` that can be read, into which an event at `before` does not belong,
+/// and in which the events that are lost by now still have their effect.
 pub(crate) fn newest(
     files: &dyn Files,
     dir: &Path,
     before: Option<OrderKey>,
+    holes: &[Hole],
 ) -> Option<StoredSnapshot> {
     names(files, dir).into_iter().rev().find_map(|name| {
         let path = dir.join(name);
-        match read(files, &path, before) {
+        match read(files, &path, before, holes) {
             Some(found) => found,
             None => {
                 let path = path.display();
@@ -67,11 +70,12 @@ pub(crate) fn newest(
     })
 }
 
-/// A snapshot; `Some(None)` where the event at `before` belongs into it.
+/// A snapshot; `Some(None)` where the event at `before` belongs into it, or lost events are not in it.
 fn read(
     files: &dyn Files,
     path: &Path,
     before: Option<OrderKey>,
+    holes: &[Hole],
 ) -> Option<Option<StoredSnapshot>> {
     let bytes = files.read(path, 0).ok()?;
     let header = frame::decode(&bytes).filter(|frame| frame.kind == FrameKind::Header)?;
@@ -84,6 +88,10 @@ fn read(
         return None;
     }
     let snapshot = codec::decode_snapshot(state.body).ok()?;
+    let version = &snapshot.state.version;
+    if holes.iter().any(|hole| version.get(hole.replica) < hole.last) {
+        return Some(None);
+    }
     Some(Some(StoredSnapshot { snapshot, positions, received }))
 }
 
@@ -106,6 +114,7 @@ fn superfluous(names: &[String]) -> Vec<&String> {
 /// Writes a snapshot, and removes those that need not be kept.
 pub(crate) fn save(
     files: &dyn Files,
+    host: &dyn Host,
     dir: &Path,
     stored: &StoredSnapshot,
 ) -> Result<PathBuf, StoreError> {
@@ -126,7 +135,7 @@ pub(crate) fn save(
         &state,
     ));
     let events = stored.snapshot.state.events();
-    let unique = EventId(crate::place::random()?.repeat(2).try_into().unwrap_or([0; 32]));
+    let unique = EventId(crate::place::random(host)?.repeat(2).try_into().unwrap_or([0; 32]));
     // The later of two with the same events read the journals further.
     let later = names(files, dir).last().and_then(|name| name.split('-').nth(1)?.parse().ok());
     let later = later.map_or(1, |number: u64| number.saturating_add(1));

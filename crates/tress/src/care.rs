@@ -2,6 +2,7 @@
 
 use tress_documents::Document;
 use tress_model::operation::Strand;
+use tress_store::documents::move_aside;
 use tress_store::{DocumentsError, Files, SledDocuments};
 
 use crate::error::Error;
@@ -29,6 +30,31 @@ impl Store {
             }
         }
         Ok(true)
+    }
+
+    /// Moves damaged documents aside; the next sealing makes them anew from the journals. Gives where
+    /// they are now.
+    ///
+    /// # Errors
+    /// When another process has them open, or they cannot be moved.
+    pub fn renew_documents(&self) -> Result<Option<std::path::PathBuf>, Error> {
+        let dir = self.dir().join("documents");
+        if !self.files().is_real() || !dir.exists() {
+            return Ok(None);
+        }
+        let lock = self.dir().join("local").join("documents.lock");
+        match SledDocuments::open(&dir, &lock) {
+            Err(DocumentsError::Busy) => Err(DocumentsError::Busy.into()),
+            _ => Ok(Some(move_aside(&dir, &self.dir().join("quarantine"))?)),
+        }
+    }
+
+    /// Makes the file `store` in `dir` anew where it cannot be read. All that it says is the format.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn repair_file(dir: &std::path::Path) -> Result<bool, Error> {
+        Ok(tress_store::Store::repair_file(dir)?)
     }
 
     /// Whether file locks hold here: a lock that is held must be refused to others.

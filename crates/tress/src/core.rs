@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tress_engine::log::Draft;
 use tress_engine::{Log, PrepareError};
 use tress_model::codec::Snapshot;
-use tress_model::{Event, OrderKey, ReplicaId, Segment, State, StoreId, VersionVector, limits};
+use tress_model::{
+    Event, Millis, OrderKey, ReplicaId, Segment, State, StoreId, VersionVector, limits,
+};
 use tress_store::{Damage, RunStore, StoreError};
 
 use crate::error::{Error, Refused};
@@ -71,6 +73,8 @@ pub(crate) struct Core {
     /// Segments that were refused, and what their replicas wrote behind them.
     refused: Vec<Damage>,
     refused_replicas: BTreeSet<ReplicaId>,
+    /// What an earlier repair gave up.
+    lost: Option<Damage>,
     /// The place of the earliest event that came, lies before the snapshot, and is not in the log.
     behind: Option<OrderKey>,
     ids: Option<(ReplicaId, StoreId)>,
@@ -104,6 +108,7 @@ impl Core {
             damage: Vec::new(),
             refused: Vec::new(),
             refused_replicas: BTreeSet::new(),
+            lost: None,
             behind: None,
             ids: None,
             snapshot_events,
@@ -233,9 +238,21 @@ impl Core {
                 });
             }
             self.arrive(&admission.admitted);
+            self.lost = self.told_of_lost();
         }
         self.behind = self.behind.into_iter().chain(behind).min();
         Ok(behind)
+    }
+
+    /// What is told of lost events.
+    fn told_of_lost(&self) -> Option<Damage> {
+        let lost = self.log.lost().count();
+        let run = self.files.store().dir().join("runs").join(self.files.name());
+        (lost > 0).then(|| Damage {
+            path: run,
+            offset: 0,
+            reason: format!("{lost} events are lost, and were passed over by a repair"),
+        })
     }
 
     pub(crate) fn arrive(&mut self, events: &[Arc<Event>]) {
@@ -252,7 +269,9 @@ impl Core {
         let published = Published {
             state: Arc::clone(self.log.state()),
             arrivals: self.arrivals.len(),
-            damage: Arc::new([self.damage.as_slice(), &self.refused].concat()),
+            damage: Arc::new(
+                [self.damage.as_slice(), &self.refused, self.lost.as_slice()].concat(),
+            ),
         };
         // Those who follow are woken by what is new, and not by every look.
         self.publish.send_if_modified(|known| {
@@ -260,6 +279,10 @@ impl Core {
             *known = published;
             new
         });
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.files.store().host().now()
     }
 
     pub(crate) fn writer(&mut self) -> Result<(ReplicaId, StoreId), Error> {
@@ -273,7 +296,8 @@ impl Core {
             let (replica, _) = ids;
             let behind = self.log.waits_for_causes(replica)
                 || self.files.is_damaged(replica)
-                || self.refused_replicas.contains(&replica);
+                || self.refused_replicas.contains(&replica)
+                || self.log.ends_in_a_hole(replica);
             if !behind {
                 self.ids = Some(ids);
                 return Ok(ids);
@@ -287,7 +311,7 @@ impl Core {
 
     fn stage(&mut self, drafts: Vec<Draft>, group: &mut Vec<Staged>) -> Appended {
         let (replica, store) = self.writer()?;
-        let prepared = self.log.prepare(replica, store, drafts, crate::now())?;
+        let prepared = self.log.prepare(replica, store, drafts, self.now())?;
         // What cannot be written must not be committed to the log either.
         let body = tress_model::codec::encode_segment(&prepared.segment);
         let bytes = body.map_err(PrepareError::Codec)?.len();
@@ -459,7 +483,8 @@ impl Core {
         let whole = self.damage.is_empty()
             && self.refused.is_empty()
             && self.behind.is_none()
-            && !self.log.has_waiting();
+            && !self.log.has_waiting()
+            && self.log.lost().next().is_none();
         if events < self.snapshot_events + SNAPSHOT_AFTER || !whole {
             return;
         }
@@ -473,8 +498,13 @@ impl Core {
 /// A log of the run that goes on from `snapshot`, or begins.
 fn log_of(files: &RunStore, snapshot: Option<Snapshot>) -> Log {
     let left_out = files.origin().map(|origin| Arc::new(origin.left_out.clone()));
+    let holes = files.holes().unwrap_or_else(|error| {
+        // Then what lies behind them waits, and that is told.
+        tracing::warn!(%error, "cannot read what was lost");
+        Arc::from([])
+    });
     let log = snapshot.map_or_else(Log::new, Log::from_snapshot);
-    log.leaving_out(left_out.unwrap_or_default())
+    log.leaving_out(left_out.unwrap_or_default()).with_holes(holes)
 }
 
 /// The earlier of `known` and the first event of `segment`.

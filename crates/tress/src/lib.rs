@@ -37,6 +37,7 @@
 //! *Architecture invariant:* an append never waits for Automerge or sled.
 
 mod care;
+mod check;
 mod core;
 mod error;
 pub mod formats;
@@ -47,6 +48,7 @@ mod store;
 mod subscription;
 mod work;
 
+pub use check::{Checked, Found, Stretch};
 pub use error::{Error, Refused};
 pub use paths::{Fork, Merge, log_of};
 pub use run::{Agent, Run, Updates};
@@ -76,6 +78,5 @@ pub use work::{ClaimRefused, Claimed, Pick, new_todo_id, todo};
 
 /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z.
 pub fn now() -> Millis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    tress_store::Host::now(&tress_store::RealHost)
 }

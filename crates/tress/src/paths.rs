@@ -136,7 +136,7 @@ impl Agent {
                     version: version.clone(),
                     left_out,
                     by,
-                    at: crate::now(),
+                    at: core.now(),
                     reason,
                 };
                 core.files.store().branch(&path, &origin)?;
@@ -190,8 +190,9 @@ impl Agent {
         let (agent, reason) = (self.clone(), reason.to_owned());
         let undone = self.run().query(move |core| {
             core.make_whole()?;
+            let now = core.now();
             core.append_on(|log| {
-                let planned = log.undo(event, &reason, crate::now())?;
+                let planned = log.undo(event, &reason, now)?;
                 Ok(planned.into_iter().map(|operation| agent.draft(operation)).collect())
             })
         });
@@ -261,7 +262,7 @@ impl Core {
         }
         let segments = file.items.iter().filter_map(|item| item.as_segment());
         let mut log = self.log.clone();
-        let admission = log.admit_all(segments.clone().cloned(), Some(crate::now()));
+        let admission = log.admit_all(segments.clone().cloned(), Some(self.now()));
         if let Some((segment, reason)) = admission.rejected.into_iter().next() {
             return Err(Error::NotAdmitted { replica: segment.replica, reason });
         }

@@ -125,6 +125,12 @@ impl Run {
         Arc::clone(&self.inner.published.borrow().damage)
     }
 
+    /// The clock of the machine that the store is on.
+    pub(crate) fn clock(&self) -> impl FnOnce() -> Millis + Send + 'static {
+        let store = self.inner.files.clone();
+        move || store.host().now()
+    }
+
     /// The agent `name`, acting as `role` on this run.
     pub fn agent(&self, name: &str, role: Role) -> Agent {
         Agent { run: self.clone(), author: Author::new(name, role) }

@@ -1,11 +1,10 @@
-//! `fsck`: everything read again, every chain checked, every damage told.
+//! `fsck`: everything read again, every chain checked, every damage told; and repaired, if asked.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use tress::{DocumentsError, Error, Log, Store};
+use tress::{Checked, DocumentsError, Error, Found, Item, Segment, Store, Stretch};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -15,134 +14,287 @@ use crate::words::{clean, count};
 /// Read everything again, and list every damage
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It changes nothing. It checks every frame, every hash chain, the causes of every event, the root of every
-checkpoint, and the documents. Damage is never skipped silently: the exit code is 6.")]
-pub(crate) struct Fsck {}
+It checks every frame, every hash chain, the causes of every event, the root of every checkpoint, and the
+documents. Damage is never skipped silently: the exit code is 6. Without --repair it changes nothing.
 
-#[derive(Serialize)]
-struct Checked {
-    store: String,
-    runs: Vec<RunChecked>,
-    damage: Vec<Found>,
+A repair changes no journal. It notes which bytes are to be passed over, keeps a copy of them in
+.tress/quarantine, and gives back everything else. What was lost is listed, event by event, and stays known
+as lost until --from brings it back.
+
+Examples:
+  tress fsck
+  tress fsck --repair
+  tress fsck --from ../other-clone/.tress     fill what was lost from another copy of the store
+  tress fsck --from backup.tressrun           or from a run file (see tress export run)")]
+pub(crate) struct Fsck {
+    /// Pass over what is damaged, and give back everything else
+    #[arg(long)]
+    repair: bool,
+    /// Repair, and bring lost events back from this store or run file
+    #[arg(long, value_name = "PATH")]
+    from: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
-struct RunChecked {
+struct Report {
+    store: String,
+    runs: Vec<RunReport>,
+    damage: Vec<Place>,
+    /// Whether what is listed was passed over, so that everything else is back.
+    repaired: bool,
+    /// Copies of what was passed over.
+    kept: Vec<String>,
+}
+
+#[derive(Default, Serialize)]
+struct RunReport {
     run: String,
     events: u64,
     seals: usize,
     replicas: usize,
     checkpoints: usize,
+    /// Events that can be read and wait for lost ones.
+    behind: u64,
+    /// What is lost, and was not known to be.
+    lost: Vec<Stretch>,
+    /// What an earlier repair gave up.
+    lost_before: Vec<Stretch>,
+    /// What was brought back.
+    filled: Vec<Stretch>,
 }
 
 #[derive(Serialize)]
-struct Found {
+struct Place {
     run: String,
     file: String,
     /// Where in the file, in bytes, where that is known.
     offset: Option<u64>,
     reason: String,
+    /// The events that were there, where what is around says so.
+    events: Option<Stretch>,
 }
 
 /// Does `fsck`.
-pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
+pub(crate) async fn run(context: &Context, fsck: &Fsck) -> Result<(), Failure> {
+    let repair = fsck.repair || fsck.from.is_some();
+    if repair {
+        Store::repair_file(&context.dir()?)?;
+    }
     let store = context.store()?;
-    let mut checked =
-        Checked { store: store.dir().display().to_string(), runs: Vec::new(), damage: Vec::new() };
-    for name in store.runs()? {
-        check_run(&store, &name, &mut checked);
-    }
-    let documents = store.dir().join("documents");
-    match store.check_documents() {
-        Ok(_) => {}
-        Err(Error::Documents(DocumentsError::Busy)) => {
-            context.out.warn("another process has the documents open; they were not looked at");
-        }
-        Err(error) => checked.damage.push(found("", &documents, None, error.to_string())),
-    }
-    if checked.damage.is_empty() {
-        return context.out.answer(&checked, || text(context, &checked));
-    }
-    let number = count(checked.damage.len(), "damaged place");
-    let failure = Failure::damaged(format!("{number} in {}", checked.store))
-        .hint("what is undamaged stays readable; fetch the rest from a copy or a peer that has it");
-    if context.out.json() {
-        let first = checked.damage.iter().map(line).collect::<Vec<_>>().join("; ");
-        return Err(Failure::damaged(format!("{number}: {first}")).details(&checked));
-    }
-    context.out.text(&text(context, &checked))?;
-    Err(failure)
-}
-
-fn found(run: &str, file: &Path, offset: Option<u64>, reason: String) -> Found {
-    Found { run: run.to_owned(), file: file.display().to_string(), offset, reason }
-}
-
-/// Reads a run from its first byte, as if nothing of it were known.
-fn check_run(store: &Store, name: &str, checked: &mut Checked) {
-    let dir = store.dir().join("runs").join(name);
-    let read = store.files().run(name, false).and_then(|mut run| {
-        let left_out = run.origin().map(|origin| Arc::new(origin.left_out.clone()));
-        Ok((run.poll()?, left_out.unwrap_or_default()))
-    });
-    let (batch, left_out) = match read {
-        Ok(read) => read,
-        Err(error) => {
-            checked.damage.push(found(name, &dir, None, error.to_string()));
-            return;
-        }
+    let mut report = Report {
+        store: store.dir().display().to_string(),
+        runs: Vec::new(),
+        damage: Vec::new(),
+        repaired: repair,
+        kept: Vec::new(),
     };
-    for damage in batch.damage {
-        checked.damage.push(found(name, &damage.path, Some(damage.offset), damage.reason));
+    let source = match &fsck.from {
+        Some(path) => Some(Source::open(path)?),
+        None => None,
+    };
+    for name in store.runs()? {
+        look(&store, &name, repair, source.as_ref(), &mut report);
     }
-    let seals = batch.seals.len();
-    let mut log = Log::new().leaving_out(left_out);
-    let admission = log.admit_all(batch.segments, None);
-    for (segment, reason) in &admission.rejected {
-        let journal = dir.join("journals").join(segment.replica.to_string());
-        let reason = format!("events {} to {}: {reason}", segment.first, segment.last());
-        checked.damage.push(found(name, &journal, None, reason));
-    }
-    if admission.waiting > 0 {
-        let reason = format!(
-            "{} of events wait for events that are in no journal here",
-            count(admission.waiting, "stretch")
-        );
-        checked.damage.push(found(name, &dir.join("journals"), None, reason));
-    }
-    let checks = log.check_checkpoints();
-    for check in checks.iter().filter(|check| check.differs()) {
-        let reason = format!("the checkpoint {} does not come out as it was taken", check.name);
-        checked.damage.push(found(name, &dir, None, reason));
-    }
-    checked.runs.push(RunChecked {
-        run: name.to_owned(),
-        events: log.version().events(),
-        seals,
-        replicas: log.version().len(),
-        checkpoints: checks.len(),
-    });
+    documents(context, &store, repair, &mut report);
+    answer(context, &report)
 }
 
-fn line(found: &Found) -> String {
-    let offset = found.offset.map_or(String::new(), |at| format!(" at byte {at}"));
-    format!("{}{offset}: {}", clean(&found.file), clean(&found.reason))
-}
-
-fn text(context: &Context, checked: &Checked) -> String {
-    let mut lines: Vec<String> = checked
-        .runs
-        .iter()
-        .map(|run| {
-            let (events, seals) = (count(run.events, "event"), count(run.seals, "seal"));
-            let (replicas, checkpoints) =
-                (count(run.replicas, "replica"), count(run.checkpoints, "checkpoint"));
-            format!("{}: {events} by {replicas}, {seals}, {checkpoints}", run.run)
+/// Checks one run, and repairs it if that is wanted.
+fn look(store: &Store, name: &str, repair: bool, source: Option<&Source>, report: &mut Report) {
+    let checked = if repair {
+        store.repair_run(name).map(|(checked, kept)| {
+            report.kept.extend(kept.into_iter().map(|path| path.display().to_string()));
+            checked
         })
-        .collect();
-    lines.extend(checked.damage.iter().map(|found| context.out.paint(Tone::Bad, &line(found))));
-    if checked.damage.is_empty() {
-        lines.push("no damage".to_owned());
+    } else {
+        store.check_run(name)
+    };
+    let failed = |error: Error, report: &mut Report| {
+        let dir = store.dir().join("runs").join(name);
+        let file = dir.display().to_string();
+        let reason = error.to_string();
+        report.damage.push(Place {
+            run: name.to_owned(),
+            file,
+            offset: None,
+            reason,
+            events: None,
+        });
+    };
+    let checked = match checked {
+        Ok(checked) => checked,
+        Err(error) => return failed(error, report),
+    };
+    let mut run = RunReport::from(&checked);
+    report.damage.extend(checked.damage.into_iter().map(|found| Place::new(name, found)));
+    if let Some(source) = source {
+        match source.segments(name).and_then(|segments| store.fill_run(name, &segments)) {
+            Ok(filled) => run.filled = filled,
+            Err(error) => failed(error, report),
+        }
+    }
+    if repair {
+        // What is there now, with everything that came back.
+        match store.check_run(name) {
+            Ok(now) => {
+                let RunReport { filled, lost, .. } = run;
+                let kept = now.lost_before.clone();
+                let lost: Vec<Stretch> =
+                    lost.into_iter().filter(|lost| kept.contains(lost)).collect();
+                let before = kept.into_iter().filter(|known| !lost.contains(known)).collect();
+                run = RunReport { filled, lost, lost_before: before, ..RunReport::from(&now) };
+                // What a repair cannot help with is still there.
+                report.repaired &= now.damage.is_empty();
+            }
+            Err(error) => failed(error, report),
+        }
+    }
+    report.runs.push(run);
+}
+
+/// Looks at the documents, and has damaged ones made anew.
+fn documents(context: &Context, store: &Store, repair: bool, report: &mut Report) {
+    let file = store.dir().join("documents").display().to_string();
+    let reason = match store.check_documents() {
+        Ok(_) => return,
+        Err(Error::Documents(DocumentsError::Busy)) => {
+            let said = "another process has the documents open; they were not looked at";
+            return context.out.warn(said);
+        }
+        Err(error) => error.to_string(),
+    };
+    let place = Place { run: String::new(), file, offset: None, reason, events: None };
+    report.damage.push(place);
+    if repair {
+        match store.renew_documents() {
+            Ok(aside) => report.kept.extend(aside.map(|path| path.display().to_string())),
+            Err(error) => {
+                report.repaired = false;
+                context.out.warn(&format!("the documents could not be moved aside: {error}"));
+            }
+        }
+    }
+}
+
+fn answer(context: &Context, report: &Report) -> Result<(), Failure> {
+    let number = count(report.damage.len(), "damaged place");
+    let lost: u64 = report.runs.iter().flat_map(|run| &run.lost).map(events_of).sum();
+    if report.damage.is_empty() && lost == 0 || report.repaired {
+        return context.out.answer(report, || text(context, report));
+    }
+    let hint = if report.runs.iter().any(|run| run.behind > 0) {
+        "`tress fsck --repair` gives back what can be read; --from PATH fills the rest from a copy"
+    } else {
+        "`tress fsck --repair` passes over it; --from PATH fills what was lost from a copy"
+    };
+    if context.out.json() {
+        let first = report.damage.iter().map(line).collect::<Vec<_>>().join("; ");
+        let failure = Failure::damaged(format!("{number}: {first}"));
+        return Err(failure.hint(hint).details(report));
+    }
+    context.out.text(&text(context, report))?;
+    Err(Failure::damaged(format!("{number} in {}", report.store)).hint(hint))
+}
+
+/// Where lost events may be whole.
+enum Source {
+    Store(Store),
+    File(Box<tress::RunFile>),
+}
+
+impl Source {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        if path.is_dir() {
+            let inside = path.join(tress::DIR);
+            let dir = if inside.is_dir() { inside } else { path.to_owned() };
+            return Ok(Self::Store(Store::open(dir)?));
+        }
+        let bytes = std::fs::read(path).map_err(|error| {
+            Failure::invalid(format!("cannot read {}: {error}", path.display()))
+        })?;
+        Ok(Self::File(Box::new(tress::decode_run_file(path, &bytes)?)))
+    }
+
+    fn segments(&self, run: &str) -> Result<Vec<Segment>, Error> {
+        match self {
+            Self::Store(store) => store.segments_of(run),
+            Self::File(file) => {
+                let segments = file.items.iter().filter_map(Item::as_segment);
+                Ok(segments.filter(|_| file.run == run).cloned().collect())
+            }
+        }
+    }
+}
+
+impl From<&Checked> for RunReport {
+    fn from(checked: &Checked) -> Self {
+        Self {
+            run: checked.run.clone(),
+            events: checked.events,
+            seals: checked.seals,
+            replicas: checked.state.version.len(),
+            checkpoints: checked.checkpoints,
+            behind: checked.behind,
+            lost: checked.lost.clone(),
+            lost_before: checked.lost_before.clone(),
+            filled: Vec::new(),
+        }
+    }
+}
+
+impl Place {
+    fn new(run: &str, found: Found) -> Self {
+        let Found { path, offset, reason, events } = found;
+        Self { run: run.to_owned(), file: path.display().to_string(), offset, reason, events }
+    }
+}
+
+fn events_of(stretch: &Stretch) -> u64 {
+    stretch.last - stretch.first + 1
+}
+
+fn stretch(stretch: &Stretch) -> String {
+    let Stretch { replica, first, last } = stretch;
+    if first == last {
+        format!("event {first} of {replica}")
+    } else {
+        format!("events {first} to {last} of {replica}")
+    }
+}
+
+fn line(place: &Place) -> String {
+    let offset = place.offset.map_or(String::new(), |at| format!(" at byte {at}"));
+    let events = place.events.as_ref().map_or(String::new(), |s| format!(" ({})", stretch(s)));
+    format!("{}{offset}: {}{events}", clean(&place.file), clean(&place.reason))
+}
+
+fn text(context: &Context, report: &Report) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for run in &report.runs {
+        let (events, seals) = (count(run.events, "event"), count(run.seals, "seal"));
+        let (replicas, checkpoints) =
+            (count(run.replicas, "replica"), count(run.checkpoints, "checkpoint"));
+        lines.push(format!("{}: {events} by {replicas}, {seals}, {checkpoints}", run.run));
+        let mut told = |what: &str, tone: Tone, stretches: &[Stretch]| {
+            let words = stretches.iter().map(|s| format!("  {what}: {}", stretch(s)));
+            lines.extend(words.map(|words| context.out.paint(tone, &words)));
+        };
+        told("brought back", Tone::Good, &run.filled);
+        told("lost", Tone::Bad, &run.lost);
+        told("lost before", Tone::Busy, &run.lost_before);
+        if run.behind > 0 {
+            let behind = count(run.behind, "event");
+            lines.push(format!("  {behind} behind the damage can be read, and wait for a repair"));
+        }
+    }
+    lines.extend(report.damage.iter().map(|place| context.out.paint(Tone::Bad, &line(place))));
+    lines.extend(report.kept.iter().map(|path| format!("kept: {}", clean(path))));
+    match (report.damage.is_empty(), report.repaired) {
+        (true, _) => lines.push("no damage".to_owned()),
+        (false, true) => {
+            lines.push("repaired: it is passed over, and everything else is there".to_owned());
+        }
+        (false, false) => {}
     }
     lines.join("\n")
 }

@@ -136,7 +136,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Conflicts(args) => conflicts::run(context, &args).await,
         Command::MergeFile(args) => merge_file::run(context, &args),
         Command::Runs(_) => init::runs(context).await,
-        Command::Fsck(_) => fsck::run(context).await,
+        Command::Fsck(args) => fsck::run(context, &args).await,
         Command::Doctor(_) => doctor::run(context).await,
         Command::Stats(_) => stats::run(context).await,
         Command::Completions(args) => completions::run(context, &args),

@@ -45,6 +45,55 @@ fn damage_is_found_with_its_place() {
     bench.ok(&["add", "life goes on"]);
 }
 
+/// The journals of the run `main`, each with its first file.
+fn journals(bench: &Bench) -> Vec<std::path::PathBuf> {
+    let journals = bench.path().join(".tress/runs/main/journals");
+    let entries = std::fs::read_dir(journals).expect("journals");
+    entries.map(|entry| entry.expect("it").path().join("000001.log")).collect()
+}
+
+#[test]
+fn a_damaged_store_is_repaired_and_filled_from_a_copy() {
+    let bench = Bench::new();
+    for title in ["one", "two", "three"] {
+        bench.add(title);
+    }
+    bench.ok(&["export", "run", "backup.tressrun"]);
+    let path = journals(&bench).remove(0);
+    let mut bytes = std::fs::read(&path).expect("it can be read");
+    let at = bytes.windows(3).position(|window| window == b"two").expect("it is there");
+    *bytes.get_mut(at).expect("it is there") ^= 0x20;
+    std::fs::write(&path, &bytes).expect("it can be written");
+    let error = bench.run(&["fsck", "--json"]).error();
+    assert_eq!(text(&error, "details/damage/0/events/first"), "2");
+    assert_eq!(text(&error, "details/runs/0/behind"), "1");
+    assert!(text(&error, "hint").contains("--repair"), "{error}");
+    let said = bench.ok(&["fsck", "--repair"]);
+    assert!(said.contains("lost: event 2 of ") && said.contains("kept: "), "{said}");
+    assert_eq!(std::fs::read(&path).expect("it can be read"), bytes, "no journal is rewritten");
+    let titles = texts(&bench.json(&["list"]), "title");
+    assert_eq!(titles, ["one", "three"], "everything else is back");
+    let said = bench.ok(&["fsck"]);
+    assert!(said.contains("lost before: event 2 of ") && said.ends_with("no damage\n"), "{said}");
+    bench.ok(&["add", "four"]);
+    let filled = bench.json(&["fsck", "--from", "backup.tressrun"]);
+    assert_eq!(text(&filled, "runs/0/filled/0/first"), "2");
+    assert_eq!(text(&filled, "runs/0/lost_before"), "[]");
+    let titles = texts(&bench.json(&["list"]), "title");
+    assert_eq!(titles, ["one", "two", "three", "four"]);
+    assert!(bench.ok(&["fsck"]).ends_with("no damage\n"));
+}
+
+#[test]
+fn the_file_that_says_what_a_store_is_can_be_made_anew() {
+    let bench = Bench::new();
+    bench.add("it");
+    std::fs::write(bench.path().join(".tress/store"), "{").expect("it can be written");
+    assert_eq!(bench.run(&["list"]).code, 6);
+    bench.ok(&["fsck", "--repair"]);
+    assert_eq!(texts(&bench.json(&["list"]), "title"), ["it"]);
+}
+
 #[test]
 fn doctor_works_without_a_store() {
     let bench = Bench::bare();

@@ -5,6 +5,7 @@ mod admission;
 mod diff;
 mod explore;
 mod history;
+mod holes;
 mod invariants;
 mod limits;
 mod operations;

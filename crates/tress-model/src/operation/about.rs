@@ -246,6 +246,7 @@ impl Operation {
             O::MemberAdded { .. } => "member_added",
             O::MemberRemoved { .. } => "member_removed",
             O::Custom { .. } => "custom",
+            O::Unknown(bytes) if bytes.is_empty() => "lost",
             O::Unknown(_) => "unknown",
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tress_store::files::write_whole;
-use tress_store::{Files, MemoryFiles, RealFiles};
+use tress_store::{FaultyFiles, Files, MemoryFiles, RealFiles};
 
 fn suite(files: &dyn Files, root: &Path) {
     appends_are_read_back(files, root);
@@ -110,6 +110,11 @@ fn a_lock_has_one_holder(files: &dyn Files, root: &Path) {
 fn the_real_file_system_conforms() {
     let dir = tempfile::tempdir().unwrap();
     suite(&RealFiles, dir.path());
+}
+
+#[test]
+fn what_fails_on_purpose_conforms_as_long_as_it_does_not() {
+    suite(&FaultyFiles::on(&MemoryFiles::new()), Path::new("/root"));
 }
 
 #[test]

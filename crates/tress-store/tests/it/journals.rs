@@ -94,13 +94,16 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_journal_goes_on() {
     let (files, store) = memory();
     let mut run = store.run("main", true).unwrap();
     write(&mut run, 1, 2);
-    let path = journal(&files);
+    let (path, lock) = (journal(&files), lock_file(&store, &mut run));
     let two = files.read(&path, 0).unwrap().len();
+    let mark = files.read(&lock, 0).unwrap();
     write(&mut run, 3, 1);
     let whole = files.read(&path, 0).unwrap();
     drop((run, store));
     for cut in two..whole.len() {
         files.damage(&path, |bytes| *bytes = whole[..cut].to_vec());
+        // Its writer died before it had synced and left its mark.
+        files.damage(&lock, |bytes| *bytes = mark.clone());
         let store = open_memory(&files, "here");
         let mut run = store.run("main", false).unwrap();
         let batch = run.poll().unwrap();
@@ -109,6 +112,44 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_journal_goes_on() {
         let mut again = store.run("main", false).unwrap();
         assert_eq!(numbers(&again.poll().unwrap()), [1, 2, 3], "cut at {cut}");
     }
+}
+
+/// A journal that had been cut between two frames looked whole, and its numbers were used again.
+#[test]
+fn what_was_acknowledged_and_is_cut_off_is_damage() {
+    let (files, store) = memory();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 3);
+    let (replica, _) = run.open_writer().unwrap();
+    let (path, lock) = (journal(&files), lock_file(&store, &mut run));
+    let whole = files.read(&path, 0).unwrap();
+    let mark = files.read(&lock, 0).unwrap();
+    drop((run, store));
+    let ends: Vec<usize> =
+        (1..whole.len()).filter(|&at| whole[at..].starts_with(b"TRF1")).collect();
+    for cut in 0..whole.len() {
+        files.damage(&path, |bytes| *bytes = whole[..cut].to_vec());
+        files.damage(&lock, |bytes| *bytes = mark.clone());
+        let store = open_memory(&files, "here");
+        let batch = store.run("main", false).unwrap().poll().unwrap();
+        let left = ends.iter().filter(|&&end| end <= cut).count().saturating_sub(1) as u64;
+        assert_eq!(numbers(&batch), (1..=left).collect::<Vec<_>>(), "cut at {cut}");
+        let [damage] = &*batch.damage else { panic!("cut at {cut}: {:?}", batch.damage) };
+        assert!(damage.reason.contains("event 3"), "{damage}");
+    }
+    let store = open_memory(&files, "here");
+    let mut run = store.run("main", false).unwrap();
+    assert_ne!(run.open_writer().unwrap().0, replica, "its numbers are not used again");
+    files.remove(&path).unwrap();
+    let batch = store.run("main", false).unwrap().poll().unwrap();
+    assert!(batch.damage[0].reason.contains("event 3"), "{:?}", batch.damage);
+}
+
+/// The lock file of the replica that `run` writes.
+fn lock_file(store: &Store, run: &mut RunStore) -> PathBuf {
+    let (replica, _) = run.open_writer().unwrap();
+    let local = Path::new("/project/.tress/local").join(store.place().unwrap().to_string());
+    local.join("replicas/main").join(replica.to_string())
 }
 
 #[test]
@@ -309,7 +350,7 @@ fn a_journal_that_lacks_a_file_is_damaged() {
         files.replace(&path.with_file_name(last), whole);
         let mut run = open_memory(&files, "here").run("main", false).unwrap();
         let [damage] = run.poll().unwrap().damage.try_into().unwrap();
-        assert!(damage.reason.contains("missing"), "{damage}");
+        assert!(damage.reason.contains("gone"), "{damage}");
         assert!(run.is_damaged(replica));
     }
 }

@@ -92,7 +92,7 @@ fn told_of(core: &mut Core, agent: &str) -> Result<Vec<Loss>, Error> {
     if losses.peek().is_none() {
         return Ok(Vec::new());
     }
-    let ready = state.readiness(crate::now()).ready;
+    let ready = state.readiness(core.now()).ready;
     let loss = |entry: &Arc<LedgerEntry>| Loss {
         todo: entry.todo,
         rule: entry.rule,

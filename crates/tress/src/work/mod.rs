@@ -171,10 +171,11 @@ impl Agent {
     ) -> Result<Vec<Claimed>, Refused<ClaimRefused>> {
         let lease = lease.unwrap_or(limits::LEASE_DEFAULT).min(limits::LEASE_MAX);
         let (agent, by) = (self.clone(), by.clone());
+        let clock = self.run().clock();
         let events = self
             .run()
             .append_if(move |state| {
-                let pick = choose(state, crate::now()).ok_or(ClaimRefused::NothingReady)?;
+                let pick = choose(state, clock()).ok_or(ClaimRefused::NothingReady)?;
                 let todos: Vec<TodoId> = std::iter::once(pick.todo).chain(pick.also).collect();
                 let mut drafts = Vec::with_capacity(2 * todos.len());
                 for todo in todos {
@@ -207,9 +208,10 @@ impl Agent {
     ) -> Result<Claimed, Refused<ClaimRefused>> {
         let lease = lease.unwrap_or(limits::LEASE_DEFAULT).min(limits::LEASE_MAX);
         let agent = self.author().name.clone();
+        let clock = self.run().clock();
         let events = self
             .append_if(move |state| {
-                let todo = choose(state, &agent, crate::now())?;
+                let todo = choose(state, &agent, clock())?;
                 let scope = state.todo(todo).map(|todo| todo.files.clone()).unwrap_or_default();
                 Ok(vec![Operation::Claimed { todo, lease: Some(lease), scope }])
             })

@@ -1,90 +1,23 @@
 //! What must hold when disks fail, journals are damaged or replaced, and processes meet in the
 //! worst moment. Each test is named for what once went wrong.
 
-use std::io;
+use std::collections::BTreeSet;
+use std::io::ErrorKind::{self, Other, StorageFull};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use tress::{MemoryFiles, Operation, Role, Run, Store, VersionVector};
-use tress_store::files::{AppendFile, DirEntry, Files, Lock};
+use tress::{Error, Fork, MemoryFiles, Operation, Role, Run, Store, TodoId, VersionVector};
+use tress_store::{Call, Fault, FaultyFiles, Files};
 
 use super::human;
 
 const DIR: &str = "/project/.tress";
 
-/// A file system that fails when it is told to.
-#[derive(Debug, Clone, Default)]
-struct Faulty {
-    disk: MemoryFiles,
-    full: Arc<AtomicBool>,
-    no_sync: Arc<AtomicBool>,
-}
+/// A process's view of a disk, which fails when it is told to.
+type Faulty = FaultyFiles;
 
-#[derive(Debug)]
-struct FaultyFile {
-    file: Box<dyn AppendFile>,
-    faults: Faulty,
-}
-
-impl AppendFile for FaultyFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.faults.full.load(Ordering::Acquire) {
-            self.file.append(bytes.split_at(bytes.len() / 2).0)?;
-            return Err(io::Error::from(io::ErrorKind::StorageFull));
-        }
-        self.file.append(bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        if self.faults.no_sync.swap(false, Ordering::AcqRel) {
-            return Err(io::Error::other("the disk did not answer"));
-        }
-        self.file.sync()
-    }
-
-    fn end(&self) -> io::Result<u64> {
-        self.file.end()
-    }
-
-    fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.file.truncate(len)
-    }
-}
-
-impl Files for Faulty {
-    fn read(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>> {
-        self.disk.read(path, offset)
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
-        let file = self.disk.open(path)?;
-        Ok(Box::new(FaultyFile { file, faults: self.clone() }))
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
-        self.disk.list(dir)
-    }
-
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.disk.create_dir(dir)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.disk.sync_dir(dir)
-    }
-
-    fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn Lock>>> {
-        self.disk.lock(path, wait)
-    }
+fn disk() -> Faulty {
+    FaultyFiles::on(&MemoryFiles::new())
 }
 
 async fn open(files: &Faulty) -> Run {
@@ -107,13 +40,13 @@ fn titles(run: &Run) -> Vec<String> {
 
 #[tokio::test]
 async fn what_could_not_be_written_is_not_there_and_what_comes_later_is() {
-    let files = Faulty::default();
+    let files = disk();
     let run = open(&files).await;
     human(&run).add("before").await.unwrap();
-    files.full.store(true, Ordering::Release);
+    files.plan(|_, call, _| (call == Call::Append).then_some(Fault::Short(40, StorageFull)));
     let refused = human(&run).add("never").await.unwrap_err();
     assert!(matches!(refused, tress::Error::Group(_) | tress::Error::Unknown(_)), "{refused}");
-    files.full.store(false, Ordering::Release);
+    files.heal();
     human(&run).add("after").await.unwrap();
     assert_eq!(titles(&run), ["after", "before"]);
     drop(run);
@@ -123,10 +56,14 @@ async fn what_could_not_be_written_is_not_there_and_what_comes_later_is() {
 /// A failed sync was reported as "nothing was appended", and the retry doubled the note.
 #[tokio::test]
 async fn after_a_failed_sync_nobody_is_told_that_nothing_happened() {
-    let files = Faulty::default();
+    let files = disk();
     let run = open(&files).await;
     human(&run).add("before").await.unwrap();
-    files.no_sync.store(true, Ordering::Release);
+    let mut once = true;
+    files.plan(move |_, call, _| {
+        let now = call == Call::Sync && std::mem::take(&mut once);
+        now.then_some(Fault::Error(Other))
+    });
     let unsure = human(&run).add("perhaps").await.unwrap_err();
     assert!(matches!(unsure, tress::Error::Unknown(_)), "{unsure}");
     human(&run).add("after").await.unwrap();
@@ -141,7 +78,7 @@ async fn after_a_failed_sync_nobody_is_told_that_nothing_happened() {
 /// their dots, were acknowledged, and were gone after the next opening.
 #[tokio::test]
 async fn a_replica_whose_events_wait_is_not_written() {
-    let files = Faulty::default();
+    let files = disk();
     let (one, two) = (open(&files).await, open(&files).await);
     human(&two).add("cited").await.unwrap();
     one.refresh().await.unwrap();
@@ -154,7 +91,7 @@ async fn a_replica_whose_events_wait_is_not_written() {
         let bytes = files.read(path, 0).unwrap();
         bytes.windows(9).any(|window| window == b"behind it")
     });
-    files.disk.damage(&path.unwrap(), |bytes| {
+    files.disk().damage(&path.unwrap(), |bytes| {
         let at = bytes.windows(5).position(|window| window == b"cited").unwrap();
         bytes[at] ^= 1;
     });
@@ -170,14 +107,14 @@ async fn a_replica_whose_events_wait_is_not_written() {
 /// A checkout put an older version of a journal in its place; the next event took a used dot.
 #[tokio::test]
 async fn a_journal_that_was_rolled_back_is_not_written() {
-    let files = Faulty::default();
+    let files = disk();
     let run = open(&files).await;
     human(&run).add("first").await.unwrap();
     let path = journals(&files).remove(0);
     let old = files.read(&path, 0).unwrap();
     human(&run).add("second").await.unwrap();
     drop(run);
-    files.disk.replace(&path, old);
+    files.disk().replace(&path, old);
     let run = open(&files).await;
     human(&run).add("third").await.unwrap();
     assert_eq!(titles(&run), ["first", "third"]);
@@ -188,7 +125,7 @@ async fn a_journal_that_was_rolled_back_is_not_written() {
 /// A refused condition swallowed what the look before it had brought.
 #[tokio::test]
 async fn what_a_refused_condition_saw_is_seen_by_all() {
-    let files = Faulty::default();
+    let files = disk();
     let (one, two) = (open(&files).await, open(&files).await);
     human(&one).add("mine").await.unwrap();
     human(&two).add("theirs").await.unwrap();
@@ -199,7 +136,7 @@ async fn what_a_refused_condition_saw_is_seen_by_all() {
 
 #[tokio::test]
 async fn a_condition_that_panics_harms_nobody_else() {
-    let run = open(&Faulty::default()).await;
+    let run = open(&disk()).await;
     let panicked =
         human(&run).append_if(|_| -> Result<Vec<Operation>, ()> { panic!("mine") }).await;
     assert!(panicked.is_err());
@@ -210,7 +147,7 @@ async fn a_condition_that_panics_harms_nobody_else() {
 /// Appends that waited together were merged into one segment without a look at their size.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_appends_at_once_all_succeed() {
-    let run = open(&Faulty::default()).await;
+    let run = open(&disk()).await;
     let todo = human(&run).add("full of notes").await.unwrap();
     let notes: Vec<_> = (0..40)
         .map(|_| {
@@ -230,7 +167,7 @@ async fn large_appends_at_once_all_succeed() {
 /// Whoever followed a run was starved by those who wrote it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_writer_does_not_starve_those_who_follow() {
-    let files = Faulty::default();
+    let files = disk();
     let (here, there) = (open(&files).await, open(&files).await);
     let mut subscription = here.subscribe(VersionVector::new()).await.unwrap();
     let busy = {
@@ -250,7 +187,7 @@ async fn a_busy_writer_does_not_starve_those_who_follow() {
 /// written, and used its dots again.
 #[tokio::test]
 async fn sealing_reads_the_tail_of_the_replica_that_it_takes() {
-    let files = Faulty::default();
+    let files = disk();
     let sealer = open(&files).await;
     let writer = open(&files).await;
     human(&writer).add("one").await.unwrap();
@@ -263,4 +200,112 @@ async fn sealing_reads_the_tail_of_the_replica_that_it_takes() {
     let run = open(&files).await;
     assert_eq!(titles(&run), ["one", "three", "two"]);
     assert_eq!(journals(&files).len(), 1);
+}
+
+/// Everything that a store does, by two processes. What was acknowledged goes to `sure`; errors are
+/// passed over, as somebody would who tries the next thing.
+async fn session(one: &Faulty, two: &Faulty, sure: &mut BTreeSet<TodoId>) {
+    for round in 0..2 {
+        for (process, files) in [one, two].into_iter().enumerate() {
+            let Some((store, run)) = try_open(files).await else { continue };
+            for number in 0..3 {
+                let todo = TodoId::from_external(&format!("{round} {process} {number}"));
+                let added = human(&run).append([tress::todo(todo, "it")]).await;
+                sure.extend(added.is_ok().then_some(todo));
+            }
+            let todo = TodoId::from_external(&format!("{round} {process} if"));
+            let add = move |_: &Arc<tress::State>| Ok::<_, ()>(vec![tress::todo(todo, "it")]);
+            let added = human(&run).append_if(add).await;
+            sure.extend(added.is_ok().then_some(todo));
+            let _ = run.seal().await;
+            let name = format!("path-{round}-{process}");
+            if let Ok(path) = human(&run).fork(&store, &name, Fork::default()).await {
+                let todo = TodoId::from_external(&name);
+                let added = human(&path).append([tress::todo(todo, "it")]).await.is_ok();
+                let merged = human(&run).merge(&path).await.is_ok();
+                sure.extend((added && merged).then_some(todo));
+            }
+            let _ = run.refresh().await;
+        }
+    }
+}
+
+async fn try_open(files: &Faulty) -> Option<(Store, Run)> {
+    let store =
+        tress_store::Store::create_on(Arc::new(files.clone()), DIR.as_ref(), "here".into()).ok()?;
+    let store = Store::on(store);
+    let run = store.create_run("main").await.ok()?;
+    Some((store, run))
+}
+
+/// What must hold when the disk works again: nothing that was acknowledged is gone, nothing is
+/// damaged, and work goes on.
+async fn holds_after(disk: &MemoryFiles, sure: &BTreeSet<TodoId>, what: &str) {
+    let files = FaultyFiles::on(disk);
+    let (store, run) = try_open(&files).await.unwrap_or_else(|| panic!("{what}: cannot be opened"));
+    for todo in sure {
+        assert!(run.state().todo(*todo).is_some(), "{what}: {todo} is gone");
+    }
+    assert!(run.damage().is_empty(), "{what}: {:?}", run.damage());
+    human(&run).add("life goes on").await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    let checked = store.check_run("main").unwrap();
+    assert!(checked.is_clean(), "{what}: {:?}", checked.damage);
+    run.documents().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+}
+
+/// Tries `fault` at each call of a session, once or from then on.
+async fn tries(kind: &str, lasting: bool, applies: fn(Call) -> bool, fault: fn(u64) -> Fault) {
+    let whole = disk();
+    let second = FaultyFiles::on(whole.disk());
+    session(&whole, &second, &mut BTreeSet::new()).await;
+    let calls = whole.calls();
+    println!("{kind}: {calls} calls");
+    let step = if std::env::var_os("TRESS_LONG").is_some() { 1 } else { 7 };
+    let mut refused = 0;
+    for at in (1..=calls).step_by(step) {
+        let first = disk();
+        let second = FaultyFiles::on(first.disk());
+        first.plan(move |number, call, _| {
+            let now = if lasting { number >= at } else { number == at };
+            (now && applies(call)).then(|| fault(number))
+        });
+        let mut sure = BTreeSet::new();
+        session(&first, &second, &mut sure).await;
+        refused += usize::from(sure.len() < 20);
+        holds_after(first.disk(), &sure, &format!("{kind} at call {at}")).await;
+        first.disk().crash();
+        holds_after(first.disk(), &sure, &format!("{kind} at call {at}, then a power cut")).await;
+    }
+    assert!(refused > 0, "the fault was seen");
+}
+
+#[tokio::test]
+async fn an_input_output_error_at_any_call_loses_nothing() {
+    tries("EIO", false, |_| true, |_| Fault::Error(Other)).await;
+    tries("EIO after the work", false, |_| true, |_| Fault::Late(Other)).await;
+    tries("EIO from then on", true, |_| true, |_| Fault::Error(Other)).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_at_any_call_loses_nothing() {
+    let short = |number: u64| Fault::Short((number % 90) as usize, StorageFull);
+    tries("ENOSPC", false, Call::needs_room, short).await;
+    tries("ENOSPC from then on", true, Call::needs_room, short).await;
+}
+
+/// A full disk is told as one, and nothing that was refused is there afterwards.
+#[tokio::test]
+async fn a_full_disk_is_told_as_one() {
+    let files = disk();
+    let run = open(&files).await;
+    files.plan(|_, call, _| call.needs_room().then_some(Fault::Error(ErrorKind::StorageFull)));
+    let refused = human(&run).add("never").await.unwrap_err();
+    let words = refused.to_string();
+    assert!(matches!(refused, Error::Group(_) | Error::Store(_)), "{refused:?}");
+    assert!(words.contains("storage") || words.contains("space"), "{words}");
+}
+
+#[tokio::test]
+async fn a_process_that_dies_at_any_call_loses_nothing() {
+    tries("death", false, |_| true, |number| Fault::Die((number % 70) as usize)).await;
 }

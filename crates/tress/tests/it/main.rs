@@ -1,6 +1,7 @@
 //! What the embeddable engine promises.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod damage;
 mod documents;
 mod faults;
 mod paths;

@@ -1,0 +1,449 @@
+//! One run on disk: all of its journals are read, one is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tress_model::codec::{FORMAT, Snapshot};
+use tress_model::event::Seal;
+use tress_model::ids::{ReplicaId, StoreId};
+use tress_model::{OrderKey, Segment};
+
+use crate::files::{DirEntry, Files, Lock};
+use crate::journal::{
+    Damage, Item, JournalHeader, JournalPosition, JournalReader, JournalWriter, Positions,
+    file_number,
+};
+use crate::origin::Origin;
+use crate::place::{Mark, ReplicaHold};
+use crate::repairs::Repairs;
+use crate::snapshots::{self, StoredSnapshot};
+use crate::store::{Store, StoreError, lock_of_run};
+
+/// What a look at the journals brought.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Events, by journal in the order in which they were written.
+    pub segments: Vec<Segment>,
+    /// Automerge changes.
+    pub seals: Vec<Seal>,
+    /// Journals that could not be read to their end.
+    pub damage: Vec<Damage>,
+}
+
+/// What a place knows of the journals of a run. Read before they are.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) marks: BTreeMap<ReplicaId, Mark>,
+    pub(crate) repairs: Repairs,
+}
+
+/// How far the journals of a run were read.
+#[derive(Debug)]
+pub struct Readers {
+    own: BTreeMap<ReplicaId, JournalReader>,
+    received: BTreeMap<(StoreId, ReplicaId), JournalReader>,
+    shared: Vec<JournalReader>,
+}
+
+/// One run on disk: reads all of its journals, and writes one.
+#[derive(Debug)]
+pub struct RunStore {
+    pub(crate) store: Store,
+    pub(crate) name: String,
+    pub(crate) dir: PathBuf,
+    pub(crate) readers: BTreeMap<ReplicaId, JournalReader>,
+    /// Readers of the copies that were received, by the place that wrote them.
+    pub(crate) received: BTreeMap<(StoreId, ReplicaId), JournalReader>,
+    /// Readers of what it shares with other runs.
+    pub(crate) shared: Vec<JournalReader>,
+    pub(crate) origin: Option<Arc<Origin>>,
+    /// What is known of its journals here, beside what they say.
+    pub(crate) known: Known,
+    pub(crate) writer: Option<(ReplicaHold, JournalWriter)>,
+    /// The number of the last event that was written to it here; 0 where there was none yet.
+    pub(crate) written: u64,
+    /// Files of which something was read that may not be durable yet.
+    pub(crate) unsynced: BTreeSet<PathBuf>,
+}
+
+impl RunStore {
+    /// The run's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The store that it is in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where it branched off another run, if it did.
+    pub fn origin(&self) -> Option<&Arc<Origin>> {
+        self.origin.as_ref()
+    }
+
+    pub(crate) fn files(&self) -> Arc<dyn Files> {
+        Arc::clone(self.store.files())
+    }
+
+    /// The newest snapshot, or the newest of those that an event at `before` does not belong into;
+    /// the journals are read from its positions on.
+    pub fn load_snapshot(&mut self, before: Option<OrderKey>) -> Option<Snapshot> {
+        let dir = self.dir.join("snapshots");
+        let stored = snapshots::newest(&*self.files(), &dir, before, &self.known.repairs.holes())?;
+        self.readers.clear();
+        let journals = self.dir.join("journals");
+        for (replica, position) in stored.positions {
+            let dir = journals.join(replica.to_string());
+            let skips = self.known.repairs.skips(&self.dir, &dir);
+            let reader = JournalReader::new(&self.name, dir, replica, position);
+            let mark = self.known.marks.get(&replica).copied();
+            self.readers.insert(replica, reader.passing_over(skips).at_least(mark));
+        }
+        self.received.clear();
+        for (place, replica, position) in stored.received {
+            let dir = self.received_dir(place, replica);
+            let skips = self.known.repairs.skips(&self.dir, &dir);
+            let reader = JournalReader::new(&self.name, dir, replica, position);
+            let reader = reader.passing_over(skips);
+            self.received.insert((place, replica), reader);
+        }
+        // A snapshot is made of everything that is shared.
+        self.shared.clear();
+        Some(stored.snapshot)
+    }
+
+    /// The seals that were written to the run's journals behind `positions` (from the beginning
+    /// for a journal that is not named), and how far the journals go now.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are of a newer format.
+    pub fn seals_since(
+        &self,
+        positions: &[(ReplicaId, JournalPosition)],
+    ) -> Result<(Vec<Seal>, Positions), StoreError> {
+        let files = self.files();
+        let journals = self.dir.join("journals");
+        let listed = files.list(&journals);
+        let listed = listed.map_err(|error| StoreError::io("list", &journals, error))?;
+        let (mut seals, mut ends) = (Vec::new(), Vec::new());
+        for entry in listed.into_iter().filter(|entry| entry.is_dir) {
+            let Ok(replica) = entry.name.parse() else {
+                continue;
+            };
+            let known = positions.iter().find(|(known, _)| *known == replica);
+            let from = known.map(|(_, position)| *position).unwrap_or_default();
+            let dir = journals.join(&entry.name);
+            let skips = self.known.repairs.skips(&self.dir, &dir);
+            let reader = JournalReader::new(&self.name, dir, replica, from);
+            let mut reader = reader.passing_over(skips).seals_only();
+            for item in reader.poll(&*files)? {
+                if let Item::Seal(seal) = item {
+                    seals.push(seal);
+                }
+            }
+            ends.push((replica, reader.position()));
+        }
+        Ok((seals, ends))
+    }
+
+    /// Everything that all journals hold, read anew.
+    ///
+    /// # Errors
+    /// When they cannot be read, are of a newer format, or damaged.
+    pub fn read_all(&self) -> Result<Vec<Item>, StoreError> {
+        let mut whole = self.store.run(&self.name, false)?;
+        let batch = whole.poll()?;
+        // Whoever gets it may make it durable elsewhere.
+        whole.sync_what_was_read(None)?;
+        if let Some(damage) = batch.damage.into_iter().next() {
+            return Err(StoreError::Damaged(damage));
+        }
+        let segments = batch.segments.into_iter().map(Item::Segment);
+        Ok(segments.chain(batch.seals.into_iter().map(Item::Seal)).collect())
+    }
+
+    /// Forgets how far the journals were read: the next look reads everything. Gives back what was
+    /// known, for [`RunStore::restore`].
+    pub fn rewind(&mut self) -> Readers {
+        match self.store.known(&self.name) {
+            Ok(known) => self.known = known,
+            Err(error) => tracing::warn!(%error, "cannot read the repairs again"),
+        }
+        let shared = self.stretches();
+        Readers {
+            own: std::mem::take(&mut self.readers),
+            received: std::mem::take(&mut self.received),
+            shared: std::mem::replace(&mut self.shared, shared),
+        }
+    }
+
+    /// Knows again how far the journals were read.
+    pub fn restore(&mut self, readers: Readers) {
+        self.readers = readers.own;
+        self.received = readers.received;
+        self.shared = readers.shared;
+    }
+
+    /// Writes a snapshot of what was read so far.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_snapshot(&mut self, snapshot: Snapshot) -> Result<PathBuf, StoreError> {
+        // A snapshot must not stand ahead of the journals, even after a power cut.
+        let own = self.writer.as_ref().map(|(_, writer)| writer.replica());
+        self.sync_what_was_read(own)?;
+        let positions =
+            self.readers.iter().map(|(&replica, reader)| (replica, reader.position())).collect();
+        let received = self.received.iter();
+        let received = received.map(|(&(place, replica), copy)| (place, replica, copy.position()));
+        let stored = StoredSnapshot { snapshot, positions, received: received.collect() };
+        snapshots::save(&*self.files(), self.store.host(), &self.dir.join("snapshots"), &stored)
+    }
+
+    /// What was written to the run's journals since the last look.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are of a newer format.
+    pub fn poll(&mut self) -> Result<Batch, StoreError> {
+        let before: Vec<_> =
+            self.readers.iter().map(|(&replica, reader)| (replica, reader.position())).collect();
+        let shared = !self.shared.is_empty();
+        let polled = self.poll_all();
+        if polled.is_err() {
+            // To read something twice does no harm.
+            self.received.clear();
+            if shared {
+                self.shared = self.stretches();
+            }
+            // What was read of some journals is lost with the error: read it again.
+            self.readers.retain(|replica, _| before.iter().any(|(known, _)| known == replica));
+            for (replica, position) in before {
+                if let Some(reader) = self.readers.get_mut(&replica) {
+                    reader.skip_to(position);
+                }
+            }
+        }
+        polled
+    }
+
+    fn poll_all(&mut self) -> Result<Batch, StoreError> {
+        let files = self.files();
+        let journals = self.dir.join("journals");
+        let listed = files.list(&journals);
+        let listed = listed.map_err(|error| StoreError::io("list", &journals, error))?;
+        let mut batch = Batch::default();
+        self.poll_shared(&*files, &mut batch)?;
+        self.poll_received(&*files, &mut batch)?;
+        self.miss(&listed, &mut batch);
+        for entry in listed.into_iter().filter(|entry| entry.is_dir) {
+            let Ok(replica) = entry.name.parse() else {
+                continue;
+            };
+            let reader = self.readers.entry(replica).or_insert_with(|| {
+                let dir = journals.join(&entry.name);
+                let skips = self.known.repairs.skips(&self.dir, &dir);
+                let mark = self.known.marks.get(&replica).copied();
+                JournalReader::new(&self.name, dir, replica, JournalPosition::default())
+                    .passing_over(skips)
+                    .at_least(mark)
+            });
+            let items = reader.poll(&*files)?;
+            if !items.is_empty() {
+                self.unsynced.insert(reader.path());
+            }
+            for item in items {
+                match item {
+                    Item::Segment(segment) => batch.segments.push(segment),
+                    Item::Seal(seal) => batch.seals.push(seal),
+                }
+            }
+            batch.damage.extend(reader.damage().cloned());
+        }
+        Ok(batch)
+    }
+
+    /// Tells of journals that were there before and are gone.
+    fn miss(&self, listed: &[DirEntry], batch: &mut Batch) {
+        let there = |replica: &ReplicaId| {
+            let name = replica.to_string();
+            listed.iter().any(|entry| entry.is_dir && entry.name == name)
+        };
+        let read = |replica: &ReplicaId| self.readers.get(replica).map(JournalReader::position);
+        let read = self.readers.keys().map(|replica| (*replica, read(replica)));
+        let marks = self.known.marks.iter();
+        let known = read.chain(marks.map(|(replica, mark)| (*replica, Some(mark.position))));
+        let known: BTreeMap<_, _> = known.filter(|(replica, _)| !there(replica)).collect();
+        for (replica, position) in known {
+            let dir = self.dir.join("journals").join(replica.to_string());
+            let offset = position.map_or(0, |position| position.offset);
+            // A repair has passed over all that was there.
+            let skips = self.known.repairs.skips(&self.dir, &dir);
+            if offset > 0 && !skips.iter().any(|skip| skip.to >= offset) {
+                let reason = format!("the journal is gone; it had {offset} bytes");
+                batch.damage.push(Damage { path: dir, offset: 0, reason });
+            }
+        }
+    }
+
+    /// Gets ready to write: takes a replica and opens its journal. What the replica's earlier
+    /// holders wrote is in the next [`RunStore::poll`], so look before preparing anything.
+    ///
+    /// # Errors
+    /// When no replica can be held, or the journal cannot be opened.
+    pub fn open_writer(&mut self) -> Result<(ReplicaId, StoreId), StoreError> {
+        if let Some((_, writer)) = self.writer.as_ref().filter(|(_, writer)| !writer.failed()) {
+            return Ok((writer.replica(), writer.store()));
+        }
+        self.writer = None;
+        self.written = 0;
+        let files = self.files();
+        loop {
+            let hold = self.store.hold(&self.name)?;
+            let replica = hold.replica;
+            let header = JournalHeader {
+                format: FORMAT,
+                replica,
+                store: self.store.place()?,
+                run: self.name.clone(),
+            };
+            let dir = self.dir.join("journals").join(replica.to_string());
+            let ours = match self.last_file(&dir, replica) {
+                Some((name, id)) => {
+                    self.store.with_place(|place| Ok(place.made(&*files, &name, id)))?
+                }
+                // A journal that was here and is gone had used numbers; what it held may be known
+                // elsewhere.
+                None => {
+                    let prefix = format!("{}.{replica}.", self.name);
+                    !self.store.with_place(|place| Ok(place.made_any(&*files, &prefix)))?
+                }
+            };
+            if !ours {
+                tracing::warn!(%replica, "a journal was put in place of ours; going on with a new replica");
+                self.store.retire(&hold)?;
+                continue;
+            }
+            let mark = hold.mark(&*files);
+            match JournalWriter::open_marked(&*files, &dir, header, mark) {
+                Ok(writer) => {
+                    let ids = (writer.replica(), writer.store());
+                    self.writer = Some((hold, writer));
+                    self.keep_origin(&dir, replica)?;
+                    return Ok(ids);
+                }
+                Err(StoreError::Damaged(damage)) => {
+                    tracing::warn!(%damage, "a journal is damaged; going on with a new replica");
+                    self.store.retire(&hold)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The name under which the origin of a journal's last file is kept, and the file's id.
+    fn last_file(&self, dir: &Path, replica: ReplicaId) -> Option<(String, u64)> {
+        let listed = self.files().list(dir).ok()?;
+        let numbered = listed.into_iter().filter_map(|file| Some((file_number(&file.name)?, file)));
+        let (_, last) = numbered.max_by_key(|(number, _)| *number)?;
+        Some((format!("{}.{replica}.{}", self.name, last.name), last.id))
+    }
+
+    fn keep_origin(&self, dir: &Path, replica: ReplicaId) -> Result<(), StoreError> {
+        let Some((name, id)) = self.last_file(dir, replica) else { return Ok(()) };
+        let files = self.files();
+        self.store.with_place(|place| {
+            if place.made(&*files, &name, id) { Ok(()) } else { place.keep(&*files, &name, id) }
+        })
+    }
+
+    /// Gives up the replica that is written, for good: its chain cannot be continued here. The
+    /// next [`RunStore::open_writer`] takes another.
+    ///
+    /// # Errors
+    /// When `local/` cannot be written.
+    pub fn retire_writer(&mut self) -> Result<(), StoreError> {
+        match self.writer.take() {
+            Some((hold, _)) => self.store.retire(&hold),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn writes(&self, replica: ReplicaId) -> bool {
+        self.writer.as_ref().is_some_and(|(_, writer)| writer.replica() == replica)
+    }
+
+    /// Whether `replica`'s journal could not be read to its end.
+    pub fn is_damaged(&self, replica: ReplicaId) -> bool {
+        let copies = self.received.iter().filter(|((_, of), _)| *of == replica);
+        let copies = copies.map(|(_, reader)| reader);
+        let mut readers = self.readers.get(&replica).into_iter().chain(copies);
+        readers.any(|reader| reader.damage().is_some())
+    }
+
+    /// Makes durable what was read of other journals: their writers may not have synced it yet,
+    /// and what is written next may cite it.
+    pub(crate) fn sync_what_was_read(&mut self, own: Option<ReplicaId>) -> Result<(), StoreError> {
+        let files = self.files();
+        let own = own.map(|own| self.dir.join("journals").join(own.to_string()));
+        for path in self.unsynced.clone() {
+            let ours = own.as_ref().is_some_and(|own| path.starts_with(own));
+            let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+            if !ours && !files.read(&path, u64::MAX).is_err_and(gone) {
+                let synced = files.open(&path).and_then(|mut file| file.sync());
+                synced.map_err(|error| StoreError::io("make durable", &path, error))?;
+            }
+            self.unsynced.remove(&path);
+        }
+        Ok(())
+    }
+
+    /// Writes segments and seals and makes them durable, in one sync.
+    ///
+    /// # Errors
+    /// When they cannot be written; none of them counts then, and the next write opens the
+    /// journal anew.
+    pub fn append(&mut self, segments: &[Segment], seals: &[Seal]) -> Result<(), StoreError> {
+        let files = self.files();
+        let missing = || StoreError::Internal("open_writer comes before append".to_owned());
+        let own = self.writer.as_ref().map(|(_, writer)| writer.replica()).ok_or_else(missing)?;
+        self.sync_what_was_read(Some(own))?;
+        let (hold, writer) = self.writer.as_mut().ok_or_else(missing)?;
+        let before = writer.position();
+        for segment in segments {
+            writer.append_segment(&*files, segment)?;
+        }
+        for seal in seals {
+            writer.append_seal(&*files, seal)?;
+        }
+        writer.sync()?;
+        let (replica, position) = (writer.replica(), writer.position());
+        self.written = segments.last().map_or(self.written, Segment::last);
+        hold.leave(&*files, Mark { position, number: self.written });
+        let dir = self.dir.join("journals").join(replica.to_string());
+        if position.file != before.file {
+            self.keep_origin(&dir, replica)?;
+        }
+        let run = &self.name;
+        let reader = self
+            .readers
+            .entry(replica)
+            .or_insert_with(|| JournalReader::new(run, dir, replica, JournalPosition::default()));
+        // What another holder of the replica wrote before has yet to be read.
+        if reader.position() == before {
+            reader.skip_to(position);
+            reader.skip_events(segments.last().map_or(0, Segment::last));
+        }
+        Ok(())
+    }
+
+    /// Takes the run's short lock, which appends on a condition need. Waits for it.
+    ///
+    /// # Errors
+    /// When the file system has no locks.
+    pub fn lock(&self) -> Result<Box<dyn Lock>, StoreError> {
+        lock_of_run(&*self.files(), &self.dir)
+    }
+}
