@@ -239,19 +239,45 @@ mod tests {
         assert!(check(&change(&[(0x4a, &[0x02, 0x01])])).is_err());
     }
 
-    #[test]
-    fn inflating_stops_at_the_limit() {
+    /// A change that inflates to `len` zeros.
+    fn bomb(len: usize) -> Vec<u8> {
         use std::io::Write;
-        let zeros = vec![0; 1 << 20];
-        let level = flate2::Compression::best();
+        let level = flate2::Compression::fast();
         let mut deflater = flate2::write::DeflateEncoder::new(Vec::new(), level);
-        for _ in 0..=CHANGE_BYTES_MAX >> 20 {
-            deflater.write_all(&zeros).expect("memory takes everything");
-        }
+        deflater.write_all(&vec![0; len]).expect("memory takes everything");
         let mut bomb = chunk([0; 4], &deflater.finish().expect("memory takes everything"));
         *bomb.get_mut(8).expect("the type follows magic and checksum") = TYPE_COMPRESSED;
-        let refusal = check(&bomb).err().expect("it inflates to more than is allowed");
-        assert!(refusal.contains("are allowed"), "{refusal}");
+        bomb
+    }
+
+    fn is_too_large(bytes: &[u8]) -> bool {
+        check(bytes).err().is_some_and(|refusal| refusal.contains("are allowed"))
+    }
+
+    #[test]
+    fn what_inflates_to_the_limit_is_taken_and_to_one_over_it_is_not() {
+        assert!(check(&bomb(CHANGE_BYTES_MAX)).is_ok(), "zeros are a change without columns");
+        assert!(is_too_large(&bomb(CHANGE_BYTES_MAX + 1)));
+        assert!(!is_too_large(&vec![0; CHANGE_BYTES_MAX]));
+        assert!(is_too_large(&vec![0; CHANGE_BYTES_MAX + 1]));
+    }
+
+    #[test]
+    fn a_change_of_as_many_operations_as_are_allowed_is_taken_and_of_one_more_is_not() {
+        let signed = |mut value: u64| {
+            let mut bytes = Vec::new();
+            while value > 0x3f {
+                bytes.push((value & 0x7f) as u8 | 0x80);
+                value >>= 7;
+            }
+            bytes.push(value as u8);
+            bytes
+        };
+        for (count, taken) in [(CHANGE_OPS_MAX, true), (CHANGE_OPS_MAX + 1, false)] {
+            let mut run = signed(count);
+            run.push(1);
+            assert_eq!(check(&change(&[(0x42, &run)])).is_ok(), taken, "{count}");
+        }
     }
 
     #[test]

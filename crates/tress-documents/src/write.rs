@@ -206,3 +206,50 @@ fn splice(
     }
     tx.splice_text(text, whole.at as usize, whole.delete as isize, &whole.insert)
 }
+
+#[cfg(test)]
+mod tests {
+    use automerge::ROOT;
+
+    use super::*;
+
+    #[test]
+    fn a_change_holds_its_most_operations_and_the_rest_is_left() {
+        let edit = || Edit::Delete { object: ROOT, key: "x".to_owned() };
+        let mut plan = Plan::default();
+        plan.push(edit(), SEAL_OPS_MAX - 1);
+        plan.push(edit(), 1);
+        assert_eq!(plan.edits.len(), 2);
+        plan.push(edit(), 1);
+        assert_eq!(plan.edits.len(), 2);
+        let mut plan = Plan::default();
+        plan.push(edit(), SEAL_OPS_MAX + 1);
+        assert_eq!(plan.edits.len(), 1, "what fits into no change is one of its own");
+    }
+
+    /// How many operations it takes to write one text over another: both have one letter in common,
+    /// in the midst of `deleted` and `inserted` letters.
+    fn operations(deleted: usize, inserted: usize) -> usize {
+        let text = |letter: &str, count: usize| {
+            format!("{}k{}", letter.repeat(count / 2), letter.repeat(count - 1 - count / 2))
+        };
+        let (old, new) = (text("o", deleted), text("n", inserted));
+        let mut doc = automerge::Automerge::new_with_encoding(ENCODING);
+        let mut tx = doc.transaction();
+        let object = tx.put_object(ROOT, "t", ObjType::Text).expect("a map takes any key");
+        tx.splice_text(&object, 0, 0, &old).expect("it is a text");
+        tx.commit();
+        let mut tx = doc.transaction();
+        splice(&mut tx, &object, &old, &new).expect("it is a text");
+        let (hash, _) = tx.commit();
+        hash.and_then(|hash| doc.get_change_by_hash(&hash)).map_or(0, |change| change.len())
+    }
+
+    #[test]
+    fn a_text_is_compared_by_characters_up_to_the_limit_and_replaced_over_it() {
+        let side = (TEXT_DIFF_MAX as f64).sqrt() as usize;
+        assert_eq!((side * side) as u64, TEXT_DIFF_MAX);
+        assert_eq!(operations(side, side), 2 * side - 2, "the letter that both have stays");
+        assert_eq!(operations(side, side + 1), 2 * side + 1, "all is replaced");
+    }
+}

@@ -87,8 +87,7 @@ pub fn check(author: &Author, operation: &Operation) -> Result<(), String> {
         return Err("the agent's name is empty".to_owned());
     }
     if author.name.len() > limits::AGENT_NAME_BYTES_MAX {
-        let limit = limits::AGENT_NAME_BYTES_MAX;
-        return Err(format!("the agent's name is longer than {limit} bytes"));
+        return Err(name_too_long());
     }
     let percent = |value: u8| {
         if value > 100 { Err(format!("{value} is not a percentage (0 to 100)")) } else { Ok(()) }
@@ -133,6 +132,15 @@ pub fn check(author: &Author, operation: &Operation) -> Result<(), String> {
     }
 }
 
+fn name_too_long() -> String {
+    format!("the agent's name is longer than {} bytes", limits::AGENT_NAME_BYTES_MAX)
+}
+
+/// Why no further replica can take part in a run.
+pub(crate) fn too_many_replicas() -> String {
+    format!("a run has at most {} replicas", limits::REPLICAS_MAX)
+}
+
 fn check_edit(edit: &TodoEdit) -> Result<(), String> {
     match edit {
         TodoEdit::Title(title) if title.trim().is_empty() => {
@@ -152,7 +160,10 @@ type Pending = BTreeMap<Dot, Arc<Event>>;
 enum Tried {
     Admitted(Vec<Arc<Event>>),
     Known,
-    Waits(Segment),
+    /// For the events of its own replica that come before it.
+    WaitsForOwn(Segment),
+    /// For what its authors had seen of others.
+    WaitsForOthers(Segment),
     Rejected(Box<(Segment, Rejection)>),
 }
 
@@ -184,6 +195,8 @@ impl Log {
         loop {
             let mut progress = false;
             for queue in queues.values_mut() {
+                // What waits for others holds up nothing: somebody may have made it up.
+                let mut waits = VecDeque::new();
                 while let Some(segment) = queue.pop_front() {
                     match self.try_admit(segment, now, &mut pending) {
                         Tried::Admitted(events) => {
@@ -191,16 +204,19 @@ impl Log {
                             fresh.extend(events);
                         }
                         Tried::Known => progress = true,
-                        Tried::Waits(segment) => {
+                        Tried::WaitsForOwn(segment) => {
                             queue.push_front(segment);
                             break;
                         }
+                        Tried::WaitsForOthers(segment) => waits.push_back(segment),
                         Tried::Rejected(rejected) => {
                             progress = true;
                             admission.rejected.push(*rejected);
                         }
                     }
                 }
+                waits.append(queue);
+                *queue = waits;
             }
             if progress {
                 continue;
@@ -211,10 +227,7 @@ impl Log {
             fresh.extend(lost);
         }
         for segment in queues.into_values().flatten() {
-            if self.waiting.len() < limits::WAITING_SEGMENTS_MAX {
-                // One stretch may come cut in two ways, and each may be what another waits for.
-                self.waiting.insert((segment.replica, segment.first, segment.last()), segment);
-            } else {
+            if let Err(segment) = self.wait(segment) {
                 admission.rejected.push((segment, Rejection::TooManyWaiting));
             }
         }
@@ -223,6 +236,24 @@ impl Log {
         self.insert(&fresh);
         admission.admitted = fresh;
         admission
+    }
+
+    /// Keeps a segment until its causes are here; gives it back where too many wait. One stretch
+    /// may come cut in two ways, and each may be what another waits for; two segments may say
+    /// different things of the same events, and only their causes tell which is true.
+    fn wait(&mut self, segment: Segment) -> Result<(), Segment> {
+        let mut place = (segment.replica, segment.first, segment.last(), 0);
+        while let Some(known) = self.waiting.get(&place) {
+            if *known == segment {
+                return Ok(());
+            }
+            place.3 += 1;
+        }
+        if self.waiting.len() >= limits::WAITING_SEGMENTS_MAX {
+            return Err(segment);
+        }
+        self.waiting.insert(place, segment);
+        Ok(())
     }
 
     /// Checks one segment against the chain and its causes.
@@ -235,11 +266,10 @@ impl Log {
         }
         if head.number == 0 && self.replicas() >= limits::REPLICAS_MAX {
             let dot = Dot::new(segment.replica, segment.first);
-            let reason = format!("a run has at most {} replicas", limits::REPLICAS_MAX);
-            return reject(segment, Rejection::Invalid { dot, reason });
+            return reject(segment, Rejection::Invalid { dot, reason: too_many_replicas() });
         }
         if segment.first > head.number + 1 {
-            return Tried::Waits(segment);
+            return Tried::WaitsForOwn(segment);
         }
         let overlap = segment.last().min(head.number);
         if self.lacks(segment.replica, segment.first, overlap) {
@@ -256,14 +286,22 @@ impl Log {
             }
         };
         let known = usize::try_from(head.number - from.number).unwrap_or(usize::MAX);
-        let mut causes = segment.records.iter().flat_map(|record| &record.learned);
+        // The causes of what is known are here: one that says otherwise is another event.
+        let new = segment.records.iter().skip(known);
+        let mut causes = new.flat_map(|record| &record.learned);
         if causes.any(|cause| cause.number > self.head_number(cause.replica)) {
-            return Tried::Waits(segment);
+            return Tried::WaitsForOthers(segment);
         }
         let causes = segment.records.iter().flat_map(|record| &record.learned);
         if let Some(cause) = causes.into_iter().find(|cause| !self.is_cause(cause, pending)) {
             let reason = Rejection::OtherCause { cause: cause.dot() };
             return reject(segment, reason);
+        }
+        // A name stands once in a segment and is hashed with each event: a long one is costly.
+        let long = |name: &str| name.len() > limits::AGENT_NAME_BYTES_MAX;
+        if let Some(at) = segment.records.iter().position(|record| long(&record.author.name)) {
+            let dot = Dot::new(segment.replica, segment.first.saturating_add(at as u64));
+            return reject(segment, Rejection::Invalid { dot, reason: name_too_long() });
         }
         let (events, after) = match segment.clone().resolve(&from) {
             Ok(resolved) => resolved,

@@ -104,8 +104,8 @@ pub struct Log {
     /// How many events lie between two marks.
     spacing: usize,
     state: Arc<State>,
-    /// By replica, first and last number.
-    pub(crate) waiting: BTreeMap<(ReplicaId, u64, u64), Segment>,
+    /// By replica, first and last number; several that say different things are counted.
+    pub(crate) waiting: BTreeMap<(ReplicaId, u64, u64, usize), Segment>,
     left_out: Arc<BTreeSet<Dot>>,
     pub(crate) holes: Arc<[Hole]>,
     /// The events that happened before they were appended, in canonical order.
@@ -266,7 +266,8 @@ impl Log {
 
     /// Whether events of `replica` wait for their causes.
     pub fn waits_for_causes(&self, replica: ReplicaId) -> bool {
-        self.waiting.range((replica, 0, 0)..=(replica, u64::MAX, u64::MAX)).next().is_some()
+        let all = (replica, 0, 0, 0)..=(replica, u64::MAX, u64::MAX, usize::MAX);
+        self.waiting.range(all).next().is_some()
     }
 
     /// The latest time of any event.
@@ -290,6 +291,10 @@ impl Log {
             return Err(PrepareError::Empty);
         }
         let head = self.head(replica, store);
+        if head.number == 0 && self.replicas() >= limits::REPLICAS_MAX {
+            let reason = admit::too_many_replicas();
+            return Err(PrepareError::Invalid { operation: "segment", reason });
+        }
         let mut time = self.last_time().max(head.time);
         let mut learned: Vec<Cause> = self
             .heads
@@ -471,5 +476,34 @@ fn fold(state: &mut Arc<State>, event: &Event, left_out: &BTreeSet<Dot>) {
         state.pass_over(event);
     } else {
         state.apply(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tress_model::Role;
+
+    use super::*;
+
+    /// Nobody makes a quarter of a million events for a test: the marks lie close here.
+    #[test]
+    fn a_log_keeps_no_more_marks_than_are_allowed_and_opens_every_state() {
+        let mut log = Log { spacing: 1, ..Log::new() };
+        let (replica, store) = (ReplicaId([1; 16]), StoreId([1; 16]));
+        let mut root = None;
+        for number in 1..=limits::MARKS_MAX + 1 {
+            let author = Author::new("ada", Role::Human);
+            let draft = Draft { author, occurred: None, operation: Operation::RunResumed };
+            let prepared = log.prepare(replica, store, vec![draft], 1000);
+            log.commit(prepared.expect("it is valid"));
+            if number == 3 {
+                root = Some(log.state().root());
+            }
+            let expected = if number > limits::MARKS_MAX { number / 2 } else { number };
+            assert_eq!(log.marks.len(), expected, "after {number}");
+        }
+        assert_eq!(log.spacing, 2);
+        let third = log.state_at(&VersionVector::from_iter([(replica, 3)]));
+        assert_eq!(third.map(|state| state.root()).ok(), root);
     }
 }

@@ -203,6 +203,17 @@ mod tests {
             .prop_map(|entries| entries.into_iter().map(|(r, n)| (ReplicaId([r; 16]), n)).collect())
     }
 
+    #[test]
+    fn a_version_of_as_many_replicas_as_are_allowed_is_read_and_of_one_more_is_not() {
+        let text = |count: usize| {
+            let dots = (0..count).map(|number| format!("{number:032x}:1"));
+            dots.collect::<Vec<_>>().join("+")
+        };
+        let most = text(limits::REPLICAS_MAX).parse::<VersionVector>();
+        assert_eq!(most.map(|version| version.len()), Ok(limits::REPLICAS_MAX));
+        assert!(text(limits::REPLICAS_MAX + 1).parse::<VersionVector>().is_err());
+    }
+
     proptest! {
         #[test]
         fn join_and_meet_form_a_lattice(a in versions(), b in versions(), c in versions()) {

@@ -447,6 +447,100 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_of_as_many_events_as_are_allowed_is_taken_and_of_one_more_is_not() {
+        let events = |count: usize| {
+            let records = (0..count as u64).map(|millis| record(millis, 0, 1, String::new()));
+            segment(records.collect())
+        };
+        let most = limits::SEGMENT_EVENTS_MAX;
+        assert!(encode_segment(&events(most)).is_ok());
+        let refused = encode_segment(&events(most + 1));
+        assert!(matches!(refused, Err(CodecError::TooLarge { size, .. }) if size == most + 1));
+        // And where somebody writes it all the same.
+        let author = Author::new("a", Role::Human);
+        let operation = encode_operation(&Operation::RunResumed).expect("it encodes");
+        let one = || WireRecord {
+            delta: 1,
+            counter: 0,
+            occurred: None,
+            author: 0,
+            learned: Vec::new(),
+            operation: operation.clone(),
+        };
+        for (count, taken) in [(most, true), (most + 1, false)] {
+            let records = std::iter::repeat_with(one).take(count).collect();
+            let wire = WireSegment { base: 0, authors: vec![author.clone()], records };
+            let body = encode(&wire, "segment", limits::SEGMENT_BYTES_MAX).expect("it is small");
+            assert_eq!(read(&body).is_ok(), taken, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_segment_at_its_limit_of_bytes_is_taken_and_one_over_it_is_not() {
+        // Fifteen operations of a newer version, and one that fills up the rest.
+        let filled = |last: usize| {
+            let bytes = |len: usize| {
+                let mut bytes = vec![0; len];
+                bytes.iter_mut().take(1).for_each(|first| *first = OPERATIONS_KNOWN as u8);
+                Operation::Unknown(bytes)
+            };
+            let mut records: Vec<_> = (0..16).map(|at| record(at, 0, 1, String::new())).collect();
+            for (at, record) in records.iter_mut().enumerate() {
+                record.operation = bytes(if at < 15 { limits::EVENT_BYTES_MAX } else { last });
+            }
+            encode_segment(&segment(records))
+        };
+        let half = limits::EVENT_BYTES_MAX / 2;
+        let room = limits::SEGMENT_BYTES_MAX - filled(half).expect("it is within the limit").len();
+        let body = filled(half + room).expect("it is at the limit");
+        assert_eq!(body.len(), limits::SEGMENT_BYTES_MAX);
+        assert!(read(&body).is_ok());
+        assert!(matches!(filled(half + room + 1), Err(CodecError::TooLarge { .. })));
+        let over = vec![0; limits::SEGMENT_BYTES_MAX + 1];
+        assert!(matches!(read(&over), Err(CodecError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn bodies_at_their_limit_are_looked_at_and_those_over_it_are_not() {
+        let too_large = |error: &CodecError| matches!(error, CodecError::TooLarge { .. });
+        for (len, over) in [(limits::SEAL_BYTES_MAX, false), (limits::SEAL_BYTES_MAX + 1, true)] {
+            let refused = decode_seal(&vec![0; len]).expect_err("zeros are no seal");
+            assert_eq!(too_large(&refused), over, "{len}");
+        }
+        let most = limits::SNAPSHOT_BYTES_MAX;
+        for (len, over) in [(most, false), (most + 1, true)] {
+            let refused = decode_snapshot(&vec![0; len]).expect_err("zeros are no snapshot");
+            assert_eq!(too_large(&refused), over, "{len}");
+        }
+        let version = VersionVector::from_iter([(REPLICA, 1)]);
+        let change = vec![7; 1000];
+        let seal = Seal { store: STORE, strand: Strand::Todo, number: 1, version, change };
+        let body = encode_seal(&seal).expect("it encodes");
+        let len = body.len();
+        assert_eq!(encode(&seal, "seal", len), Ok(body));
+        assert!(encode(&seal, "seal", len - 1).is_err_and(|error| too_large(&error)));
+    }
+
+    /// imbl made room for as many items as a map said it had: forty bytes of a snapshot ended the
+    /// process.
+    #[test]
+    fn a_map_that_promises_too_much_allocates_nothing() {
+        let state = State::default();
+        let empty = Snapshot { heads: Vec::new(), state: Arc::new(state) };
+        let body = encode_snapshot(&empty).expect("it encodes");
+        let zeros = body.iter().filter(|byte| **byte == 0).count();
+        assert_eq!(zeros, body.len(), "every length in it is one byte");
+        for at in 0..body.len() {
+            let mut promising = body.clone();
+            promising.splice(at..=at, [253, 0, 0, 0, 0, 0, 0, 0, 16]);
+            // Where it is no length, it is a number.
+            if let Ok(read) = decode_snapshot(&promising) {
+                assert_eq!(encode_snapshot(&read), Ok(promising), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
     fn an_operation_of_a_newer_version_is_kept_as_it_is() {
         let last = Operation::Custom { kind: String::new(), body: String::new() };
         let bytes = encode_operation(&last).expect("it encodes");

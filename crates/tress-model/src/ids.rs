@@ -26,7 +26,9 @@ fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn read_hex<const N: usize>(text: &str, expected: &'static str) -> Result<[u8; N], IdError> {
     let error = || IdError::new(text, expected);
-    if text.len() != N * 2 || !text.is_ascii() {
+    // One text form each: no upper case, and no sign, which a number could have.
+    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if text.len() != N * 2 || !text.bytes().all(digit) {
         return Err(error());
     }
     let mut bytes = [0; N];
@@ -183,6 +185,9 @@ impl FromStr for Dot {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let error = || IdError::new(text, "a dot (REPLICA:NUMBER)");
         let (replica, number) = text.split_once(':').ok_or_else(error)?;
+        if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(error());
+        }
         Ok(Self { replica: replica.parse()?, number: number.parse().map_err(|_| error())? })
     }
 }
@@ -382,6 +387,18 @@ mod tests {
         for role in Role::ALL {
             assert_eq!(role.name().parse(), Ok(role));
         }
+    }
+
+    /// `+1` was read as a hexadecimal byte, and upper case too: two directories could be the
+    /// journal of one replica.
+    #[test]
+    fn an_id_has_one_text_form() {
+        for text in ["+1".repeat(16), "AB".repeat(16), "ab".repeat(15), "a ".repeat(16)] {
+            assert!(text.parse::<ReplicaId>().is_err(), "{text}");
+        }
+        let replica = ReplicaId([1; 16]);
+        assert!(format!("{replica}:+7").parse::<Dot>().is_err());
+        assert!(format!("{replica}:7").parse::<Dot>().is_ok());
     }
 
     #[test]

@@ -177,6 +177,34 @@ mod tests {
         }
     }
 
+    /// The bytes of a frame whose body is `len` zeros, with a checksum that is right.
+    fn of_zeros(kind: FrameKind, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER_BYTES + len];
+        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[4] = kind.code();
+        bytes[8..12].copy_from_slice(&(len as u32).to_le_bytes());
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..]);
+        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_body_at_the_limit_of_its_kind_is_a_frame_and_one_over_it_is_none() {
+        for (kind, most) in [
+            (FrameKind::Header, limits::SEGMENT_BYTES_MAX),
+            (FrameKind::Segment, limits::SEGMENT_BYTES_MAX),
+            (FrameKind::Unknown(99), limits::SEGMENT_BYTES_MAX),
+            (FrameKind::Seal, limits::SEAL_BYTES_MAX),
+        ] {
+            assert!(decode(&of_zeros(kind, most)).is_some(), "{kind:?}");
+            assert_eq!(decode(&of_zeros(kind, most + 1)), None, "{kind:?}");
+        }
+        // A gibibyte is not made for a test: the header alone says too much.
+        assert_eq!(FrameKind::Snapshot.bytes_max(), limits::SNAPSHOT_BYTES_MAX);
+        let over = limits::SEAL_BYTES_MAX + 1;
+        assert!(decode(&of_zeros(FrameKind::Snapshot, over)).is_some());
+    }
+
     #[test]
     fn the_next_frame_is_found_behind_garbage() {
         let mut bytes = b"garbage TRF1 garbage".to_vec();

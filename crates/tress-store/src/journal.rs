@@ -99,14 +99,15 @@ impl Item {
     }
 }
 
-/// Whether a file of this name belongs to a journal.
-fn is_journal(name: &str) -> bool {
-    name.ends_with(".log")
-}
-
 /// The name of a journal's `number`th file.
 pub(crate) fn file_name(number: u32) -> String {
     format!("{number:06}.log")
+}
+
+/// The number of the journal's file that is called `name`; other files are no part of it.
+pub(crate) fn file_number(name: &str) -> Option<u32> {
+    let number = name.strip_suffix(".log")?.parse().ok()?;
+    (file_name(number) == name).then_some(number)
 }
 
 /// Reads one journal, from where it stopped the last time.
@@ -239,7 +240,8 @@ impl JournalReader {
         loop {
             let name = file_name(self.position.file);
             let path = self.path();
-            let after = listed.iter().any(|entry| entry.name > name && is_journal(&entry.name));
+            let mut numbers = listed.iter().filter_map(|entry| file_number(&entry.name));
+            let after = numbers.any(|number| number > self.position.file);
             let Some(entry) = listed.iter().find(|entry| entry.name == name) else {
                 let passed = self.pass_over(&[]);
                 if !after {
@@ -494,8 +496,7 @@ impl JournalWriter {
     ) -> Result<Self, StoreError> {
         files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
         let listed = files.list(dir).map_err(|error| StoreError::io("list", dir, error))?;
-        let numbers = listed.iter().filter_map(|entry| entry.name.strip_suffix(".log"));
-        let last = numbers.filter_map(|number| number.parse().ok()).max();
+        let last = listed.iter().filter_map(|entry| file_number(&entry.name)).max();
         let Some(number) = last else {
             if let Some(mark) = mark {
                 let path = dir.join(file_name(mark.position.file));
@@ -631,7 +632,8 @@ impl JournalWriter {
         self.check()?;
         if self.position.offset >= self.file_bytes {
             self.sync()?;
-            let next = self.position.file + 1;
+            let no_more = || StoreError::Internal("a journal has no more file names".to_owned());
+            let next = self.position.file.checked_add(1).ok_or_else(no_more)?;
             // A file that was only half begun is found, and removed, when the journal is opened.
             self.failed = true;
             let file_bytes = self.file_bytes;

@@ -13,6 +13,7 @@ use tress_model::{OrderKey, Segment};
 use crate::files::{DirEntry, Files, Lock};
 use crate::journal::{
     Damage, Item, JournalHeader, JournalPosition, JournalReader, JournalWriter, Positions,
+    file_number,
 };
 use crate::origin::Origin;
 use crate::place::{Mark, ReplicaHold};
@@ -372,7 +373,8 @@ impl RunStore {
     /// The name under which the origin of a journal's last file is kept, and the file's id.
     fn last_file(&self, dir: &Path, replica: ReplicaId) -> Option<(String, u64)> {
         let listed = self.files().list(dir).ok()?;
-        let last = listed.into_iter().rev().find(|entry| entry.name.ends_with(".log"))?;
+        let numbered = listed.into_iter().filter_map(|file| Some((file_number(&file.name)?, file)));
+        let (_, last) = numbered.max_by_key(|(number, _)| *number)?;
         Some((format!("{}.{replica}.{}", self.name, last.name), last.id))
     }
 

@@ -611,3 +611,37 @@ pub(crate) fn catch_up(
     core.show();
     Ok((core.log.events_since(version).cloned().collect(), core.arrivals.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use tress_model::event::Record;
+    use tress_model::{Author, EventId, HybridTime, Operation, Role};
+
+    use super::*;
+
+    fn staged(first: u64, events: usize, bytes: usize) -> Staged {
+        let record = Record {
+            time: HybridTime { millis: first, counter: 0 },
+            occurred: None,
+            author: Author::new("ada", Role::Human),
+            learned: Vec::new(),
+            operation: Operation::RunResumed,
+        };
+        let (replica, store) = (ReplicaId([1; 16]), StoreId([1; 16]));
+        let (previous, records) = (EventId::GENESIS, vec![record; events]);
+        Staged { segment: Segment { replica, store, first, previous, records }, bytes }
+    }
+
+    fn frames(events: usize, bytes: usize) -> usize {
+        merge(vec![staged(1, 1, 1), staged(2, events, bytes)]).len()
+    }
+
+    #[test]
+    fn appends_share_a_frame_up_to_its_limits_and_larger_ones_have_their_own() {
+        assert_eq!(frames(FRAME_EVENTS - 1, FRAME_BYTES - 1), 1);
+        assert_eq!(frames(FRAME_EVENTS, 1), 2);
+        assert_eq!(frames(1, FRAME_BYTES), 2);
+        assert_eq!(merge(vec![staged(1, FRAME_EVENTS + 1, FRAME_BYTES + 1)]).len(), 1);
+        assert_eq!((FRAME_EVENTS, FRAME_BYTES), (1024, 1 << 20), "docs/FORMAT.md says so");
+    }
+}

@@ -113,6 +113,41 @@ fn hostile_changes_are_refused_by_name() {
 }
 
 #[test]
+fn an_operation_has_the_highest_number_and_no_higher() {
+    let (document, _) = sealed(Strand::Todo);
+    let start = |op: u64| std::num::NonZeroU64::new(op).expect("not zero");
+    // The number behind that of the last operation counts.
+    for (first, taken) in [(limits::OP_NUMBER_MAX - 1, true), (limits::OP_NUMBER_MAX, false)] {
+        let change = hostile(&document, |change| change.start_op = start(first));
+        assert_eq!(document.clone().apply_foreign(&[change]).is_ok(), taken, "{first}");
+    }
+}
+
+#[test]
+fn a_saved_document_at_its_limit_is_looked_at_and_one_over_it_is_not() {
+    for (len, over) in [(limits::DOCUMENT_BYTES_MAX, false), (limits::DOCUMENT_BYTES_MAX + 1, true)]
+    {
+        let refused = Document::load(Strand::Todo, STORE, &vec![0; len]).expect_err("zeros");
+        assert_eq!(matches!(refused, DocumentError::TooLarge { .. }), over, "{refused}");
+    }
+}
+
+#[test]
+fn a_document_nests_as_deep_as_is_allowed_and_no_deeper() {
+    for (depth, taken) in [(limits::DEPTH_MAX, true), (limits::DEPTH_MAX + 1, false)] {
+        let (mut document, _) = sealed(Strand::Design);
+        let mut client = stock(&document);
+        let mut object = ROOT;
+        for _ in 0..depth {
+            object = client.put_object(&object, "deep", ObjType::Map).expect("a map takes any key");
+        }
+        client.commit();
+        let changes = changes_since(&mut client, &document);
+        assert_eq!(document.apply_foreign(&changes).is_ok(), taken, "{depth}");
+    }
+}
+
+#[test]
 fn an_actor_cannot_tell_two_stories() {
     let (mut document, _) = sealed(Strand::Todo);
     let one = hostile(&document, |_| {});

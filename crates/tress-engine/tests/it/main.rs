@@ -1,11 +1,13 @@
 //! What the engine promises, on random histories.
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod admission;
 mod diff;
 mod explore;
 mod history;
 mod holes;
 mod invariants;
+mod limits;
 mod operations;
 mod properties;
 mod rules;

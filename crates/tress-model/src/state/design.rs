@@ -19,19 +19,28 @@ use crate::rules::Rule;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Design {
     /// Its sections, by key.
+    #[serde(deserialize_with = "super::bounded::map")]
     pub sections: OrdMap<String, Arc<Section>>,
     /// Its requirements, by key.
+    #[serde(deserialize_with = "super::bounded::map")]
     pub requirements: OrdMap<String, Arc<Requirement>>,
     /// Its machine-checkable rules, by key.
+    #[serde(deserialize_with = "super::bounded::map")]
     pub rules: OrdMap<String, Arc<DesignRule>>,
     /// Its decisions, in canonical order.
+    #[serde(deserialize_with = "super::bounded::list")]
     pub decisions: imbl::Vector<Arc<Decision>>,
     /// Where the implementation deviates from it, in canonical order.
+    #[serde(deserialize_with = "super::bounded::list")]
     pub deviations: imbl::Vector<Arc<Deviation>>,
     /// What was said of implementations, in canonical order.
+    #[serde(deserialize_with = "super::bounded::list")]
     pub assessments: imbl::Vector<Arc<Assessment>>,
+    #[serde(deserialize_with = "super::bounded::map")]
     removed_sections: Gone<Section>,
+    #[serde(deserialize_with = "super::bounded::map")]
     removed_requirements: Gone<Requirement>,
+    #[serde(deserialize_with = "super::bounded::map")]
     removed_rules: Gone<DesignRule>,
 }
 

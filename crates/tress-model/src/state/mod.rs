@@ -5,6 +5,7 @@
 //! the ledger. It does no I/O and reads no clock, so the same events give the same state
 //! everywhere. Maps are persistent: a clone is cheap and shares what did not change.
 
+mod bounded;
 mod change;
 pub mod design;
 mod fold;
@@ -40,10 +41,13 @@ pub struct State {
     /// The last of them in canonical order.
     pub last: Option<OrderKey>,
     /// The todos, by id; deleted ones too.
+    #[serde(deserialize_with = "bounded::map")]
     pub todos: OrdMap<TodoId, Arc<Todo>>,
     /// The edges of the todo graph, by source.
+    #[serde(deserialize_with = "bounded::map")]
     edges: OrdMap<TodoId, Arc<Vec<Edge>>>,
     /// The sources of the edges, by target.
+    #[serde(deserialize_with = "bounded::map")]
     incoming: OrdMap<TodoId, Arc<BTreeSet<TodoId>>>,
     /// The edges that are suspended, as their place in the canonical order, source and target.
     suspended: BTreeSet<(OrderKey, TodoId, TodoId)>,
@@ -52,11 +56,13 @@ pub struct State {
     /// The implementation strand.
     pub team: Team,
     /// Every conflict that was decided, in canonical order of the deciding events.
+    #[serde(deserialize_with = "bounded::list")]
     pub ledger: Vector<Arc<LedgerEntry>>,
     /// How many entries the ledger had before [`crate::limits::LEDGER_ENTRIES_MAX`] cut it.
     pub ledger_cut: u64,
     /// Where in the ledger, counted from its uncut beginning, the entries are that an agent was not
     /// told of, by agent.
+    #[serde(deserialize_with = "bounded::map")]
     untold: OrdMap<Arc<str>, Vec<u64>>,
 }
 

@@ -45,30 +45,42 @@ pub struct Team {
     /// What was said at the end.
     pub summary: String,
     /// Settings, by name.
+    #[serde(deserialize_with = "super::bounded::map")]
     pub settings: OrdMap<String, String>,
     /// How work is distributed: implementers, coordinators, the reason.
     pub plan: Option<(u32, u32, String)>,
     /// Its agents, by name.
+    #[serde(deserialize_with = "super::bounded::map")]
     pub agents: OrdMap<Arc<str>, Agent>,
     /// Work that came into the run's branch, in canonical order.
+    #[serde(deserialize_with = "super::bounded::list")]
     pub integrations: Vector<Integration>,
     /// Moments to come back to, in canonical order.
+    #[serde(deserialize_with = "super::bounded::list")]
     pub checkpoints: Vector<Arc<Checkpoint>>,
     /// What needs attention, by key.
+    #[serde(deserialize_with = "super::bounded::map")]
     pub alerts: OrdMap<String, Arc<Alert>>,
     /// The latest figures, by name.
+    #[serde(deserialize_with = "super::bounded::map")]
     pub metrics: OrdMap<String, f64>,
     /// What was used up, by unit.
+    #[serde(deserialize_with = "super::bounded::map")]
     pub budget: OrdMap<String, f64>,
     /// What the run teaches, in canonical order: topic and JSON text.
+    #[serde(deserialize_with = "super::bounded::list")]
     pub learning: Vector<(String, String)>,
     /// Runs that this one branched off or took in: name, version, whether it was taken in.
+    #[serde(deserialize_with = "super::bounded::list")]
     pub lineage: Vector<(String, VersionVector, bool)>,
     /// Events whose effect was taken back.
+    #[serde(deserialize_with = "super::bounded::list")]
     pub undone: Vector<Dot>,
     /// Stores that are gone, and who seals in their place.
+    #[serde(deserialize_with = "super::bounded::map")]
     pub retired: OrdMap<StoreId, StoreId>,
     /// Member stores and their signing keys.
+    #[serde(deserialize_with = "super::bounded::map")]
     pub members: OrdMap<StoreId, [u8; 32]>,
 }
 

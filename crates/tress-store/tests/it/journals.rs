@@ -5,9 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tress_model::clock::HybridTime;
+use tress_model::codec::FORMAT;
 use tress_model::event::Record;
 use tress_model::{Author, EventId, Operation, ReplicaId, Role, Segment, StoreId, TodoId};
-use tress_store::{Batch, Files, MemoryFiles, RealFiles, RunStore, Store, StoreError};
+use tress_store::frame::{self, FrameKind, HEADER_BYTES};
+use tress_store::journal::{FILE_BYTES, JournalHeader};
+use tress_store::{
+    Batch, Files, JournalPosition, JournalReader, JournalWriter, MemoryFiles, RealFiles, RunStore,
+    Store, StoreError,
+};
 
 fn segment(replica: ReplicaId, store: StoreId, first: u64, previous: EventId) -> Segment {
     let operation = Operation::NoteAdded {
@@ -326,4 +332,80 @@ fn a_damaged_copy_stays_and_another_is_begun_beside_it() {
     assert_eq!((numbers(&batch), batch.damage.len()), (vec![3], 1), "the damage is told");
     run.receive(&[of(4)]).unwrap();
     assert_eq!(numbers(&store.run("main", false).unwrap().poll().unwrap()), [3, 4]);
+}
+
+/// Where a file in the middle was missing, readers stopped in front of it without a word, and the
+/// writer went on with the last file: what it appended was never read, under numbers used before.
+#[test]
+fn a_journal_that_lacks_a_file_is_damaged() {
+    for (first, last) in [("000001.log", "000003.log"), ("000002.log", "000002.log")] {
+        let (files, store) = memory();
+        let mut run = store.run("main", true).unwrap();
+        write(&mut run, 1, 3);
+        let (replica, _) = run.open_writer().unwrap();
+        let path = journal(&files);
+        let whole = files.read(&path, 0).unwrap();
+        files.remove(&path).unwrap();
+        files.replace(&path.with_file_name(first), whole.clone());
+        files.replace(&path.with_file_name(last), whole);
+        let mut run = open_memory(&files, "here").run("main", false).unwrap();
+        let [damage] = run.poll().unwrap().damage.try_into().unwrap();
+        assert!(damage.reason.contains("gone"), "{damage}");
+        assert!(run.is_damaged(replica));
+    }
+}
+
+/// A file called `1.log` was taken for the first of a journal, and the journal could not be opened
+/// any more, since no file has that number's name.
+#[test]
+fn files_that_are_no_part_of_a_journal_are_passed_over() {
+    let (files, store) = memory();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 1);
+    let (replica, _) = run.open_writer().unwrap();
+    let path = journal(&files);
+    for name in ["7.log", "+00002.log", "000001 (copy).log", "zzz.log"] {
+        files.replace(&path.with_file_name(name), b"no frame".to_vec());
+    }
+    drop((run, store));
+    let mut run = open_memory(&files, "here").run("main", false).unwrap();
+    write(&mut run, 2, 1);
+    assert_eq!(run.open_writer().unwrap().0, replica);
+    let batch = open_memory(&files, "here").run("main", false).unwrap().poll().unwrap();
+    assert_eq!((numbers(&batch), batch.damage.len()), (vec![1, 2], 0));
+}
+
+#[test]
+fn a_journal_goes_on_in_a_new_file_at_its_limit_and_not_before() {
+    let header = |replica| JournalHeader {
+        format: FORMAT,
+        replica,
+        store: StoreId([2; 16]),
+        run: "main".to_owned(),
+    };
+    for (short, file) in [(1, 1), (0, 2)] {
+        let (files, replica) = (MemoryFiles::new(), ReplicaId([1; 16]));
+        let dir = Path::new("/journal");
+        let begun = JournalWriter::open(&files, dir, header(replica)).unwrap();
+        // Frames that everybody passes over fill it up.
+        let mut room = usize::try_from(FILE_BYTES - begun.position().offset).unwrap() - short;
+        drop(begun);
+        let mut filled = files.open(&dir.join("000001.log")).unwrap();
+        while room > 0 {
+            let body = (room - HEADER_BYTES).min(15 << 20);
+            let zeros = vec![0; body];
+            let kind = FrameKind::Unknown(99);
+            filled.append(&frame::encode(kind, 0, EventId::GENESIS, &zeros)).unwrap();
+            room -= body + HEADER_BYTES;
+        }
+        let mut writer = JournalWriter::open(&files, dir, header(replica)).unwrap();
+        assert_eq!(writer.position().offset, FILE_BYTES - short as u64);
+        let event = segment(replica, StoreId([2; 16]), 1, EventId::GENESIS);
+        writer.append_segment(&files, &event).unwrap();
+        writer.sync().unwrap();
+        assert_eq!(writer.position().file, file);
+        let start = JournalPosition::default();
+        let mut reader = JournalReader::new("main", dir.to_owned(), replica, start);
+        assert_eq!(reader.poll(&files).unwrap().len(), 1);
+    }
 }

@@ -91,6 +91,51 @@ async fn an_operation_that_is_too_large_is_refused_and_the_run_goes_on() {
     assert_eq!(run.state().todos.len(), 2);
 }
 
+#[tokio::test]
+async fn a_lease_is_half_an_hour_unless_it_is_said_and_never_longer_than_its_most() {
+    use tress::limits::{LEASE_DEFAULT, LEASE_MAX};
+    let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
+    let asked =
+        [(None, LEASE_DEFAULT), (Some(LEASE_MAX), LEASE_MAX), (Some(LEASE_MAX + 1), LEASE_MAX)];
+    for (asked, held) in asked {
+        let todo = human(&run).add("work").await.unwrap();
+        run.agent("codex", Role::Implementer).claim(todo, asked).await.unwrap();
+        let state = run.state();
+        let claim = state.todo(todo).unwrap().claim.as_ref();
+        assert_eq!(claim.and_then(|claim| claim.lease), Some(held));
+    }
+}
+
+/// 1,024 commands wait in the queue of a run; whoever appends more waits for room, and is not
+/// refused.
+#[tokio::test]
+async fn more_appends_than_the_queue_holds_wait_and_none_is_refused() {
+    let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let ada = human(&run);
+    let held = tokio::spawn(async move {
+        ada.append_if(move |_| {
+            wait.recv().unwrap();
+            Ok::<_, String>(vec![Operation::RunResumed])
+        })
+        .await
+    });
+    tokio::task::yield_now().await;
+    let appends: Vec<_> = (0..2 * 1024 + 1)
+        .map(|_| {
+            let ada = human(&run);
+            tokio::spawn(async move { ada.append([Operation::RunResumed]).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    go.send(()).unwrap();
+    held.await.unwrap().unwrap();
+    for append in appends {
+        append.await.unwrap().unwrap();
+    }
+    assert_eq!(run.state().events(), 2 * 1024 + 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_subscriber_gets_every_event_once() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,0 +1,62 @@
+//! What admission does with segments that somebody made up, beside those that replicas wrote.
+
+use tress_engine::{Log, Rejection};
+use tress_model::event::Cause;
+use tress_model::{ReplicaId, Role, Segment, TodoId};
+
+use crate::{Side, added, draft};
+
+/// One that cites an event of which nobody has ever heard.
+fn made_up(segment: &Segment) -> Segment {
+    let mut made_up = segment.clone();
+    let nobody = Cause { replica: ReplicaId([9; 16]), number: 1 << 40, mark: [0; 8] };
+    made_up.records[0].learned.push(nobody);
+    made_up
+}
+
+fn one_event(name: &str) -> Side {
+    let mut side = Side::new(1);
+    side.append(100, draft("ada", Role::Human, added(TodoId::from_external(name))));
+    side
+}
+
+/// A segment that waited for causes that do not exist stood before the true one of the same
+/// replica, which was never tried; where it came after the true one, it did no harm.
+#[test]
+fn a_made_up_segment_does_not_hold_up_its_replica() {
+    let side = one_event("a");
+    let (honest, made_up) = (side.written[0].clone(), made_up(&side.written[0]));
+    for order in [[made_up.clone(), honest.clone()], [honest, made_up]] {
+        let mut log = Log::new();
+        for segment in order {
+            log.admit(segment, None);
+        }
+        assert_eq!(log.state().root(), side.log.state().root());
+    }
+}
+
+/// Of two segments that wait and say different things of the same events, the later one took the
+/// place of the other, and a true one was lost.
+#[test]
+fn a_made_up_segment_does_not_take_the_place_of_one_that_waits() {
+    let (first, mut right) = (one_event("a"), Side::new(2));
+    right.learn(&first);
+    right.append(200, draft("bob", Role::Human, added(TodoId::from_external("b"))));
+    let mut log = Log::new();
+    log.admit(right.written[0].clone(), None);
+    log.admit(made_up(&right.written[0]), None);
+    log.admit(right.written[0].clone(), None);
+    assert_eq!(log.waiting_segments(), 2, "the same one waits once");
+    log.admit(first.written[0].clone(), None);
+    assert_eq!(log.state().root(), right.log.state().root());
+}
+
+/// A segment that says something else of a known event, and cites what does not exist, waited for
+/// ever; while anything waits, no snapshot is made.
+#[test]
+fn another_event_under_a_known_dot_does_not_wait() {
+    let mut side = one_event("a");
+    let admission = side.log.admit(made_up(&side.written[0]), None);
+    assert!(matches!(admission.rejected.as_slice(), [(_, Rejection::Equivocation { .. })]));
+    assert!(!side.log.has_waiting());
+}
