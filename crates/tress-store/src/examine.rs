@@ -160,18 +160,17 @@ impl RunStore {
         })
     }
 
-    /// Keeps a segment that was refused in `quarantine/`, as a run file, unless there are too many.
+    /// Keeps what was refused in `quarantine/`, as a run file, unless too much is there.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep_refused(&self, segment: &Segment) -> Result<Option<PathBuf>, StoreError> {
+    pub fn keep_refused(&self, item: Item) -> Result<Option<PathBuf>, StoreError> {
         let dir = self.store.dir().join("quarantine");
         let files = self.files();
-        let (run, items) = (self.name.clone(), vec![Item::Segment(segment.clone())]);
+        let (run, items) = (self.name.clone(), vec![item]);
         let bytes = encode_run_file(&RunFile { run, origin: None, items })?;
         let sum = crc32c::crc32c(&bytes);
-        let (run, replica, first) = (&self.name, segment.replica, segment.first);
-        let to = dir.join(format!("{run}-refused-{replica}-{first}-{sum:08x}.tressrun"));
+        let to = dir.join(format!("{}-refused-{sum:08x}.tressrun", self.name));
         let kept = files.list(&dir).unwrap_or_default();
         let known = kept.iter().any(|entry| dir.join(&entry.name) == to);
         if known || kept.len() >= limits::QUARANTINE_FILES_MAX {

@@ -87,7 +87,7 @@ impl Core {
         drop(lock);
         for (segment, reason) in &admission.rejected {
             tracing::warn!(replica = %segment.replica, first = segment.first, %reason, "refused");
-            if let Err(error) = self.files.keep_refused(segment) {
+            if let Err(error) = self.files.keep_refused(Item::Segment(segment.clone())) {
                 tracing::warn!(%error, "what was refused could not be kept");
             }
         }

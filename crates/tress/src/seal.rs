@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tress_documents::{Document, Node, project};
+use tress_documents::{Applied, Document, DocumentError, Node, project};
 use tress_model::event::Seal;
 use tress_model::operation::Strand;
 use tress_model::{State, StoreId, VersionVector};
 use tress_store::documents::move_aside;
-use tress_store::{DocumentsError, RunStore, SavedDocument, SledDocuments};
+use tress_store::{DocumentsError, Item, RunStore, SavedDocument, SledDocuments};
 
 use crate::error::Error;
 use crate::run::Run;
@@ -30,6 +30,8 @@ pub struct Sealed {
     pub changes: usize,
     /// How many changes were taken in from the journals.
     pub applied: usize,
+    /// Changes that were refused, with the reason; they are kept in `quarantine/`.
+    pub refused: Vec<String>,
     /// Where a damaged database was moved to.
     pub moved_aside: Option<PathBuf>,
 }
@@ -201,14 +203,10 @@ impl Sealing {
                 None => (Document::new(strand, self.store), Vec::new()),
             };
             let (changes, ends_at) = self.files.seals_since(&positions)?;
-            let changes: Vec<Vec<u8>> = changes
-                .into_iter()
-                .filter(|seal| seal.strand == strand)
-                .map(|seal| seal.change)
-                .collect();
-            sealed.applied += changes.len();
-            let behind = !changes.is_empty();
-            let applied = document.apply(&changes)?;
+            let changes = changes.into_iter().filter(|seal| seal.strand == strand).collect();
+            let (applied, sound) = self.apply(&mut document, changes, &mut sealed.refused)?;
+            sealed.applied += sound;
+            let behind = sound > 0;
             if !applied.waiting.is_empty() {
                 // Their causes come with another store's journals; they are read again then.
                 tracing::warn!(waiting = applied.waiting.len(), "seals wait for their causes");
@@ -243,6 +241,32 @@ impl Sealing {
             }
         }
         Ok(Documents { version: state.version.clone(), sealed, documents })
+    }
+}
+
+impl Sealing {
+    /// Applies changes that came with the journals. One that is refused harms no other: it goes to
+    /// quarantine. Gives also how many were sound.
+    fn apply(
+        &self,
+        document: &mut Document,
+        mut seals: Vec<Seal>,
+        refused: &mut Vec<String>,
+    ) -> Result<(Applied, usize), Error> {
+        loop {
+            let changes: Vec<Vec<u8>> = seals.iter().map(|seal| seal.change.clone()).collect();
+            match document.apply(&changes) {
+                Err(DocumentError::Change { index, reason }) if index < seals.len() => {
+                    let seal = seals.remove(index);
+                    tracing::warn!(store = %seal.store, reason, "refused a change");
+                    refused.push(reason);
+                    if let Err(error) = self.files.keep_refused(Item::Seal(seal)) {
+                        tracing::warn!(%error, "what was refused could not be kept");
+                    }
+                }
+                applied => return Ok((applied?, changes.len())),
+            }
+        }
     }
 }
 

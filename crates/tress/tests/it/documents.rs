@@ -1,10 +1,14 @@
 //! At rest the documents equal the state, and no damage to sled can cost anything.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 
+use automerge::transaction::Transactable;
+use automerge::{ActorId, AutoCommit, Change, ExpandedChange, ROOT, legacy};
 use tress::operation::{ProseField, ProseTarget, Splice, Strand, TodoEdit};
-use tress::{Operation, Role, Run};
-use tress_documents::project;
+use tress::{Operation, Role, Run, StoreId, VersionVector};
+use tress_documents::{genesis, limits, project};
+use tress_model::event::Seal;
 
 use super::{human, open};
 
@@ -99,4 +103,62 @@ async fn a_store_in_memory_has_documents_too() {
     human(&run).add("something").await.unwrap();
     let heads = assert_documents_equal_state(&run).await;
     assert_eq!(assert_documents_equal_state(&run).await, heads);
+}
+
+/// A change to the todo document by a client that this store does not know, with a valid hash.
+fn hostile(change: impl FnOnce(&mut ExpandedChange)) -> Vec<u8> {
+    let client = AutoCommit::load(&genesis(Strand::Todo)).unwrap();
+    let mut client = client.with_actor(ActorId::from([0x55; 16]));
+    client.put(ROOT, "x", 1).unwrap();
+    client.commit();
+    let mut expanded = client.get_last_local_change().unwrap().decode();
+    change(&mut expanded);
+    Change::from(expanded).raw_bytes().to_vec()
+}
+
+/// The hostile kinds that panic Automerge, or make a document that panics later. They came with a
+/// journal that git had carried; one of them kept the documents from being sealed ever again.
+#[tokio::test]
+async fn hostile_changes_go_to_quarantine_and_the_replica_works_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = busy(dir.path()).await;
+    let start = |op: u64| NonZeroU64::new(op).unwrap();
+    let ghost = |counter, actor: [u8; 16]| legacy::OpId::new(counter, &ActorId::from(actor));
+    let attacks = [
+        hostile(|change| change.seq = 2),
+        hostile(|change| change.seq = u64::MAX),
+        hostile(|change| change.start_op = start(u64::from(u32::MAX) + 5)),
+        hostile(|change| change.start_op = start(limits::OP_NUMBER_MAX)),
+        hostile(|change| change.start_op = start(1)),
+        hostile(|change| change.operations[0].pred = vec![ghost(3, [0x55; 16])].into()),
+        hostile(|change| {
+            change.operations[0].obj = legacy::ObjectId::Id(ghost(1 << 20, [0xff; 16]));
+        }),
+        b"no change at all".to_vec(),
+    ];
+    let store = tress_store::Store::open(&dir.path().join(".tress")).unwrap();
+    let mut carried = store.run("main", false).unwrap();
+    carried.open_writer().unwrap();
+    let seal = |change: &Vec<u8>| Seal {
+        store: StoreId([9; 16]),
+        strand: Strand::Todo,
+        number: 1,
+        version: VersionVector::new(),
+        change: change.clone(),
+    };
+    let honest = hostile(|_| {});
+    let seals: Vec<Seal> = attacks.iter().chain([&honest]).map(seal).collect();
+    carried.append(&[], &seals).unwrap();
+    drop((carried, store));
+    let sealed = run.seal().await.unwrap();
+    assert_eq!(sealed.refused.len(), attacks.len(), "{:?}", sealed.refused);
+    assert_documents_equal_state(&run).await;
+    let quarantine = std::fs::read_dir(dir.path().join(".tress/quarantine")).unwrap();
+    assert_eq!(quarantine.count(), attacks.len(), "each is kept");
+    human(&run).add("life goes on").await.unwrap();
+    assert_documents_equal_state(&run).await;
+    drop(run);
+    std::fs::remove_dir_all(dir.path().join(".tress/documents")).unwrap();
+    let run = open(dir.path()).await;
+    assert_documents_equal_state(&run).await;
 }
