@@ -305,10 +305,12 @@ impl Place {
         id == 0 || files.read(&self.origin(journal), 0).is_ok_and(|kept| kept == id.to_le_bytes())
     }
 
-    /// Whether this place made any journal file whose name begins with `prefix`.
+    /// Whether this place noted any journal file whose name begins with `prefix`. What whoever died
+    /// in the middle of noting left behind (`.new`) is no note.
     pub(crate) fn made_any(&self, files: &dyn Files, prefix: &str) -> bool {
         let listed = files.list(&self.origins).unwrap_or_default();
-        listed.iter().any(|entry| entry.name.starts_with(prefix))
+        let noted = |name: &str| name.starts_with(prefix) && name.ends_with(".log");
+        listed.iter().any(|entry| noted(&entry.name))
     }
 
     /// Keeps in mind that this place made the journal file `journal`.
