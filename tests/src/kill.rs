@@ -52,9 +52,7 @@ pub(crate) fn run(args: &Kill, seed: u64) -> Result<(), Trouble> {
             one_round(args, &place, &mut known, &mut random, &mut tally, round)
         });
         if let Err(trouble) = kept {
-            // What broke is kept to be looked at.
-            let path = dir.keep();
-            eprintln!("the store is kept in {}", path.display());
+            trouble.keep(dir);
             return Err(trouble);
         }
         tally.events += known.events.len();

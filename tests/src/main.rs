@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 fn end(name: &str, seed: Option<u64>, ended: Result<(), Trouble>) -> ExitCode {
     let Err(trouble) = ended else { return ExitCode::SUCCESS };
     eprintln!("{trouble}");
-    if let Some(seed) = seed {
+    if let (Some(seed), false) = (seed, matches!(trouble, Trouble::Interrupted)) {
         eprintln!("torture {name}: failed with --seed {seed}");
     }
     trouble.exit()

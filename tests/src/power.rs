@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use clap::Args;
+use tempfile::TempDir;
 
 use crate::Common;
 use crate::check::{self, Acknowledged, Place};
@@ -76,7 +77,7 @@ pub(crate) fn run(args: &Power, seed: u64) -> Result<(), Trouble> {
                 place.few_journals(places * args.processes)
             });
             if let Err(trouble) = held {
-                keep(&place.store);
+                copy(&place.store).into_iter().for_each(|dir| trouble.keep(dir));
                 return Err(trouble);
             }
         }
@@ -97,13 +98,12 @@ pub(crate) fn run(args: &Power, seed: u64) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Copies what broke to where it can be looked at.
-fn keep(store: &Path) {
-    let Ok(dir) = tempfile::tempdir() else { return };
+/// The store once more, in a directory that outlives the disk.
+fn copy(store: &Path) -> Option<TempDir> {
+    let dir = tempfile::tempdir().ok()?;
     let mut copy = std::process::Command::new("cp");
-    if copy.arg("-a").arg(store).arg(dir.path()).status().is_ok_and(|status| status.success()) {
-        eprintln!("the store is kept in {}", dir.keep().display());
-    }
+    let copied = copy.arg("-a").arg(store).arg(dir.path()).status();
+    copied.is_ok_and(|status| status.success()).then_some(dir)
 }
 
 fn one_round(

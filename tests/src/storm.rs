@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Storm, seed: u64) -> Result<(), Trouble> {
             Ok(())
         }
         Err(trouble) => {
-            eprintln!("the store is kept in {}", dir.keep().display());
+            trouble.keep(dir);
             Err(trouble)
         }
     }

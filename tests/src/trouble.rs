@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use tempfile::TempDir;
+
 /// Why it ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
@@ -18,6 +20,13 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// Keeps what broke, to be looked at; what was only interrupted is no loss.
+    pub(crate) fn keep(&self, dir: TempDir) {
+        if !matches!(self, Self::Interrupted) {
+            eprintln!("the store is kept in {}", dir.keep().display());
+        }
+    }
+
     /// The exit code: 1 for a broken promise, 2 for a broken harness, as shells say for the rest.
     pub(crate) fn exit(&self) -> ExitCode {
         ExitCode::from(match self {
