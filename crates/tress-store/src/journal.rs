@@ -584,6 +584,27 @@ impl JournalWriter {
         self
     }
 
+    /// Whether the journal in `dir` holds nothing but headers, whole or torn.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn is_only_begun(files: &dyn Files, dir: &Path) -> Result<bool, StoreError> {
+        let listed = files.list(dir).map_err(|error| StoreError::io("list", dir, error))?;
+        for entry in listed.iter().filter(|entry| entry.name.ends_with(".log")) {
+            let path = dir.join(&entry.name);
+            let bytes = files.read(&path, 0).map_err(|e| StoreError::io("read", &path, e))?;
+            let mut at = 0;
+            while let Some(found) = frame::find(&bytes, at) {
+                let rest = bytes.get(found..).and_then(frame::decode);
+                let Some(header) = rest.filter(|frame| frame.kind == FrameKind::Header) else {
+                    return Ok(false);
+                };
+                at = found + header.len();
+            }
+        }
+        Ok(true)
+    }
+
     /// The replica that it writes.
     pub fn replica(&self) -> ReplicaId {
         self.header.replica

@@ -261,23 +261,27 @@ impl Place {
     ) -> Result<ReplicaHold, StoreError> {
         let dir = self.replicas.join(run);
         files.create_dir(&dir).map_err(|error| StoreError::io("create", &dir, error))?;
-        let listed = files.list(&dir).map_err(|error| StoreError::io("list", &dir, error))?;
-        for entry in listed {
-            let Ok(replica) = entry.name.parse() else {
-                continue;
-            };
-            let Some(hold) = try_hold(files, &dir, replica)? else {
-                continue;
-            };
-            // Between the look and the lock its holder may have retired it.
-            if !is_retired(files, &hold)? {
+        for _ in 0..HOLD_TRIES {
+            let listed = files.list(&dir).map_err(|error| StoreError::io("list", &dir, error))?;
+            for entry in listed {
+                let Ok(replica) = entry.name.parse() else {
+                    continue;
+                };
+                let Some(hold) = try_hold(files, &dir, replica)? else {
+                    continue;
+                };
+                // Between the look and the lock its holder may have retired it.
+                if !is_retired(files, &hold)? {
+                    return Ok(hold);
+                }
+            }
+            // Between the making of its file and the lock another may find it free, and take it.
+            if let Some(hold) = try_hold(files, &dir, ReplicaId(random(host)?))? {
+                files.sync_dir(&dir).map_err(|error| StoreError::io("sync", &dir, error))?;
                 return Ok(hold);
             }
         }
-        let replica = ReplicaId(random(host)?);
-        let hold = try_hold(files, &dir, replica)?;
-        files.sync_dir(&dir).map_err(|error| StoreError::io("sync", &dir, error))?;
-        hold.ok_or_else(|| StoreError::Internal("a new replica was held already".to_owned()))
+        Err(StoreError::Internal(format!("{HOLD_TRIES} new replicas were taken by others")))
     }
 
     /// Takes `replica`, if this place made it for `run`: `None` where it did not, `Some(None)` where
@@ -305,10 +309,12 @@ impl Place {
         id == 0 || files.read(&self.origin(journal), 0).is_ok_and(|kept| kept == id.to_le_bytes())
     }
 
-    /// Whether this place made any journal file whose name begins with `prefix`.
+    /// Whether this place noted any journal file whose name begins with `prefix`. What whoever died
+    /// in the middle of noting left behind (`.new`) is no note.
     pub(crate) fn made_any(&self, files: &dyn Files, prefix: &str) -> bool {
         let listed = files.list(&self.origins).unwrap_or_default();
-        listed.iter().any(|entry| entry.name.starts_with(prefix))
+        let noted = |name: &str| name.starts_with(prefix) && name.ends_with(".log");
+        listed.iter().any(|entry| noted(&entry.name))
     }
 
     /// Keeps in mind that this place made the journal file `journal`.
@@ -327,6 +333,10 @@ impl Place {
             .map_err(|error| StoreError::io("retire", &hold.path, error))
     }
 }
+
+/// How often a new replica may be taken by another process before one gives up. Each time another
+/// has got what it wanted, so this is how many may begin at once.
+const HOLD_TRIES: usize = 1024;
 
 /// The end of the name of a replica's lock file when it was retired.
 const RETIRED: &str = "damaged";

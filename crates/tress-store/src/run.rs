@@ -336,18 +336,7 @@ impl RunStore {
                 run: self.name.clone(),
             };
             let dir = self.dir.join("journals").join(replica.to_string());
-            let ours = match self.last_file(&dir, replica) {
-                Some((name, id)) => {
-                    self.store.with_place(|place| Ok(place.made(&*files, &name, id)))?
-                }
-                // A journal that was here and is gone had used numbers; what it held may be known
-                // elsewhere.
-                None => {
-                    let prefix = format!("{}.{replica}.", self.name);
-                    !self.store.with_place(|place| Ok(place.made_any(&*files, &prefix)))?
-                }
-            };
-            if !ours {
+            if !self.is_ours(&dir, replica)? {
                 tracing::warn!(%replica, "a journal was put in place of ours; going on with a new replica");
                 self.store.retire(&hold)?;
                 continue;
@@ -368,6 +357,24 @@ impl RunStore {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Whether the journal in `dir` is the one that this place made, so that it can be gone on with.
+    fn is_ours(&self, dir: &Path, replica: ReplicaId) -> Result<bool, StoreError> {
+        let files = self.files();
+        let last = self.last_file(dir, replica);
+        self.store.with_place(|place| {
+            if let Some((name, id)) = &last
+                && place.made(&*files, name, *id)
+            {
+                return Ok(true);
+            }
+            // A journal that was here, and is gone or another, had used numbers; what it held may be
+            // known elsewhere. Where nothing was ever noted, whoever made the journal died between
+            // that and the note, and so before it wrote anything.
+            let noted = place.made_any(&*files, &format!("{}.{replica}.", self.name));
+            Ok(!noted && (last.is_none() || JournalWriter::is_only_begun(&*files, dir)?))
+        })
     }
 
     /// The name under which the origin of a journal's last file is kept, and the file's id.

@@ -59,6 +59,19 @@ fn journal(files: &dyn Files) -> PathBuf {
     journals.join(&entries[0].name).join("000001.log")
 }
 
+/// Where it is noted which files the journals are.
+fn origins(store: &Store) -> PathBuf {
+    let place = store.place().unwrap().to_string();
+    Path::new("/project/.tress/local").join(place).join("origins")
+}
+
+/// As if nobody had noted yet which files the journals are.
+fn forget_origins(files: &MemoryFiles, store: &Store) {
+    for noted in files.list(&origins(store)).unwrap() {
+        files.remove(&origins(store).join(noted.name)).unwrap();
+    }
+}
+
 fn round_trip(store: &Store) {
     let mut run = store.run("main", true).unwrap();
     write(&mut run, 1, 5);
@@ -291,6 +304,47 @@ fn a_journal_that_was_replaced_on_disk_is_not_written() {
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, old).unwrap();
     let store = Store::open(&place).unwrap();
+    let mut run = store.run("main", false).unwrap();
+    assert_ne!(run.open_writer().unwrap().0, replica);
+}
+
+/// A process was killed, or the power was cut, when its journal was begun and it was not yet noted
+/// which file that is. The next writer took the file for one that was put there by somebody else,
+/// and gave the replica up: with each such death the run had a replica more than it ever had
+/// writers. So it was when the note was written and not yet in its place.
+#[test]
+fn a_replica_whose_writer_died_before_its_first_event_is_gone_on_with() {
+    for (torn, half_noted) in [(false, false), (true, false), (false, true)] {
+        let (files, store) = memory();
+        let mut run = store.run("main", true).unwrap();
+        let (replica, _) = run.open_writer().unwrap();
+        drop(run);
+        forget_origins(&files, &store);
+        if half_noted {
+            files.open(&origins(&store).join(format!("main.{replica}.000001.new"))).unwrap();
+        }
+        if torn {
+            files.damage(&journal(&files), |bytes| bytes.truncate(40));
+        }
+        let mut run = store.run("main", false).unwrap();
+        assert_eq!(run.open_writer().unwrap().0, replica, "{torn} {half_noted}");
+        write(&mut run, 1, 2);
+        drop(run);
+        let mut run = store.run("main", false).unwrap();
+        assert_eq!(run.open_writer().unwrap().0, replica, "{torn} {half_noted}");
+        assert_eq!(numbers(&run.poll().unwrap()), [1, 2]);
+    }
+}
+
+/// What is in a journal that this place never noted was written by somebody else.
+#[test]
+fn a_journal_with_events_that_was_never_noted_is_not_written() {
+    let (files, store) = memory();
+    let mut run = store.run("main", true).unwrap();
+    write(&mut run, 1, 1);
+    let (replica, _) = run.open_writer().unwrap();
+    drop(run);
+    forget_origins(&files, &store);
     let mut run = store.run("main", false).unwrap();
     assert_ne!(run.open_writer().unwrap().0, replica);
 }

@@ -3,4 +3,5 @@
 
 mod conformance;
 mod journals;
+mod races;
 mod sled_documents;
