@@ -106,7 +106,7 @@ impl World {
     pub fn new(seed: u64, setting: Setting, canary: Option<Canary>) -> Self {
         let time = Arc::new(AtomicU64::new(0));
         let Setting { snapshot_events, file_bytes, .. } = setting;
-        let tuning = Tuning { snapshot_events, file_bytes };
+        let tuning = Tuning { snapshot_events, file_bytes, ..Tuning::default() };
         let machine = |site| {
             let seed = tress_plan::random::mix(seed, 1000 + site);
             Machine::new(seed, Arc::clone(&time), tuning, canary)

@@ -14,6 +14,8 @@ use crate::place::Mark;
 use crate::repairs::Skip;
 use crate::store::StoreError;
 
+/// How many directories lead to a journal in a store, its own and that of all runs among them.
+const DIRS_ABOVE: usize = 5;
 /// A journal goes on in a new file when one has this many bytes (64 MiB).
 pub const FILE_BYTES: u64 = 64 << 20;
 
@@ -97,6 +99,18 @@ impl Item {
             Self::Seal(_) => None,
         }
     }
+}
+
+/// Makes the names of a journal's directory and of those above it in the store durable. Whoever made
+/// one of them may have died before it was.
+fn sync_path(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
+    for dir in dir.ancestors().take(DIRS_ABOVE) {
+        match files.sync_dir(dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
+            synced => synced.map_err(|error| StoreError::io("sync", dir, error))?,
+        }
+    }
+    Ok(())
 }
 
 /// The name of a journal's `number`th file.
@@ -541,7 +555,7 @@ impl JournalWriter {
             return Self::begin(files, dir, header, number);
         }
         file.sync().map_err(|e| StoreError::io("sync", &path, e))?;
-        files.sync_dir(dir).map_err(|e| StoreError::io("sync", dir, e))?;
+        sync_path(files, dir)?;
         let position = JournalPosition { file: number, offset: end as u64 };
         Ok(Self {
             dir: dir.to_owned(),
@@ -565,7 +579,7 @@ impl JournalWriter {
         let mut file = files.open(&path).map_err(error)?;
         file.append(&bytes).map_err(error)?;
         file.sync().map_err(error)?;
-        files.sync_dir(dir).map_err(error)?;
+        sync_path(files, dir)?;
         let position = JournalPosition { file: number, offset: bytes.len() as u64 };
         Ok(Self {
             dir: dir.to_owned(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tress_model::codec::{CodecError, FORMAT, FormatVersion};
@@ -123,11 +124,15 @@ pub struct Tuning {
     pub snapshot_events: u64,
     /// How many bytes a journal's file has before the next is begun.
     pub file_bytes: u64,
+    /// How often journals are looked at although the system would tell if they were written: not
+    /// every file system does.
+    pub look_every: Duration,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { snapshot_events: 2048, file_bytes: FILE_BYTES }
+        let look_every = Duration::from_millis(250);
+        Self { snapshot_events: 2048, file_bytes: FILE_BYTES, look_every }
     }
 }
 

@@ -24,8 +24,11 @@ use crate::error::{Error, Refused};
 
 /// The most commands that wait; whoever appends more waits for room.
 pub(crate) const QUEUE_MAX: usize = 1024;
-/// How often the journals of other processes are looked at while somebody follows the run.
+/// How often the journals of other processes are looked at while somebody follows the run and the
+/// system cannot tell when something is written.
 const FOLLOW: Duration = Duration::from_millis(50);
+/// How long is waited, when the system told, for more to be written.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// How much appends of one group may share a frame.
 const FRAME_BYTES: usize = limits::SEGMENT_BYTES_MAX / 16;
@@ -54,9 +57,17 @@ pub(crate) type Appended = Result<Vec<Arc<Event>>, Error>;
 type Decide = Box<dyn FnOnce(&Arc<State>) -> Option<Vec<Draft>> + Send>;
 
 pub(crate) enum Command {
-    Append { drafts: Vec<Draft>, reply: oneshot::Sender<Appended> },
-    Conditional { decide: Decide, reply: oneshot::Sender<Appended> },
+    Append {
+        drafts: Vec<Draft>,
+        reply: oneshot::Sender<Appended>,
+    },
+    Conditional {
+        decide: Decide,
+        reply: oneshot::Sender<Appended>,
+    },
     Query(Box<dyn FnOnce(&mut Core) + Send>),
+    /// Something was written to the run's journals, by whomever.
+    Look,
 }
 
 /// The log and the files of an open run.
@@ -80,6 +91,10 @@ pub(crate) struct Core {
     publish: watch::Sender<Published>,
     followers: Arc<AtomicUsize>,
     looked: Instant,
+    /// Whether something was written since.
+    told: bool,
+    /// Tells when something is written, while somebody follows the run.
+    watcher: Option<notify::RecommendedWatcher>,
 }
 
 /// One append whose events are in the log and not yet durable.
@@ -113,6 +128,8 @@ impl Core {
             publish,
             followers,
             looked: Instant::now(),
+            told: false,
+            watcher: None,
         };
         core.poll()?;
         core.arrivals.clear();
@@ -200,12 +217,43 @@ impl Core {
         }
     }
 
+    /// Has the system tell what is written, while somebody follows the run. How long to wait at the
+    /// most before the next look; `None` where nobody follows.
+    fn watch(&mut self, wake: &mpsc::WeakSender<Command>) -> Option<Duration> {
+        if self.followers.load(Ordering::Acquire) == 0 {
+            self.watcher = None;
+            return None;
+        }
+        if self.watcher.is_none() && self.files.store().is_real() {
+            let dir = self.files.store().dir().join("runs").join(self.files.name());
+            let wake = wake.clone();
+            self.watcher = crate::watch::watch(&dir, move || {
+                if let Some(commands) = wake.upgrade() {
+                    // Where the queue is full, the thread is awake.
+                    let _ = commands.try_send(Command::Look);
+                }
+            });
+        }
+        Some(self.wait())
+    }
+
+    /// How long it is until the journals are to be looked at.
+    fn wait(&self) -> Duration {
+        let every = match (self.told, &self.watcher) {
+            (true, _) => GATHER,
+            (false, Some(_)) => self.files.store().tuning().look_every,
+            (false, None) => FOLLOW,
+        };
+        every.saturating_sub(self.looked.elapsed())
+    }
+
     /// Looks at what other processes wrote, if somebody follows the run and it is time.
     fn follow(&mut self) {
-        if self.followers.load(Ordering::Acquire) == 0 || self.looked.elapsed() < FOLLOW {
+        if self.followers.load(Ordering::Acquire) == 0 || !self.wait().is_zero() {
             return;
         }
         self.looked = Instant::now();
+        self.told = false;
         let before = self.arrivals.len();
         match self.poll() {
             Ok(()) if self.arrivals.len() != before => self.show(),
@@ -343,6 +391,10 @@ impl Core {
             let (drafts, reply) = match command {
                 Command::Query(query) => {
                     queries.push(query);
+                    continue;
+                }
+                Command::Look => {
+                    self.told = true;
                     continue;
                 }
                 Command::Append { drafts, reply } => (drafts, reply),
@@ -553,6 +605,7 @@ pub(crate) fn run(
     publish: watch::Sender<Published>,
     opened: oneshot::Sender<Result<(), Error>>,
     followers: Arc<AtomicUsize>,
+    wake: &mpsc::WeakSender<Command>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = match runtime {
@@ -573,12 +626,11 @@ pub(crate) fn run(
         return;
     }
     loop {
-        let following = core.followers.load(Ordering::Acquire) > 0;
+        let wait = core.watch(wake);
         let first = runtime.block_on(async {
-            if following {
-                tokio::time::timeout(FOLLOW, commands.recv()).await
-            } else {
-                Ok(commands.recv().await)
+            match wait {
+                Some(wait) => tokio::time::timeout(wait, commands.recv()).await,
+                None => Ok(commands.recv().await),
             }
         });
         match first {

@@ -47,6 +47,7 @@ mod run;
 mod seal;
 mod store;
 mod subscription;
+mod watch;
 mod work;
 
 pub use check::{Checked, Found, Stretch};

@@ -72,9 +72,10 @@ impl Inner {
         let store = files.store().clone();
         let thread = {
             let followers = Arc::clone(&followers);
+            let wake = commands.downgrade();
             std::thread::Builder::new()
                 .name(format!("tress {name}"))
-                .spawn(move || core::run(files, queue, publish, opened, followers))
+                .spawn(move || core::run(files, queue, publish, opened, followers, &wake))
                 .map_err(|error| Error::Group(error.to_string()))?
         };
         let inner = Self {
@@ -238,7 +239,8 @@ impl Run {
     }
 
     /// Follows the run: every event that `version` does not know, then every event that comes, each
-    /// once, without a gap. An event from another process comes within about 50 ms.
+    /// once, without a gap. An event from another process comes within some milliseconds where the
+    /// system tells when files are written, else within about 50 ms.
     ///
     /// # Errors
     /// When the journals cannot be read.

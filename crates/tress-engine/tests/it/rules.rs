@@ -528,3 +528,19 @@ fn an_integration_that_ends_a_claim_is_on_the_list() {
     let integrations = &left.log.state().team.integrations;
     assert_eq!(integrations.iter().map(|one| one.completion).collect::<Vec<_>>(), [completion]);
 }
+
+/// Work that was completed, and had not to be integrated for that, stopped counting when somebody
+/// integrated it after the todo had been closed as well.
+#[test]
+fn completed_work_goes_on_counting_when_it_is_integrated_later() {
+    let (mut left, _, todo) = two_sides();
+    let token = left.works(200, "worker", claimed(todo));
+    let completion = left.works(210, "worker", done(todo, token));
+    let pass = verdict(todo, completion, Verdict::Pass);
+    left.append(220, draft("judge", Role::Verifier, pass));
+    left.says(230, "ada", Operation::Closed { todo, reason: "enough".to_owned() });
+    let commit = "c0ffee".to_owned();
+    left.says(240, "ada", Operation::Integrated { todo, completion, commit });
+    let kept = left.log.state().todo(todo).and_then(|todo| todo.completed().cloned());
+    assert!(kept.is_some_and(|kept| kept.integrated.is_some()));
+}

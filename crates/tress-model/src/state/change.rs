@@ -581,8 +581,10 @@ impl Change<'_> {
         if done.integrated.is_some() {
             return vec![Ruling::precondition("it was integrated before")];
         }
+        // What counted without being integrated goes on counting.
+        let counted = done.complete();
         done.integrated = Some((commit.to_owned(), self.at));
-        if let Some(winner) = closed {
+        if let Some(winner) = closed.filter(|_| !counted) {
             done.void = Some("it was closed before it was integrated".to_owned());
             let detail = "it was closed before it was integrated";
             return vec![Ruling::against(Rule::ClosedStaysClosed, Some(winner), detail)];

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tress::{
     ClaimRefused, Error, Item, Log, Operation, Refused, Role, State, Status, Store, VersionVector,
     When, now,
 };
+
+use tress_store::Tuning;
 
 use super::{human, open};
 
@@ -134,6 +137,24 @@ async fn more_appends_than_the_queue_holds_wait_and_none_is_refused() {
         append.await.unwrap().unwrap();
     }
     assert_eq!(run.state().events(), 2 * 1024 + 2);
+}
+
+/// Nothing is looked at by itself here: what comes from another process comes because the system
+/// told that it was written, also by a process that makes a journal of its own for it.
+#[tokio::test]
+async fn the_system_tells_when_another_process_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join(".tress");
+    let tuning = Tuning { look_every: Duration::from_secs(3600), ..Tuning::default() };
+    let files = tress_store::Store::create(&place).unwrap().tuned(tuning);
+    let here = Store::on(files).create_run("main").await.unwrap();
+    let mut subscription = here.subscribe(VersionVector::new()).await.unwrap();
+    for round in 0..3 {
+        let there = open(dir.path()).await;
+        let todo = human(&there).add(&format!("round {round}")).await.unwrap();
+        let next = tokio::time::timeout(Duration::from_secs(60), subscription.next()).await;
+        assert_eq!(next.unwrap().unwrap().operation.todo(), Some(todo));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
