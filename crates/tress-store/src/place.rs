@@ -162,6 +162,11 @@ impl Place {
             None => {
                 let lock = local.join("lock");
                 let held = files.lock(&lock, true).map_err(|e| StoreError::lock(&lock, e))?;
+                // A file system that lets two hold it would let two write one replica.
+                let again = files.lock(&lock, false).map_err(|e| StoreError::lock(&lock, e))?;
+                if again.is_some() {
+                    return Err(StoreError::NoLocks { path: lock });
+                }
                 let here = match known(files) {
                     Some(here) => here,
                     None => {

@@ -417,6 +417,14 @@ impl RunStore {
         readers.any(|reader| reader.damage().is_some())
     }
 
+    /// Makes durable all that was read so far, whoever wrote it.
+    ///
+    /// # Errors
+    /// When a journal cannot be synced.
+    pub fn sync_read(&mut self) -> Result<(), StoreError> {
+        self.sync_what_was_read(None)
+    }
+
     /// Makes durable what was read of other journals: their writers may not have synced it yet,
     /// and what is written next may cite it.
     pub(crate) fn sync_what_was_read(&mut self, own: Option<ReplicaId>) -> Result<(), StoreError> {

@@ -495,7 +495,7 @@ impl Core {
     }
 
     /// After a failed append: goes back to what the disk says, and tells each caller what came of
-    /// it. Opening the journal anew syncs what is read back, so what is there then is durable.
+    /// it. What is read back is synced, so what is there then is durable.
     ///
     /// After a failed sync (`unsure`) the system may take pages for clean that it never wrote, so a
     /// second sync proves nothing: the replica is not written any more.
@@ -505,7 +505,12 @@ impl Core {
         if unsure && let Err(error) = self.files.retire_writer() {
             tracing::error!(%error, "a journal that failed cannot be given up");
         }
-        let opened = self.files.open_writer().map_err(Error::from).and_then(|_| self.poll_once());
+        // Another replica may be free and taken now: then nobody has synced what is read back of the
+        // one that failed.
+        let opened = self.files.open_writer().map_err(Error::from).and_then(|_| {
+            self.poll_once()?;
+            Ok(self.files.sync_read()?)
+        });
         let known = opened.is_ok();
         if let Err(error) = opened {
             tracing::error!(%error, "the run cannot be read again");

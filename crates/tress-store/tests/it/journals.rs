@@ -11,8 +11,8 @@ use tress_model::{Author, EventId, Operation, ReplicaId, Role, Segment, StoreId,
 use tress_store::frame::{self, FrameKind, HEADER_BYTES};
 use tress_store::journal::{FILE_BYTES, JournalHeader};
 use tress_store::{
-    Batch, Files, JournalPosition, JournalReader, JournalWriter, MemoryFiles, RealFiles, RunStore,
-    Store, StoreError,
+    Batch, Call, Fault, FaultyFiles, Files, JournalPosition, JournalReader, JournalWriter,
+    MemoryFiles, RealFiles, RunStore, Store, StoreError,
 };
 
 fn segment(replica: ReplicaId, store: StoreId, first: u64, previous: EventId) -> Segment {
@@ -462,4 +462,16 @@ fn a_journal_goes_on_in_a_new_file_at_its_limit_and_not_before() {
         let mut reader = JournalReader::new("main", dir.to_owned(), replica, start);
         assert_eq!(reader.poll(&files).unwrap().len(), 1);
     }
+}
+
+/// On a file system whose locks keep nobody out, two processes would write one replica.
+#[test]
+fn a_store_without_locks_that_hold_is_refused_with_the_reason() {
+    let files = FaultyFiles::on(&MemoryFiles::new());
+    files.plan(|_, call, _| (call == Call::Lock).then_some(Fault::Vanish));
+    let dir = Path::new("/project/.tress");
+    let store = Store::create_on(Arc::new(files), dir, "here".to_owned()).unwrap();
+    let refused = store.run("main", true).unwrap().open_writer().unwrap_err();
+    assert!(matches!(refused, StoreError::NoLocks { .. }), "{refused}");
+    assert!(refused.to_string().contains("local disk"), "{refused}");
 }

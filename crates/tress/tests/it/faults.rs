@@ -202,6 +202,33 @@ async fn sealing_reads_the_tail_of_the_replica_that_it_takes() {
     assert_eq!(journals(&files).len(), 1);
 }
 
+/// An append was written, and said to have failed. Looking for it, the process took another replica
+/// that was free, found the event, and acknowledged it, and nobody had synced it.
+#[tokio::test]
+async fn what_is_found_after_a_failed_write_is_durable_before_it_is_acknowledged() {
+    for _ in 0..8 {
+        let files = disk();
+        let run = open(&files).await;
+        human(&run).add("before").await.unwrap();
+        let others = [open(&files).await, open(&files).await, open(&files).await];
+        for other in &others {
+            human(other).add("elsewhere").await.unwrap();
+        }
+        drop(others);
+        let mut once = true;
+        files.plan(move |_, call, path| {
+            let journal = path.extension().is_some_and(|extension| extension == "log");
+            let now = call == Call::Append && journal && std::mem::take(&mut once);
+            now.then_some(Fault::Late(Other))
+        });
+        let added = human(&run).add("perhaps").await;
+        drop(run);
+        files.disk().crash();
+        let there = titles(&open(&FaultyFiles::on(files.disk())).await);
+        assert!(added.is_err() || there.contains(&"perhaps".to_owned()), "it was acknowledged");
+    }
+}
+
 /// Everything that a store does, by two processes. What was acknowledged goes to `sure`; errors are
 /// passed over, as somebody would who tries the next thing.
 async fn session(one: &Faulty, two: &Faulty, sure: &mut BTreeSet<TodoId>) {
