@@ -178,7 +178,12 @@ impl Context {
     pub(crate) async fn open_run(&self, store: &Store, name: &str) -> Result<Run, Failure> {
         let run = self.out.waiting("reading the run", store.run(name)).await?;
         for damage in run.damage().iter() {
-            self.out.warn(&format!("warning: {damage}; what its replica wrote later is missing"));
+            let missing = "what its replica wrote later is missing: see `tress fsck`";
+            self.out.warn(&format!("warning: {damage}; {missing}"));
+        }
+        if run.lost() > 0 {
+            let lost = crate::words::count(run.lost(), "event");
+            self.out.warn(&format!("warning: {lost} lost: see `tress fsck`"));
         }
         Ok(run)
     }

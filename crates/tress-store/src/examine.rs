@@ -251,6 +251,7 @@ impl Examiner<'_> {
         wanted: u64,
     ) -> Result<(), StoreError> {
         let skips = self.run.known.repairs.skips(&self.run.dir, self.dir);
+        let mut frames = frame::Finder::new(bytes);
         let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -277,7 +278,7 @@ impl Examiner<'_> {
             }
             let (to, content) = match frame::decode(rest) {
                 Some(frame) => (at + frame.len(), self.content(file, &frame)?),
-                None => match frame::find(bytes, at + 1) {
+                None => match frames.next(at + 1) {
                     Some(next) => {
                         (next, bad(&format!("{} bytes that are no valid frame", next - at)))
                     }

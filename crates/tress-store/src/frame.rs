@@ -146,12 +146,81 @@ pub fn decode(bytes: &[u8]) -> Option<Frame<'_>> {
     Some(Frame { kind, first, previous, body })
 }
 
-/// Where the next valid frame begins in `bytes`, from `from` on.
+/// Where the next valid frame begins in `bytes`, from `from` on. Linear in the bytes, also where a
+/// hostile file is full of headers that announce large bodies.
 pub fn find(bytes: &[u8], from: usize) -> Option<usize> {
-    let tail = bytes.get(from..)?;
-    let starts = tail.windows(MAGIC.len()).enumerate().filter(|(_, window)| *window == MAGIC);
-    let mut starts = starts.map(|(at, _)| from + at);
-    starts.find(|&at| bytes.get(at..).and_then(decode).is_some())
+    Finder::new(bytes).next(from)
+}
+
+/// Finds frames in the same bytes again and again. All looks together are linear in the bytes, as
+/// long as each begins where the one before ended.
+#[derive(Debug)]
+pub struct Finder<'a> {
+    bytes: &'a [u8],
+    sums: Sums,
+}
+
+impl<'a> Finder<'a> {
+    /// A finder of frames in `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, sums: Sums::default() }
+    }
+
+    /// Where the next valid frame begins, from `from` on.
+    pub fn next(&mut self, from: usize) -> Option<usize> {
+        let (bytes, sums) = (self.bytes, &mut self.sums);
+        let tail = bytes.get(from..)?;
+        let starts = tail.windows(MAGIC.len()).enumerate().filter(|(_, window)| *window == MAGIC);
+        let mut starts = starts.map(|(at, _)| from + at);
+        starts.find(|&at| is_frame(bytes, at, sums))
+    }
+}
+
+/// Bodies up to this size are looked at as they are; the checksums of larger ones are put together.
+const SUM_BYTES: usize = 4096;
+
+/// Whether a valid frame begins at `at`.
+fn is_frame(bytes: &[u8], at: usize, sums: &mut Sums) -> bool {
+    let Some(start) = bytes.get(at..) else { return false };
+    let word = |at: usize| Some(u32::from_le_bytes(start.get(at..at + 4)?.try_into().ok()?));
+    let (Some(len), Some(sum)) = (word(8), word(12)) else { return false };
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    if len <= SUM_BYTES {
+        return decode(start).is_some();
+    }
+    let kind = start.get(4).map_or(FrameKind::Unknown(u8::MAX), |code| FrameKind::from_code(*code));
+    let end = at.checked_add(HEADER_BYTES).and_then(|body| body.checked_add(len));
+    let Some(end) = end.filter(|&end| end <= bytes.len() && len <= kind.bytes_max()) else {
+        return false;
+    };
+    let head = crc32c::crc32c(start.get(..12).unwrap_or_default());
+    let rest = sums.of(bytes, at + 16, end);
+    crc32c::crc32c_combine(head, rest, end - at - 16) == sum && decode(start).is_some()
+}
+
+/// The checksums of the beginnings of some bytes, one every [`SUM_BYTES`]: that of any stretch comes
+/// out of two of them.
+#[derive(Debug, Default)]
+struct Sums(Vec<u32>);
+
+impl Sums {
+    fn upto(&mut self, bytes: &[u8], end: usize) -> u32 {
+        if self.0.is_empty() {
+            self.0.push(0);
+            for chunk in bytes.chunks_exact(SUM_BYTES) {
+                let last = self.0.last().copied().unwrap_or(0);
+                self.0.push(crc32c::crc32c_append(last, chunk));
+            }
+        }
+        let whole = end / SUM_BYTES;
+        let known = self.0.get(whole).copied().unwrap_or(0);
+        crc32c::crc32c_append(known, bytes.get(whole * SUM_BYTES..end).unwrap_or_default())
+    }
+
+    fn of(&mut self, bytes: &[u8], from: usize, to: usize) -> u32 {
+        let before = self.upto(bytes, from);
+        crc32c::crc32c_combine(before, 0, to - from) ^ self.upto(bytes, to)
+    }
 }
 
 #[cfg(test)]
@@ -203,6 +272,35 @@ mod tests {
         assert_eq!(FrameKind::Snapshot.bytes_max(), limits::SNAPSHOT_BYTES_MAX);
         let over = limits::SEAL_BYTES_MAX + 1;
         assert!(decode(&of_zeros(FrameKind::Snapshot, over)).is_some());
+    }
+
+    #[test]
+    fn a_large_frame_is_found_wherever_it_begins() {
+        let body: Vec<u8> = (0..3 * SUM_BYTES).map(|at| (at * 7 % 251) as u8).collect();
+        for before in [1, 57, SUM_BYTES - 1, SUM_BYTES, 2 * SUM_BYTES + 100] {
+            let mut bytes = vec![b'x'; before];
+            bytes.extend(encode(FrameKind::Seal, 0, EventId::GENESIS, &body));
+            bytes.extend(b"and more");
+            assert_eq!(find(&bytes, 0), Some(before));
+            let last = bytes.len() - 20;
+            bytes[last] ^= 1;
+            assert_eq!(find(&bytes, 0), None);
+        }
+    }
+
+    /// Each header announces all that is behind it: to check each would take hours.
+    #[test]
+    fn a_file_full_of_large_headers_is_looked_through_in_one_go() {
+        let mut bytes = Vec::new();
+        let size = 1 << 20;
+        while bytes.len() < size {
+            let len = (size - bytes.len()).saturating_sub(2 * HEADER_BYTES) as u32;
+            bytes.extend(MAGIC);
+            bytes.extend([1, 0, 0, 0]);
+            bytes.extend(len.to_le_bytes());
+            bytes.resize(bytes.len() + HEADER_BYTES - 12, 0);
+        }
+        assert_eq!(find(&bytes, 0), None);
     }
 
     #[test]

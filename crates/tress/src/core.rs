@@ -41,6 +41,8 @@ pub(crate) struct Published {
     /// Grows with every event that arrives, in whatever place of the order.
     pub(crate) arrivals: usize,
     pub(crate) damage: Arc<Vec<Damage>>,
+    /// How many events are lost, by the word of a repair.
+    pub(crate) lost: usize,
 }
 
 impl Published {
@@ -49,6 +51,7 @@ impl Published {
         Arc::ptr_eq(&self.state, &other.state)
             && self.arrivals == other.arrivals
             && self.damage == other.damage
+            && self.lost == other.lost
     }
 }
 
@@ -82,8 +85,8 @@ pub(crate) struct Core {
     /// Segments that were refused, and what their replicas wrote behind them.
     refused: Vec<Damage>,
     refused_replicas: BTreeSet<ReplicaId>,
-    /// What an earlier repair gave up.
-    lost: Option<Damage>,
+    /// How many events an earlier repair gave up.
+    lost: usize,
     /// The place of the earliest event that came, lies before the snapshot, and is not in the log.
     behind: Option<OrderKey>,
     ids: Option<(ReplicaId, StoreId)>,
@@ -121,7 +124,7 @@ impl Core {
             damage: Vec::new(),
             refused: Vec::new(),
             refused_replicas: BTreeSet::new(),
-            lost: None,
+            lost: 0,
             behind: None,
             ids: None,
             snapshot_events,
@@ -284,21 +287,10 @@ impl Core {
                 });
             }
             self.arrive(&admission.admitted);
-            self.lost = self.told_of_lost();
+            self.lost = self.log.lost().count();
         }
         self.behind = self.behind.into_iter().chain(behind).min();
         Ok(behind)
-    }
-
-    /// What is told of lost events.
-    fn told_of_lost(&self) -> Option<Damage> {
-        let lost = self.log.lost().count();
-        let run = self.files.store().dir().join("runs").join(self.files.name());
-        (lost > 0).then(|| Damage {
-            path: run,
-            offset: 0,
-            reason: format!("{lost} events are lost, and were passed over by a repair"),
-        })
     }
 
     pub(crate) fn arrive(&mut self, events: &[Arc<Event>]) {
@@ -315,9 +307,8 @@ impl Core {
         let published = Published {
             state: Arc::clone(self.log.state()),
             arrivals: self.arrivals.len(),
-            damage: Arc::new(
-                [self.damage.as_slice(), &self.refused, self.lost.as_slice()].concat(),
-            ),
+            damage: Arc::new([self.damage.as_slice(), &self.refused].concat()),
+            lost: self.lost,
         };
         // Those who follow are woken by what is new, and not by every look.
         self.publish.send_if_modified(|known| {
@@ -539,7 +530,7 @@ impl Core {
             && self.refused.is_empty()
             && self.behind.is_none()
             && !self.log.has_waiting()
-            && self.log.lost().next().is_none();
+            && self.lost == 0;
         let every = self.files.store().tuning().snapshot_events;
         if events < self.snapshot_events + every || !whole {
             return;

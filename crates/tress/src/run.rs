@@ -132,6 +132,11 @@ impl Run {
         move || store.host().now()
     }
 
+    /// How many events are lost, by the word of a repair; [`crate::Store::check_run`] says which.
+    pub fn lost(&self) -> usize {
+        self.inner.published.borrow().lost
+    }
+
     /// The agent `name`, acting as `role` on this run.
     pub fn agent(&self, name: &str, role: Role) -> Agent {
         Agent { run: self.clone(), author: Author::new(name, role) }

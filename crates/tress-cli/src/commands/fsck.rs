@@ -14,18 +14,19 @@ use crate::words::{clean, count};
 /// Read everything again, and list every damage
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It checks every frame, every hash chain, the causes of every event, the root of every checkpoint, and the
-documents. Damage is never skipped silently: the exit code is 6. Without --repair it changes nothing.
+It checks every frame, every hash chain, the causes of every event, the root of every checkpoint,
+and the documents. Damage is never skipped silently: the exit code is 6. Without --repair it
+changes nothing.
 
 A repair changes no journal. It notes which bytes are to be passed over, keeps a copy of them in
-.tress/quarantine, and gives back everything else. What was lost is listed, event by event, and stays known
-as lost until --from brings it back.
+.tress/quarantine, and gives back everything else. What was lost is listed, event by event, and
+stays known as lost until --from brings it back.
 
 Examples:
   tress fsck
   tress fsck --repair
-  tress fsck --from ../other-clone/.tress     fill what was lost from another copy of the store
-  tress fsck --from backup.tressrun           or from a run file (see tress export run)")]
+  tress fsck --from ../copy/.tress      fill what was lost from another copy of the store
+  tress fsck --from backup.tressrun     or from a run file (see tress export run)")]
 pub(crate) struct Fsck {
     /// Pass over what is damaged, and give back everything else
     #[arg(long)]

@@ -97,7 +97,9 @@ async fn holds(hit: &MemoryFiles, whole: &Whole, source: &Store, may_lose: usize
     assert!(now.damage.is_empty() && now.behind == 0, "{what}: {:?}", now.damage);
     assert_eq!(lost(&now), lost(&checked), "{what}: what is lost is what was told");
     let run = opened.run("main").await.unwrap();
+    assert!(run.damage().is_empty(), "{what}: {:?}", run.damage());
     let events = run.events_since(tress::VersionVector::new()).await.unwrap();
+    assert_eq!(run.lost(), lost(&checked).len(), "{what}");
     let there: BTreeMap<Dot, String> = events
         .iter()
         .filter(|event| !event.is_lost())
@@ -117,7 +119,7 @@ async fn holds(hit: &MemoryFiles, whole: &Whole, source: &Store, may_lose: usize
     let filled = opened.check_run("main").unwrap();
     assert!(filled.is_clean() && lost(&filled).is_empty(), "{what}: {:?}", filled.lost);
     let run = opened.run("main").await.unwrap();
-    assert!(run.damage().is_empty(), "{what}: {:?}", run.damage());
+    assert!(run.damage().is_empty() && run.lost() == 0, "{what}: {:?}", run.damage());
     let events = run.events_since(tress::VersionVector::new()).await.unwrap();
     assert_eq!(events.len(), whole.titles.len() + 1, "{what}: all of it and what came since");
 }
