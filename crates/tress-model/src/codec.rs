@@ -4,6 +4,7 @@
 //! carries. A checksum is verified before anything here sees a byte, and every decoder checks that
 //! it consumed all of its input. docs/FORMAT.md is normative.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -211,11 +212,11 @@ pub fn encode_segment(segment: &Segment) -> Result<Vec<u8>, CodecError> {
     }
     let base = segment.records.first().map_or(0, |record| record.time.millis);
     let mut authors: Vec<Author> = Vec::new();
+    let mut places: BTreeMap<&Author, usize> = BTreeMap::new();
     let mut records = Vec::with_capacity(count);
     let mut last = base;
     for record in &segment.records {
-        let known = authors.iter().rposition(|author| *author == record.author);
-        let author = known.unwrap_or_else(|| {
+        let author = *places.entry(&record.author).or_insert_with(|| {
             authors.push(record.author.clone());
             authors.len() - 1
         });
