@@ -557,14 +557,7 @@ impl JournalWriter {
         file.sync().map_err(|e| StoreError::io("sync", &path, e))?;
         sync_path(files, dir)?;
         let position = JournalPosition { file: number, offset: end as u64 };
-        Ok(Self {
-            dir: dir.to_owned(),
-            header,
-            file,
-            position,
-            file_bytes: FILE_BYTES,
-            failed: false,
-        })
+        Ok(Self::at(dir, header, file, position))
     }
 
     fn begin(
@@ -581,14 +574,17 @@ impl JournalWriter {
         file.sync().map_err(error)?;
         sync_path(files, dir)?;
         let position = JournalPosition { file: number, offset: bytes.len() as u64 };
-        Ok(Self {
-            dir: dir.to_owned(),
-            header,
-            file,
-            position,
-            file_bytes: FILE_BYTES,
-            failed: false,
-        })
+        Ok(Self::at(dir, header, file, position))
+    }
+
+    fn at(
+        dir: &Path,
+        header: JournalHeader,
+        file: Box<dyn AppendFile>,
+        position: JournalPosition,
+    ) -> Self {
+        let dir = dir.to_owned();
+        Self { dir, header, file, position, file_bytes: FILE_BYTES, failed: false }
     }
 
     /// The same, which begins its next file at `file_bytes`.

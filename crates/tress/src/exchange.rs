@@ -13,6 +13,7 @@ use tress_store::Item;
 
 use crate::core::Core;
 use crate::error::Error;
+use crate::paths;
 use crate::run::Run;
 
 /// What became of segments of other stores.
@@ -63,19 +64,10 @@ impl Core {
             admission = log.admit_all(segments.iter().cloned(), now);
         }
         let waiting = log.forget_waiting(&self.log);
-        let version = self.log.version();
-        let lacks = |segment: &&Segment| segment.last() > version.get(segment.replica);
-        let lacking: Vec<Segment> = segments.iter().filter(lacks).cloned().collect();
-        let fresh = crate::paths::fresh(&self.log, &log, &lacking);
-        if !fresh.is_empty()
-            && let Err(error) = self.files.receive(&fresh)
-        {
-            tracing::error!(%error, "what came in could not be written");
-            self.start_over();
-            self.forget_writer();
-            self.poll()?;
-            self.show();
-            return Err(error.into());
+        let lacking = paths::lacking(&segments, self.log.version());
+        let fresh = paths::fresh(&self.log, &log, &lacking);
+        if !fresh.is_empty() {
+            self.write_received(&fresh)?;
         }
         self.log = log;
         self.arrive(&admission.admitted);

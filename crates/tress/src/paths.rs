@@ -266,9 +266,7 @@ impl Core {
         if let Some((segment, reason)) = admission.rejected.into_iter().next() {
             return Err(Error::NotAdmitted { replica: segment.replica, reason });
         }
-        let version = self.log.version();
-        let lacks = |segment: &&Segment| segment.last() > version.get(segment.replica);
-        let lacking: Vec<Segment> = segments.filter(lacks).cloned().collect();
+        let lacking = lacking(segments, self.log.version());
         let missing = |segment: &&Segment| segment.last() > log.version().get(segment.replica);
         let missing = lacking.iter().filter(missing).count();
         if missing > 0 {
@@ -279,6 +277,18 @@ impl Core {
         }
         let fresh = fresh(&self.log, &log, &lacking);
         Ok(Some(Trial { log, events: admission.admitted, fresh }))
+    }
+
+    /// Writes events of other replicas. Where that fails, the run is read again: part of them may be
+    /// there.
+    pub(crate) fn write_received(&mut self, fresh: &[Segment]) -> Result<(), Error> {
+        let Err(error) = self.files.receive(fresh) else { return Ok(()) };
+        tracing::error!(%error, "what came in could not be written");
+        self.start_over();
+        self.forget_writer();
+        self.poll()?;
+        self.show();
+        Err(error.into())
     }
 
     /// Takes in the events of a run, writes them, and records that in the log.
@@ -294,14 +304,7 @@ impl Core {
             self.show();
             return Ok(Merge { state: Arc::clone(self.log.state()), ..Merge::default() });
         };
-        if let Err(error) = self.files.receive(&trial.fresh) {
-            tracing::error!(%error, "a merge could not be written");
-            self.start_over();
-            self.forget_writer();
-            self.poll()?;
-            self.show();
-            return Err(error.into());
-        }
+        self.write_received(&trial.fresh)?;
         let log = trial.log.clone();
         let mut merge = trial.merge(self);
         self.log = log;
@@ -316,6 +319,15 @@ impl Core {
         drop(lock);
         Ok(merge)
     }
+}
+
+/// Those of `segments` that `version` lacks, wholly or in part.
+pub(crate) fn lacking<'a>(
+    segments: impl IntoIterator<Item = &'a Segment>,
+    version: &VersionVector,
+) -> Vec<Segment> {
+    let lacks = |segment: &&Segment| segment.last() > version.get(segment.replica);
+    segments.into_iter().filter(lacks).cloned().collect()
 }
 
 /// Whether it only says where runs branched off and met: two runs that merge each other in turn
