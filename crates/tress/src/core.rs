@@ -236,6 +236,8 @@ impl Core {
                     let _ = commands.try_send(Command::Look);
                 }
             });
+            // What was written between the last look and the first watch is told by nobody.
+            self.told = true;
         }
         Some(self.wait())
     }

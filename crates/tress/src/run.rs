@@ -262,6 +262,9 @@ impl Run {
     /// Tells when the state changes, for those who then look at [`Run::state`].
     pub fn updates(&self) -> Updates {
         let following = Following::new(&self.inner.followers);
+        // The thread may be asleep until somebody asks: now it is to look at other journals. Where
+        // the queue is full, or the run closed, there is nobody to wake.
+        let _ = self.inner.commands.as_ref().map(|commands| commands.try_send(Command::Look));
         Updates { published: self.inner.published.clone(), _following: following }
     }
 

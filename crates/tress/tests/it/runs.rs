@@ -157,6 +157,23 @@ async fn the_system_tells_when_another_process_writes() {
     }
 }
 
+/// Who waited for an update of a run at rest waited for ever: the thread that looks at the journals
+/// of others slept until it was asked for something, and to begin to follow did not wake it.
+#[tokio::test]
+async fn who_begins_to_follow_a_run_at_rest_is_told_of_what_others_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (open(dir.path()).await, open(dir.path()).await);
+    for round in 1..=50 {
+        here.refresh().await.unwrap();
+        let mut updates = here.updates();
+        human(&there).add(&format!("round {round}")).await.unwrap();
+        while here.state().todos.len() < round {
+            let changed = tokio::time::timeout(Duration::from_secs(60), updates.changed()).await;
+            changed.expect("nobody told").unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_subscriber_gets_every_event_once() {
     let dir = tempfile::tempdir().unwrap();
