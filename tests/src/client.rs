@@ -104,8 +104,11 @@ impl Client {
             }
             return Ok(());
         }
-        let times = if writes { &mut self.done.writes } else { &mut self.done.reads };
-        times.push(took);
+        // One that was to be killed has ended at a time that we do not know: we lingered.
+        if !killed {
+            let times = if writes { &mut self.done.writes } else { &mut self.done.reads };
+            times.push(took);
+        }
         self.judge(&args, writes, &output)
     }
 

@@ -196,7 +196,7 @@ impl Log {
             let mut progress = false;
             for queue in queues.values_mut() {
                 // What waits for others holds up nothing: somebody may have made it up.
-                let mut waits = VecDeque::new();
+                let mut waits = Vec::new();
                 while let Some(segment) = queue.pop_front() {
                     match self.try_admit(segment, now, &mut pending) {
                         Tried::Admitted(events) => {
@@ -208,15 +208,15 @@ impl Log {
                             queue.push_front(segment);
                             break;
                         }
-                        Tried::WaitsForOthers(segment) => waits.push_back(segment),
+                        Tried::WaitsForOthers(segment) => waits.push(segment),
                         Tried::Rejected(rejected) => {
                             progress = true;
                             admission.rejected.push(*rejected);
                         }
                     }
                 }
-                waits.append(queue);
-                *queue = waits;
+                // Back to the front, one by one: to move the whole queue in each pass is quadratic.
+                waits.into_iter().rev().for_each(|segment| queue.push_front(segment));
             }
             if progress {
                 continue;

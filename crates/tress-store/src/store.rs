@@ -120,13 +120,29 @@ const GITIGNORE: &str = "local/\ndocuments/\nquarantine/\nruns/*/lock\nruns/*/sn
 /// How a store is run. What is written is the same whatever it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuning {
-    /// How many events come before another snapshot is made.
+    /// How many events come at the most before another snapshot is made: an eighth of those that
+    /// it would hold, where that is less, and an eighth of this at the least.
     pub snapshot_events: u64,
     /// How many bytes a journal's file has before the next is begun.
     pub file_bytes: u64,
     /// How often journals are looked at although the system would tell if they were written: not
     /// every file system does.
     pub look_every: Duration,
+}
+
+impl Tuning {
+    /// How many events come after a snapshot of `events` before another is made. Whoever opens a
+    /// short run reads little behind its snapshot; over a run, snapshots cost in proportion to it.
+    ///
+    /// ```
+    /// let tuning = tress_store::Tuning::default();
+    /// assert_eq!(tuning.snapshot_after(0), 256);
+    /// assert_eq!(tuning.snapshot_after(8_000), 1_000);
+    /// assert_eq!(tuning.snapshot_after(100_000), 2_048);
+    /// ```
+    pub fn snapshot_after(&self, events: u64) -> u64 {
+        (events / 8).max(self.snapshot_events / 8).clamp(1, self.snapshot_events.max(1))
+    }
 }
 
 impl Default for Tuning {

@@ -533,8 +533,8 @@ impl Core {
             && self.behind.is_none()
             && !self.log.has_waiting()
             && self.lost == 0;
-        let every = self.files.store().tuning().snapshot_events;
-        if events < self.snapshot_events + every || !whole {
+        let after = self.files.store().tuning().snapshot_after(self.snapshot_events);
+        if events < self.snapshot_events + after || !whole {
             return;
         }
         self.snapshot_events = events;
