@@ -2,7 +2,8 @@
 //!
 //! This crate owns *admit* (the one door through which events enter), *order* (their one canonical
 //! sequence), *rewind* (what a late event costs), *replay* (any moment, recomputed) and *diff* (what differs
-//! between two moments or two runs). It is sans-I/O: segments come in, events and states go out; somebody else reads files, waits for
+//! between two moments or two runs)
+//! and the *sync session* (what two peers say to each other). It is sans-I/O: segments come in, events and states go out; somebody else reads files, waits for
 //! locks and moves bytes. It never learns of Automerge, sled, tokio or a clock.
 //!
 //! ```text
@@ -17,6 +18,7 @@ pub mod holes;
 pub mod log;
 pub mod replay;
 pub mod selective;
+pub mod sync;
 pub mod undo;
 
 pub use admit::{Admission, Rejection};
@@ -24,4 +26,5 @@ pub use diff::{Difference, difference};
 pub use log::{BehindSnapshot, Draft, Log, PrepareError, Prepared};
 pub use replay::{CheckpointCheck, When, WhenError};
 pub use selective::{Fate, Selection, Without};
+pub use sync::{Effect, Session, SyncError};
 pub use undo::UndoError;

@@ -91,11 +91,23 @@ fn beginning(event: &Event) -> u32 {
     u32::from_be_bytes([a, b, c, d])
 }
 
+/// The number and the id of each replica's last event.
+pub type Ends = BTreeMap<ReplicaId, (u64, EventId)>;
+
+/// By replica, first and last number; several that say different things are counted.
+type WaitsAt = (ReplicaId, u64, u64, usize);
+
+/// What waited for its causes at some time.
+#[derive(Debug, Clone, Default)]
+pub struct Waits(BTreeSet<WaitsAt>);
+
 /// The events of a run since a snapshot, and their folded state.
 #[derive(Debug, Clone)]
 pub struct Log {
     heads: BTreeMap<ReplicaId, Head>,
     base: Arc<State>,
+    /// The heads at the snapshot.
+    base_heads: Arc<BTreeMap<ReplicaId, Head>>,
     /// In canonical order.
     events: Vec<Arc<Event>>,
     /// The events of each replica since the snapshot, by number, without holes.
@@ -104,8 +116,7 @@ pub struct Log {
     /// How many events lie between two marks.
     spacing: usize,
     state: Arc<State>,
-    /// By replica, first and last number; several that say different things are counted.
-    pub(crate) waiting: BTreeMap<(ReplicaId, u64, u64, usize), Segment>,
+    pub(crate) waiting: BTreeMap<WaitsAt, Segment>,
     left_out: Arc<BTreeSet<Dot>>,
     pub(crate) holes: Arc<[Hole]>,
     /// The events that happened before they were appended, in canonical order.
@@ -126,8 +137,10 @@ impl Log {
 
     /// The log that goes on where `snapshot` stands.
     pub fn from_snapshot(snapshot: Snapshot) -> Self {
+        let heads: BTreeMap<_, _> = snapshot.heads.into_iter().collect();
         Self {
-            heads: snapshot.heads.into_iter().collect(),
+            base_heads: Arc::new(heads.clone()),
+            heads,
             base: Arc::clone(&snapshot.state),
             events: Vec::new(),
             chains: BTreeMap::new(),
@@ -223,6 +236,16 @@ impl Log {
         head.map(|head| head.id).filter(|id| *id != EventId::GENESIS)
     }
 
+    /// The head of `dot`'s replica at the snapshot, where `dot` is its last event there.
+    pub(crate) fn base_head(&self, dot: Dot) -> Option<&Head> {
+        self.base_heads.get(&dot.replica).filter(|head| head.number == dot.number)
+    }
+
+    /// The store that `replica` belongs to.
+    pub(crate) fn store_of(&self, replica: ReplicaId) -> Option<StoreId> {
+        self.heads.get(&replica).map(|head| head.store)
+    }
+
     pub(crate) fn set_head(&mut self, replica: ReplicaId, head: Head) {
         self.heads.insert(replica, head);
     }
@@ -241,10 +264,20 @@ impl Log {
         self.heads.len()
     }
 
-    /// Forgets what waits here and does not wait in `known`; how many segments that is.
-    pub fn forget_waiting(&mut self, known: &Self) -> usize {
+    /// The number and the id of each replica's last event.
+    pub fn ends(&self) -> Ends {
+        self.heads.iter().map(|(&replica, head)| (replica, (head.number, head.id))).collect()
+    }
+
+    /// What waits now, for [`Log::forget_waiting`].
+    pub fn waits(&self) -> Waits {
+        Waits(self.waiting.keys().copied().collect())
+    }
+
+    /// Forgets what waits and did not when `known` was made; how many segments that is.
+    pub fn forget_waiting(&mut self, known: &Waits) -> usize {
         let before = self.waiting.len();
-        self.waiting.retain(|key, _| known.waiting.contains_key(key));
+        self.waiting.retain(|key, _| known.0.contains(key));
         before - self.waiting.len()
     }
 

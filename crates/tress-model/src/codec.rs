@@ -4,6 +4,8 @@
 //! carries. A checksum is verified before anything here sees a byte, and every decoder checks that
 //! it consumed all of its input. docs/FORMAT.md is normative.
 
+mod message;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use crate::ids::{Author, Dot, EventId, ReplicaId, StoreId};
 use crate::limits;
 use crate::operation::Operation;
 use crate::state::State;
+
+pub use message::{Received, decode_message, encode_message};
 
 /// The version of the stored and sent forms: a reader refuses a newer major version and reads a
 /// newer minor one.
@@ -112,12 +116,18 @@ fn decode<T: DeserializeOwned, const CLAIMS: usize>(
 pub struct EventHasher {
     store: StoreId,
     scratch: Vec<u8>,
+    size: usize,
 }
 
 impl EventHasher {
     /// A hasher for events of a replica of `store`.
     pub fn new(store: StoreId) -> Self {
-        Self { store, scratch: Vec::with_capacity(256) }
+        Self { store, scratch: Vec::with_capacity(256), size: 0 }
+    }
+
+    /// How many bytes the last event had, by itself.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// The id of the event `dot` with the content `record`, after `previous`.
@@ -140,6 +150,7 @@ impl EventHasher {
         )
         .map_err(|error| CodecError::Malformed { what: "event", reason: error.to_string() })?;
         let size = self.scratch.len() + operation.len();
+        self.size = size;
         if size > limits::EVENT_BYTES_MAX {
             return Err(CodecError::TooLarge {
                 what: "event",

@@ -14,6 +14,7 @@ pub mod codec;
 pub mod event;
 pub mod ids;
 pub mod limits;
+pub mod message;
 pub mod operation;
 pub mod rules;
 pub mod state;

@@ -10,6 +10,17 @@ pub const SEGMENT_BYTES_MAX: usize = 16 << 20;
 pub const SEAL_BYTES_MAX: usize = 64 << 20;
 /// The most events in one segment.
 pub const SEGMENT_EVENTS_MAX: usize = 65_536;
+/// The most bytes that one message of the sync protocol may have: a segment of the largest size, and
+/// what is said about it.
+pub const MESSAGE_BYTES_MAX: usize = SEGMENT_BYTES_MAX + (64 << 10);
+/// How many events, and about how many bytes of them, one message brings; a larger event goes alone.
+pub const BATCH_EVENTS: usize = 4096;
+/// See [`BATCH_EVENTS`].
+pub const BATCH_BYTES: usize = 1 << 20;
+/// How many messages with events may be under way before the peer has acknowledged one.
+pub const BATCHES_UNDER_WAY: usize = 4;
+/// The most bytes in the reason for which a peer leaves.
+pub const REASON_BYTES_MAX: usize = 1024;
 /// The most bytes that one snapshot may have (1 GiB).
 pub const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 /// The most bytes in the name of an agent.

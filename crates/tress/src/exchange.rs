@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use tress_engine::Rejection;
-use tress_model::{Event, Segment, VersionVector};
+use tress_engine::{PrepareError, Rejection, sync};
+use tress_model::{Event, Segment, VersionVector, limits};
 use tress_store::Item;
 
 use crate::core::Core;
@@ -28,16 +28,15 @@ pub struct TakenIn {
 }
 
 impl Run {
-    /// The segments that the run has and `version` lacks. Linear in the run.
+    /// What the run has and `version` lacks, causes first: as much as goes into one message of the
+    /// sync protocol ([`limits::BATCH_EVENTS`], about [`limits::BATCH_BYTES`]). Costs what lacks, and
+    /// the first time also the history behind the snapshot that the run was opened from, where some
+    /// of that lacks.
     ///
     /// # Errors
     /// When the journals cannot be read.
     pub async fn lacking(&self, version: VersionVector) -> Result<Vec<Segment>, Error> {
-        self.query(move |core| {
-            let segments = core.files.read_all()?.into_iter().filter_map(Item::into_segment);
-            Ok(segments.filter(|s| s.last() > version.get(s.replica)).collect())
-        })
-        .await?
+        self.query(move |core| core.lacking(&version)).await?
     }
 
     /// Takes in segments of other stores, in any order, also ones that are known: what can be
@@ -46,30 +45,77 @@ impl Run {
     /// # Errors
     /// When they cannot be written; taking them in again does no harm.
     pub async fn take_in(&self, segments: Vec<Segment>) -> Result<TakenIn, Error> {
+        let segments = sync::cut(segments).map_err(PrepareError::from)?;
         self.query(move |core| core.take_in(segments)).await?
     }
 }
 
+impl Run {
+    /// What is durable here, whoever wrote it: what other stores may be told that the run has.
+    ///
+    /// # Errors
+    /// When the journals cannot be read, or not be synced.
+    pub async fn durable(&self) -> Result<VersionVector, Error> {
+        self.query(|core| {
+            core.poll()?;
+            core.files.sync_read()?;
+            core.show();
+            Ok(core.log.version().clone())
+        })
+        .await?
+    }
+}
+
 impl Core {
+    fn lacking(&mut self, than: &VersionVector) -> Result<Vec<Segment>, Error> {
+        if let Some(segments) = sync::lacking(&self.log, than) {
+            return Ok(segments);
+        }
+        self.make_whole()?;
+        if let Some(segments) = sync::lacking(&self.log, than) {
+            return Ok(segments);
+        }
+        // Somebody wrote an event in another way than we do: only its journal has its bytes.
+        let segments = self.files.read_all()?.into_iter().filter_map(Item::into_segment);
+        let lacks = |segment: &Segment| segment.last() > than.get(segment.replica);
+        let mut segments =
+            sync::cut(segments.filter(lacks).collect()).map_err(PrepareError::from)?;
+        segments.retain(lacks);
+        segments.sort_by_key(|segment| {
+            (segment.records.first().map(|record| record.time), segment.replica, segment.first)
+        });
+        let mut events = 0;
+        segments.retain(|segment| {
+            events += segment.records.len();
+            events <= limits::BATCH_EVENTS.max(segment.records.len())
+        });
+        Ok(segments)
+    }
+
     fn take_in(&mut self, segments: Vec<Segment>) -> Result<TakenIn, Error> {
         let lock = self.files.lock()?;
         self.poll()?;
         let now = Some(self.now());
-        let mut log = self.log.clone();
-        let mut admission = log.admit_all(segments.iter().cloned(), now);
         let behind = |reason: &Rejection| matches!(reason, Rejection::Behind(_));
+        // What waits does so because of its own journals, and goes on doing so.
+        let known = self.log.waits();
+        let mut before = self.log.ends();
+        let version = self.log.version().clone();
+        let mut admission = self.log.admit_all(segments.iter().cloned(), now);
         if admission.rejected.iter().any(|(_, reason)| behind(reason)) && !self.log.is_whole() {
-            self.make_whole()?;
-            log = self.log.clone();
-            admission = log.admit_all(segments.iter().cloned(), now);
+            // Nothing of it is on disk yet: the log is read anew, and what comes is admitted again.
+            self.start_over();
+            self.poll()?;
+            before = self.log.ends();
+            admission = self.log.admit_all(segments.iter().cloned(), now);
         }
-        let waiting = log.forget_waiting(&self.log);
-        let lacking = paths::lacking(&segments, self.log.version());
-        let fresh = paths::fresh(&self.log, &log, &lacking);
+        let waiting = self.log.forget_waiting(&known);
+        let lacking = paths::lacking(&segments, &version);
+        let fresh = paths::fresh(&before, &self.log, &lacking);
         if !fresh.is_empty() {
+            // Where that fails, the log is what is on disk again.
             self.write_received(&fresh)?;
         }
-        self.log = log;
         self.arrive(&admission.admitted);
         if !fresh.is_empty() {
             // The replica that was written may be one of those that came in.

@@ -47,6 +47,7 @@ mod run;
 mod seal;
 mod store;
 mod subscription;
+pub mod sync;
 mod watch;
 mod work;
 

@@ -11,10 +11,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tress_engine::log::Draft;
+use tress_engine::log::{Draft, Ends};
 use tress_engine::{Log, Selection, UndoError, When, Without};
 use tress_model::clock::Millis;
-use tress_model::ids::{Dot, EventId, ReplicaId};
+use tress_model::ids::{Dot, EventId};
 use tress_model::{Event, LedgerEntry, Operation, Segment, State, VersionVector};
 use tress_store::{Item, Origin, RunFile};
 
@@ -275,7 +275,7 @@ impl Core {
         if admission.admitted.iter().all(|event| is_note(&event.operation)) {
             return Ok(None);
         }
-        let fresh = fresh(&self.log, &log, &lacking);
+        let fresh = fresh(&self.log.ends(), &log, &lacking);
         Ok(Some(Trial { log, events: admission.admitted, fresh }))
     }
 
@@ -341,16 +341,16 @@ fn theirs(events: &[Arc<Event>]) -> VersionVector {
     events.iter().map(|event| (event.dot.replica, event.dot.number)).collect()
 }
 
-/// What of `lacking` the log `before` does not have, each piece going on where its replica's chain
-/// ends there. `after` has all of it.
-pub(crate) fn fresh(before: &Log, after: &Log, lacking: &[Segment]) -> Vec<Segment> {
+/// What of `lacking` a log with the ends `before` did not have, each piece going on where its
+/// replica's chain ended there. `after` has all of it.
+pub(crate) fn fresh(before: &Ends, after: &Log, lacking: &[Segment]) -> Vec<Segment> {
     let mut sorted: Vec<&Segment> = lacking.iter().collect();
     sorted.sort_by_key(|segment| (segment.replica, segment.first));
-    let mut ends: BTreeMap<ReplicaId, (u64, EventId)> = BTreeMap::new();
+    let mut ends = Ends::new();
     let mut fresh = Vec::new();
     for segment in sorted {
-        let head = before.head(segment.replica, segment.store);
-        let (number, id) = *ends.entry(segment.replica).or_insert((head.number, head.id));
+        let end = || before.get(&segment.replica).copied().unwrap_or((0, EventId::GENESIS));
+        let (number, id) = *ends.entry(segment.replica).or_insert_with(end);
         let last = segment.last();
         let end = after.event(Dot::new(segment.replica, last)).map(|event| event.id);
         let (true, Some(end)) = (last > number, end) else { continue };

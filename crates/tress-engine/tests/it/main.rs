@@ -12,6 +12,7 @@ mod operations;
 mod properties;
 mod rules;
 mod selective;
+mod sync;
 mod told;
 
 use history::{merged, play, singles, steps};

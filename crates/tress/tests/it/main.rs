@@ -6,6 +6,7 @@ mod documents;
 mod faults;
 mod paths;
 mod runs;
+mod sync;
 mod told;
 
 use std::path::Path;

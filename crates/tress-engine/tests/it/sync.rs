@@ -1,0 +1,298 @@
+//! Sessions between logs in memory: whatever the histories, and wherever a session breaks off,
+//! both sides end with everything; and nothing that a peer says does worse than end the session.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+use tress_engine::sync::{cut, lacking};
+use tress_engine::{Draft, Effect, Log, Session, SyncError};
+use tress_model::codec::{Received, decode_message, encode_message};
+use tress_model::message::{Hello, Leave, Message};
+use tress_model::{Author, Operation, ReplicaId, Role, StoreId, VersionVector, limits};
+
+use super::history::{Step, histories, merged, play, steps};
+
+/// One side: a log and its end of the conversation.
+struct Side {
+    log: Log,
+    session: Session,
+    out: VecDeque<Vec<u8>>,
+    /// How many messages with events it read for, and bytes it sent.
+    reads: usize,
+    bytes: usize,
+    end: Option<Leave>,
+    up_to_date: bool,
+}
+
+fn hello(place: u8, log: &Log, live: bool) -> Hello {
+    let have = log.version().clone();
+    Hello { run: "main".into(), place: StoreId([place; 16]), live, takes: true, have }
+}
+
+impl Side {
+    fn new(place: u8, log: Log, live: bool) -> Self {
+        let session = Session::new(hello(place, &log, live));
+        let out = VecDeque::new();
+        let mut side = Self { log, session, out, reads: 0, bytes: 0, end: None, up_to_date: false };
+        side.act();
+        side
+    }
+
+    /// Does all that the session wants.
+    fn act(&mut self) {
+        while let Some(effect) = self.session.next_effect() {
+            match effect {
+                Effect::Send(bytes) => {
+                    self.bytes += bytes.len();
+                    self.out.push_back(bytes);
+                }
+                Effect::Read { than } => {
+                    self.reads += 1;
+                    let segments = lacking(&self.log, &than).expect("the log is whole");
+                    self.session.supply(segments).expect("it fits");
+                }
+                Effect::Take(segments) => {
+                    let admission = self.log.admit_all(cut(segments).expect("it fits"), None);
+                    assert_eq!((admission.rejected.len(), admission.waiting), (0, 0));
+                    self.session.taken(self.log.version());
+                }
+                Effect::UpToDate => self.up_to_date = true,
+                Effect::End { why, .. } => self.end = Some(why),
+            }
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) -> Result<(), SyncError> {
+        let heard = self.session.receive(bytes);
+        self.act();
+        heard
+    }
+}
+
+/// Carries messages between both until nobody has anything to say, or `most` were carried.
+fn talk(a: &mut Side, b: &mut Side, most: usize) {
+    let mut carried = 0;
+    while !(a.out.is_empty() && b.out.is_empty()) {
+        for turn in [true, false] {
+            let (from, to) = if turn { (&mut *a, &mut *b) } else { (&mut *b, &mut *a) };
+            // What was said until now is on its way; what is said in answer comes after it.
+            for bytes in std::mem::take(&mut from.out) {
+                if carried == most {
+                    return;
+                }
+                carried += 1;
+                to.hear(&bytes).expect("both keep to the protocol");
+            }
+        }
+    }
+}
+
+/// Three histories of one run: what is shared, and what each side has besides.
+fn apart(replicas: usize, history: &[Step], share: u32) -> (Log, Log, Log) {
+    let (_, segments) = play(replicas, history);
+    let whole = merged(&segments);
+    let pick = |side: u32| {
+        let mut log = Log::new();
+        let mine = segments.iter().enumerate().filter(|(n, _)| {
+            let dice = (*n as u32).wrapping_mul(2_654_435_761).wrapping_add(share) >> 16;
+            dice % 3 == side || dice % 3 == 2
+        });
+        log.admit_all(mine.map(|(_, segment)| segment.clone()), None);
+        log.forget_waiting(&Log::new().waits());
+        log
+    };
+    (pick(0), pick(1), whole)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_session_brings_both_sides_to_the_same_state(
+        (replicas, history) in histories(60),
+        share in any::<u32>(),
+    ) {
+        let (a, b, _) = apart(replicas, &history, share);
+        let expected = a.version().join(b.version());
+        let (mut a, mut b) = (Side::new(1, a, false), Side::new(2, b, true));
+        talk(&mut a, &mut b, usize::MAX);
+        prop_assert_eq!(a.log.version(), &expected);
+        prop_assert_eq!(a.log.state().root(), b.log.state().root());
+        prop_assert_eq!((a.end, b.end), (Some(Leave::Done), Some(Leave::Done)));
+        prop_assert_eq!(a.session.theirs(), b.log.version());
+    }
+
+    #[test]
+    fn a_session_that_breaks_off_anywhere_goes_on_in_the_next(
+        (replicas, history) in histories(60),
+        share in any::<u32>(),
+        breaks in prop::collection::vec(0_usize..8, 0..5),
+    ) {
+        let (mut a, mut b, _) = apart(replicas, &history, share);
+        let expected = a.version().join(b.version());
+        for most in breaks.into_iter().chain([usize::MAX]) {
+            let (mut one, mut two) = (Side::new(1, a, true), Side::new(2, b, false));
+            talk(&mut one, &mut two, most);
+            (a, b) = (one.log, two.log);
+        }
+        prop_assert_eq!((a.version(), b.version()), (&expected, &expected));
+        prop_assert_eq!(a.state().root(), b.state().root());
+    }
+
+    #[test]
+    fn what_comes_later_is_told_to_who_is_live(history in steps(2, 40), share in any::<u32>()) {
+        let (a, b, whole) = apart(2, &history, share);
+        let (mut a, mut b) = (Side::new(1, a, true), Side::new(2, b, true));
+        talk(&mut a, &mut b, usize::MAX);
+        prop_assert!(a.up_to_date && b.up_to_date && a.end.is_none());
+        // One event after the other turns up at one side.
+        while let Some(segments) = lacking(&whole, a.log.version()).filter(|s| !s.is_empty()) {
+            let next = segments.into_iter().next().expect("there is one");
+            a.log.admit_all(cut(vec![next]).expect("it fits"), None);
+            a.session.advanced(a.log.version());
+            a.act();
+            talk(&mut a, &mut b, usize::MAX);
+            prop_assert_eq!(a.log.version(), b.log.version());
+        }
+        prop_assert_eq!(b.log.state().root(), whole.state().root());
+    }
+
+    #[test]
+    fn what_a_log_gives_is_what_was_written((replicas, history) in histories(60), share in any::<u32>()) {
+        let (part, _, whole) = apart(replicas, &history, share);
+        let given = lacking(&whole, part.version()).expect("the log is whole");
+        let mut log = part.clone();
+        let admission = log.admit_all(cut(given).expect("it fits"), None);
+        prop_assert_eq!((admission.rejected.len(), admission.waiting), (0, 0));
+        prop_assert_eq!(log.state().root(), whole.state().root());
+        // The same from a log that begins with a snapshot, where it can say it: it knows only the
+        // last event of each replica of what lies before.
+        let mut later = Log::from_snapshot(part.snapshot());
+        let given = lacking(&whole, part.version()).expect("the log is whole");
+        if later.admit_all(cut(given.clone()).expect("it fits"), None).rejected.is_empty() {
+            let again = lacking(&later, part.version());
+            prop_assert!(again.is_none_or(|again| again == given));
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_peer_says_does_worse_than_end_the_session(
+        history in steps(2, 20),
+        says in prop::collection::vec((0_u8..6, any::<u64>(), prop::collection::vec(any::<u8>(), 0..40)), 1..12),
+    ) {
+        let (_, segments) = play(2, &history);
+        let mut side = Side::new(1, merged(&segments[..segments.len() / 2]), true);
+        let mut number = 0;
+        for (kind, value, bytes) in says {
+            number += 1;
+            let version: VersionVector =
+                segments.iter().map(|segment| (segment.replica, value)).collect();
+            let message = match kind {
+                0 => Message::Hello(Hello { have: version, ..hello(2, &Log::new(), value % 2 == 0) }),
+                1 => Message::UpToDate,
+                2 => Message::Have { version, taken: value % 3 },
+                3 => Message::Leave { why: Leave::Busy, reason: String::new() },
+                4 => Message::Events(Vec::new()),
+                _ => {
+                    let _ = side.session.receive(&bytes);
+                    side.act();
+                    continue;
+                }
+            };
+            let bytes = encode_message(number, &message).expect("it encodes");
+            let _ = side.hear(&bytes);
+        }
+        prop_assert!(side.reads <= 12);
+    }
+}
+
+/// A history of four replicas that take turns, and hear of each other now and then.
+fn long() -> Log {
+    let step = |n: usize| match n % 5 {
+        4 => Step::Exchange { from: n % 4, to: (n + 1) % 4, mix: n as u32 },
+        _ => Step::Append { replica: n % 4, kind: n as u8, a: n as u8, b: 3, delay: 7, count: 1 },
+    };
+    merged(&play(4, &(0..200).map(step).collect::<Vec<_>>()).1)
+}
+
+#[test]
+fn to_learn_that_nothing_is_missing_takes_one_round_and_few_bytes() {
+    let log = long();
+    let (mut a, mut b) = (Side::new(1, log.clone(), false), Side::new(2, log, true));
+    talk(&mut a, &mut b, usize::MAX);
+    assert!(a.bytes + b.bytes < 1000, "{} bytes", a.bytes + b.bytes);
+    assert_eq!((a.reads, b.reads), (0, 0));
+}
+
+#[test]
+fn the_answer_to_a_greeting_is_what_its_sender_lacks() {
+    let (mut a, mut b) = (Side::new(1, Log::new(), false), Side::new(2, long(), true));
+    let greeting = a.out.pop_front().expect("it greets");
+    b.hear(&greeting).expect("a greeting");
+    for bytes in std::mem::take(&mut b.out) {
+        a.hear(&bytes).expect("an answer");
+    }
+    assert_eq!(a.log.state().root(), b.log.state().root(), "one round trip");
+}
+
+#[test]
+fn a_peer_that_acknowledges_nothing_is_sent_no_more_than_may_be_under_way() {
+    let (mut a, mut b) = (Side::new(1, Log::new(), true), Side::new(2, Log::new(), true));
+    let greeting = b.out.pop_front().expect("it greets");
+    a.hear(&greeting).expect("a greeting");
+    let ada = Author::new("ada", Role::Human);
+    let (replica, store) = (ReplicaId([9; 16]), StoreId([9; 16]));
+    for number in 0..2 * limits::BATCHES_UNDER_WAY {
+        let operation = Operation::RunResumed;
+        let draft = Draft { author: ada.clone(), occurred: None, operation };
+        let prepared = a.log.prepare(replica, store, vec![draft], number as u64).expect("valid");
+        a.log.commit(prepared);
+        a.session.advanced(a.log.version());
+        a.act();
+    }
+    assert_eq!(a.session.under_way(), limits::BATCHES_UNDER_WAY as u64);
+    assert_eq!(a.reads, limits::BATCHES_UNDER_WAY);
+    talk(&mut a, &mut b, usize::MAX);
+    assert_eq!(a.log.version(), b.log.version());
+}
+
+#[test]
+fn who_is_sent_more_than_may_be_under_way_ends_the_session() {
+    let mut session = Session::new(hello(1, &Log::new(), true));
+    let mut say = |number: u64, message: &Message| {
+        session.receive(&encode_message(number, message).expect("it encodes"))
+    };
+    say(1, &Message::Hello(hello(2, &Log::new(), true))).expect("a greeting");
+    for number in 0..limits::BATCHES_UNDER_WAY as u64 {
+        say(2 + number, &Message::Events(Vec::new())).expect("so many are fine");
+    }
+    let more = say(2 + limits::BATCHES_UNDER_WAY as u64, &Message::Events(Vec::new()));
+    assert!(matches!(more, Err(SyncError::OutOfTurn(_))), "{more:?}");
+}
+
+#[test]
+fn peers_that_cannot_talk_are_told_why() {
+    let refused = |bytes: &[u8]| {
+        let mut side = Side::new(1, Log::new(), true);
+        let error = side.session.receive(bytes).expect_err("it makes no sense");
+        side.act();
+        let last = side.out.pop_back().expect("it says why");
+        let (_, said) = decode_message(&last).expect("a message");
+        let Received::Message(Message::Leave { why, reason }) = said else {
+            panic!("{said:?}");
+        };
+        assert_eq!((why, side.end), (error.leave(), Some(why)));
+        assert_eq!(reason, error.to_string());
+        error
+    };
+    let greet =
+        |hello: Hello| refused(&encode_message(1, &Message::Hello(hello)).expect("it encodes"));
+    let other = hello(2, &Log::new(), true);
+    assert_eq!(greet(Hello { run: "x".into(), ..other.clone() }), SyncError::OtherRun("x".into()));
+    assert_eq!(greet(hello(1, &Log::new(), true)), SyncError::Itself);
+    let twice = encode_message(2, &Message::Hello(other)).expect("it encodes");
+    assert_eq!(refused(&twice), SyncError::Lost { expected: 1, found: 2 });
+    let newer = [&[1_u8][..], &1_u64.to_le_bytes(), b"tress", &[7, 0, 9, 0]].concat();
+    assert_eq!(refused(&newer), SyncError::Protocol { oldest: 7, newest: 9 });
+    assert!(matches!(refused(b""), SyncError::Codec(_)));
+}

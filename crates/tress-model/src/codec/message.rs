@@ -1,0 +1,266 @@
+//! The bytes of messages between peers.
+//!
+//! ```text
+//! kind: u8   number: u64 LE   body
+//!
+//! 1 greeting    "tress"  oldest: u16 LE  newest: u16 LE  Hello
+//! 2 events      0  chains   |   1  size: u32 LE  chains in LZ4
+//!               chains: replica, store, first, previous, body of a segment's frame
+//! 3 have        version, taken
+//! 4 up to date
+//! 5 leave       why, reason
+//! ```
+//!
+//! A transport keeps messages apart and in order. Their numbers count up from 1 on each side, so that
+//! one that is lost or comes twice is noticed.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CodecError, decode, decode_segment, encode, encode_segment};
+use crate::clock::VersionVector;
+use crate::event::Segment;
+use crate::ids::{EventId, ReplicaId, StoreId};
+use crate::limits;
+use crate::message::{Hello, Leave, Message, PROTOCOL};
+
+/// What a message is; the first byte of its bytes. A kind that is not known is passed over.
+mod kind {
+    pub(super) const HELLO: u8 = 1;
+    pub(super) const EVENTS: u8 = 2;
+    pub(super) const HAVE: u8 = 3;
+    pub(super) const UP_TO_DATE: u8 = 4;
+    pub(super) const LEAVE: u8 = 5;
+}
+
+/// What stands before the versions of a greeting.
+const GREETING: [u8; 5] = *b"tress";
+/// Events that have at least so many bytes are compressed.
+const COMPRESS_FROM: usize = 256;
+
+#[derive(Serialize, Deserialize)]
+struct WireChain {
+    replica: ReplicaId,
+    store: StoreId,
+    first: u64,
+    previous: EventId,
+    body: Vec<u8>,
+}
+
+/// A message that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Received {
+    /// One that is known.
+    Message(Message),
+    /// One of a kind that only a newer version knows: to be passed over.
+    Unknown,
+    /// A greeting in versions of the protocol that are not spoken here.
+    OtherProtocol {
+        /// The oldest that the peer speaks.
+        oldest: u16,
+        /// The newest.
+        newest: u16,
+    },
+}
+
+/// The bytes of the `number`th message (from 1) of a side.
+///
+/// # Errors
+/// When it is over [`limits::MESSAGE_BYTES_MAX`].
+pub fn encode_message(number: u64, message: &Message) -> Result<Vec<u8>, CodecError> {
+    let limit = limits::MESSAGE_BYTES_MAX;
+    let (kind, body) = match message {
+        Message::Hello(hello) => {
+            let mut body = GREETING.to_vec();
+            // The oldest and the newest version that is spoken.
+            body.extend_from_slice(&PROTOCOL.to_le_bytes());
+            body.extend_from_slice(&PROTOCOL.to_le_bytes());
+            body.append(&mut encode(hello, "greeting", limit)?);
+            (kind::HELLO, body)
+        }
+        Message::Events(segments) => (kind::EVENTS, encode_events(segments)?),
+        Message::Have { version, taken } => (kind::HAVE, encode(&(version, taken), "have", limit)?),
+        Message::UpToDate => (kind::UP_TO_DATE, Vec::new()),
+        Message::Leave { why, reason } => (kind::LEAVE, encode(&(why, reason), "leave", limit)?),
+    };
+    let mut bytes = vec![kind];
+    bytes.extend_from_slice(&number.to_le_bytes());
+    bytes.extend_from_slice(&body);
+    match bytes.len() {
+        size if size > limit => Err(CodecError::TooLarge { what: "message", size, limit }),
+        _ => Ok(bytes),
+    }
+}
+
+/// Reads a message, and which one of its side it is.
+///
+/// # Errors
+/// When the bytes are no message, or are over a limit.
+pub fn decode_message(bytes: &[u8]) -> Result<(u64, Received), CodecError> {
+    let (what, limit) = ("message", limits::MESSAGE_BYTES_MAX);
+    if bytes.len() > limit {
+        return Err(CodecError::TooLarge { what, size: bytes.len(), limit });
+    }
+    let malformed = |reason: &str| CodecError::Malformed { what, reason: reason.to_owned() };
+    let (kind, rest) = bytes.split_first().ok_or_else(|| malformed("it is empty"))?;
+    let (number, body) = rest.split_first_chunk().ok_or_else(|| malformed("it has no number"))?;
+    let number = u64::from_le_bytes(*number);
+    const CLAIMS: usize = 8 * limits::MESSAGE_BYTES_MAX;
+    let message = match *kind {
+        kind::HELLO => {
+            let body = body.strip_prefix(&GREETING);
+            let body = body.ok_or_else(|| malformed("it is no greeting of Tress"))?;
+            let versions = || malformed("it names no versions");
+            let (oldest, body) = body.split_first_chunk().ok_or_else(versions)?;
+            let (newest, body) = body.split_first_chunk().ok_or_else(versions)?;
+            let (oldest, newest) = (u16::from_le_bytes(*oldest), u16::from_le_bytes(*newest));
+            if !(oldest..=newest).contains(&PROTOCOL) {
+                return Ok((number, Received::OtherProtocol { oldest, newest }));
+            }
+            Message::Hello(decode::<Hello, CLAIMS>(body, "greeting", limit)?)
+        }
+        kind::EVENTS => Message::Events(decode_events(body)?),
+        kind::HAVE => {
+            let (version, taken) = decode::<(VersionVector, u64), CLAIMS>(body, "have", limit)?;
+            Message::Have { version, taken }
+        }
+        kind::UP_TO_DATE if body.is_empty() => Message::UpToDate,
+        kind::UP_TO_DATE => {
+            return Err(CodecError::Trailing { what, count: body.len() });
+        }
+        kind::LEAVE => {
+            let (why, mut reason) = decode::<(Leave, String), CLAIMS>(body, "leave", limit)?;
+            let end =
+                (0..=limits::REASON_BYTES_MAX).rev().find(|&end| reason.is_char_boundary(end));
+            reason.truncate(end.unwrap_or(0));
+            Message::Leave { why, reason }
+        }
+        _ => return Ok((number, Received::Unknown)),
+    };
+    Ok((number, Received::Message(message)))
+}
+
+fn encode_events(segments: &[Segment]) -> Result<Vec<u8>, CodecError> {
+    let mut chains = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let Segment { replica, store, first, previous, .. } = *segment;
+        chains.push(WireChain { replica, store, first, previous, body: encode_segment(segment)? });
+    }
+    let plain = encode(&chains, "events", limits::MESSAGE_BYTES_MAX)?;
+    let mut body = vec![0];
+    if plain.len() >= COMPRESS_FROM {
+        let packed = lz4_flex::block::compress(&plain);
+        if packed.len() + 4 < plain.len() {
+            body = vec![1];
+            // It fits: it is below the limit on messages.
+            body.extend_from_slice(&(plain.len() as u32).to_le_bytes());
+            body.extend_from_slice(&packed);
+            return Ok(body);
+        }
+    }
+    body.extend_from_slice(&plain);
+    Ok(body)
+}
+
+fn decode_events(body: &[u8]) -> Result<Vec<Segment>, CodecError> {
+    let (what, limit) = ("events", limits::MESSAGE_BYTES_MAX);
+    let malformed = |reason: String| CodecError::Malformed { what, reason };
+    let (&form, rest) = body.split_first().ok_or_else(|| malformed("it is empty".to_owned()))?;
+    let unpacked;
+    let plain = match form {
+        0 => rest,
+        1 => {
+            let size = rest.split_first_chunk();
+            let (size, packed) = size.ok_or_else(|| malformed("it names no size".to_owned()))?;
+            let size = u32::from_le_bytes(*size) as usize;
+            // LZ4 cannot shrink anything to less than a 255th.
+            if size > limit || size / 256 > packed.len() {
+                return Err(CodecError::TooLarge { what, size, limit });
+            }
+            let plain = lz4_flex::block::decompress(packed, size);
+            unpacked = plain.map_err(|error| malformed(error.to_string()))?;
+            if unpacked.len() != size {
+                return Err(malformed("it has another size than it says".to_owned()));
+            }
+            &unpacked
+        }
+        other => return Err(malformed(format!("it is packed in an unknown way ({other})"))),
+    };
+    let chains = decode::<Vec<WireChain>, { 8 * limits::MESSAGE_BYTES_MAX }>(plain, what, limit)?;
+    let chains = chains.into_iter();
+    chains.map(|c| decode_segment(c.replica, c.store, c.first, c.previous, &c.body)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::HybridTime;
+    use crate::event::Record;
+    use crate::ids::{Author, Role, TodoId};
+    use crate::operation::Operation;
+
+    const REPLICA: ReplicaId = ReplicaId([1; 16]);
+    const STORE: StoreId = StoreId([2; 16]);
+
+    fn record(millis: u64, text: &str) -> Record {
+        let todo = TodoId::from_external("x");
+        Record {
+            time: HybridTime { millis, counter: 0 },
+            occurred: None,
+            author: Author::new("codex", Role::Implementer),
+            learned: Vec::new(),
+            operation: Operation::NoteAdded { todo, text: text.to_owned(), layout: None },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_survives(number in any::<u64>(), texts in prop::collection::vec(".{0,200}", 1..40), taken in any::<u64>()) {
+            let records = texts.iter().enumerate();
+            let records = records.map(|(n, text)| record(n as u64, text)).collect();
+            let (first, previous) = (1, EventId::GENESIS);
+            let segment = Segment { replica: REPLICA, store: STORE, first, previous, records };
+            let version = VersionVector::from_iter([(REPLICA, taken)]);
+            let hello = Hello { run: "main".into(), place: STORE, live: true, takes: true, have: version.clone() };
+            let messages = [
+                Message::Events(vec![segment]),
+                Message::Hello(hello),
+                Message::Have { version, taken },
+                Message::UpToDate,
+                Message::Leave { why: Leave::Slow, reason: texts.concat().chars().take(200).collect() },
+            ];
+            for message in messages {
+                let bytes = encode_message(number, &message).expect("it encodes");
+                prop_assert_eq!(decode_message(&bytes), Ok((number, Received::Message(message))));
+                let _ = decode_message(&bytes[..bytes.len() - 1]);
+            }
+        }
+
+        #[test]
+        fn bytes_that_are_no_message_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode_message(&bytes);
+            let _ = decode_events(&bytes);
+        }
+    }
+
+    #[test]
+    fn kinds_and_versions_of_newer_peers_are_told() {
+        let unknown = [&[99_u8][..], &[0; 8], b"whatever"].concat();
+        assert_eq!(decode_message(&unknown), Ok((0, Received::Unknown)));
+        let newer = [&[kind::HELLO][..], &[0; 8], b"tress", &[7, 0, 9, 0], b"whatever"].concat();
+        let told = Received::OtherProtocol { oldest: 7, newest: 9 };
+        assert_eq!(decode_message(&newer), Ok((0, told)));
+    }
+
+    #[test]
+    fn a_message_that_unpacks_to_more_than_is_allowed_is_refused_before_it_is_unpacked() {
+        let size = u32::try_from(limits::MESSAGE_BYTES_MAX + 1).expect("it fits");
+        for size in [size, u32::MAX, 10_000] {
+            let body = [&[1][..], &size.to_le_bytes(), &[0; 16]].concat();
+            assert!(matches!(decode_events(&body), Err(CodecError::TooLarge { .. })), "{size}");
+        }
+        let bytes = vec![kind::UP_TO_DATE; limits::MESSAGE_BYTES_MAX + 1];
+        assert!(matches!(decode_message(&bytes), Err(CodecError::TooLarge { .. })));
+    }
+}

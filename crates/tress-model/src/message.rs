@@ -1,0 +1,74 @@
+//! Messages: what two peers say to each other about one run. Their bytes are made and read by
+//! [`crate::codec`]; what is said when is `tress-engine::sync`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::VersionVector;
+use crate::event::Segment;
+use crate::ids::StoreId;
+
+/// The version of the protocol that this code speaks, and the only one so far.
+pub const PROTOCOL: u16 = 1;
+
+/// How a peer introduces itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The run that it speaks about.
+    pub run: String,
+    /// The place that it is: a store never syncs with itself.
+    pub place: StoreId,
+    /// Whether it wants to be told what comes later, too.
+    pub live: bool,
+    /// Whether it takes events.
+    pub takes: bool,
+    /// The events that it has, durably.
+    pub have: VersionVector,
+}
+
+/// Why a peer leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Leave {
+    /// Both have what the other had.
+    Done,
+    /// It shuts down; come again.
+    Closing,
+    /// The other does not take what it is sent; come again and go on from there.
+    Slow,
+    /// The other may not do what it does.
+    Forbidden,
+    /// The other speaks no version of the protocol that this one speaks.
+    Protocol,
+    /// The other said what means nothing here.
+    Malformed,
+    /// It cannot go on, by no fault of the other.
+    Failed,
+    /// There are too many already; come again later.
+    Busy,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// The first one of each side.
+    Hello(Hello),
+    /// Events that the other lacked: each segment goes on where its replica ends there, or another
+    /// of the message does.
+    Events(Vec<Segment>),
+    /// What the sender has now, durably, where that is more than it said before; and how many
+    /// messages with events it has taken in.
+    Have {
+        /// Only the replicas of which it has more.
+        version: VersionVector,
+        /// How many messages with events, of all that came.
+        taken: u64,
+    },
+    /// The other has been sent all that the sender had when both met.
+    UpToDate,
+    /// The last one.
+    Leave {
+        /// Why.
+        why: Leave,
+        /// In words, for people.
+        reason: String,
+    },
+}

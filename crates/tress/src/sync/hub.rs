@@ -1,0 +1,354 @@
+//! A hub: the place where many machines meet. It is a store like every other, with a door.
+//!
+//! Whoever comes by the Unix socket is who may read the store anyway. Everybody else shows a token. A
+//! browser says where its page is from (`Origin`), and every client to whom it thinks it speaks
+//! (`Host`): both are checked, so that a page on the web cannot use a hub on its visitor's machine.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, StatusCode, header};
+
+use super::Terms;
+use super::socket::{self, ConnectError};
+use super::token::{Grant, TokenRefused, Tokens};
+use crate::error::Error;
+use crate::store::Store;
+
+/// How many peers a hub talks to at once, those that have not shown a token yet among them.
+pub const PEERS_MAX: usize = 4096;
+/// How long a peer may take to say who it is.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often it is looked whether the token of a peer still holds.
+const HOLDS_EVERY: Duration = Duration::from_secs(2);
+
+/// How a hub is to be.
+#[derive(Debug, Clone, Default)]
+pub struct HubOptions {
+    /// The Unix socket to listen at.
+    pub socket: Option<PathBuf>,
+    /// The address to listen at.
+    pub listen: Option<SocketAddr>,
+    /// The certificates and the key to encrypt with, as PEM files.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Names under which it is reached, beside numbers and `localhost`.
+    pub hosts: Vec<String>,
+    /// Where pages that may use it come from, as browsers say it: `https://example.org`.
+    pub origins: Vec<String>,
+}
+
+/// A hub at work.
+#[derive(Debug)]
+pub struct Hub {
+    stop: watch::Sender<bool>,
+    listening: Listening,
+    tasks: JoinSet<()>,
+}
+
+/// Where a hub listens.
+#[derive(Debug, Clone, Default)]
+pub struct Listening {
+    /// The Unix socket.
+    pub socket: Option<PathBuf>,
+    /// The address, with the port that it has.
+    pub address: Option<SocketAddr>,
+}
+
+/// Why a hub cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// It cannot listen.
+    #[error("cannot listen at {at}: {error}")]
+    Listen {
+        /// Where.
+        at: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another hub listens at the socket.
+    #[error("another hub listens at {}: it serves this store already", .0.display())]
+    Running(PathBuf),
+    /// Its certificates cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] ConnectError),
+}
+
+/// What each connection needs.
+struct Door {
+    store: Store,
+    tokens: Tokens,
+    options: HubOptions,
+    stop: watch::Receiver<bool>,
+}
+
+/// Who came in, and for what.
+struct Guest {
+    run: String,
+    grant: Option<Grant>,
+}
+
+impl Hub {
+    /// Opens a hub on `store`.
+    ///
+    /// # Errors
+    /// When it cannot listen, or not encrypt.
+    pub async fn open(store: Store, options: HubOptions) -> Result<Self, HubError> {
+        let (stop, stopped) = watch::channel(false);
+        let tls =
+            options.tls.as_ref().map(|(chain, key)| socket::acceptor(chain, key)).transpose()?;
+        let tokens = Tokens::of(store.dir());
+        let door = Arc::new(Door { store, tokens, options: options.clone(), stop: stopped });
+        let peers = Arc::new(Semaphore::new(PEERS_MAX));
+        let mut hub = Self { stop, listening: Listening::default(), tasks: JoinSet::new() };
+        #[cfg(unix)]
+        if let Some(path) = &options.socket {
+            let listener = listen_at(path).await?;
+            hub.listening.socket = Some(path.clone());
+            let (door, peers) = (Arc::clone(&door), Arc::clone(&peers));
+            hub.tasks.spawn(async move {
+                loop {
+                    let Some(permit) = door.room(&peers).await else { break };
+                    let Some(Ok((stream, _))) = door.unless_stopped(listener.accept()).await else {
+                        if door.is_stopped() { break } else { continue }
+                    };
+                    tokio::spawn(serve(Arc::clone(&door), stream, None, permit));
+                }
+            });
+        }
+        if let Some(address) = options.listen {
+            let at = |error| HubError::Listen { at: address.to_string(), error };
+            let listener = TcpListener::bind(address).await.map_err(at)?;
+            hub.listening.address = Some(listener.local_addr().map_err(at)?);
+            hub.tasks.spawn(async move {
+                loop {
+                    let Some(permit) = door.room(&peers).await else { break };
+                    let Some(accepted) = door.unless_stopped(listener.accept()).await else {
+                        break;
+                    };
+                    // The system has no room for another one now: others go on.
+                    let Ok((stream, from)) = accepted else {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    };
+                    let _ = stream.set_nodelay(true);
+                    tokio::spawn(accept(Arc::clone(&door), stream, from, tls.clone(), permit));
+                }
+            });
+        }
+        Ok(hub)
+    }
+
+    /// Where it listens.
+    pub fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
+    /// Closes the door, and tells all peers to come again later.
+    pub async fn close(mut self) {
+        let _ = self.stop.send(true);
+        while self.tasks.join_next().await.is_some() {}
+        // Each conversation holds a receiver until it has said its last word.
+        let _ = tokio::time::timeout(Duration::from_secs(3), self.stop.closed()).await;
+        if let Some(path) = &self.listening.socket {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Listens at a Unix socket. One that nobody listens at any more is taken over.
+#[cfg(unix)]
+async fn listen_at(path: &Path) -> Result<tokio::net::UnixListener, HubError> {
+    use tokio::net::{UnixListener, UnixStream};
+    let at = |error| HubError::Listen { at: path.display().to_string(), error };
+    if path.exists() {
+        if UnixStream::connect(path).await.is_ok() {
+            return Err(HubError::Running(path.to_owned()));
+        }
+        std::fs::remove_file(path).map_err(at)?;
+    }
+    let listener = UnixListener::bind(path).map_err(at)?;
+    let only_us = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(path, only_us).map_err(at)?;
+    Ok(listener)
+}
+
+impl Door {
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// What `future` gives, unless the hub is closed before.
+    async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            _ = stop.wait_for(|stopped| *stopped) => None,
+            done = future => Some(done),
+        }
+    }
+
+    /// Room for one peer more. Those that come while there is none wait in the system's queue.
+    async fn room(&self, peers: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        self.unless_stopped(Arc::clone(peers).acquire_owned()).await?.ok()
+    }
+
+    /// Whether whoever asks with `request` may come in; `from` is where it comes from, unless that is
+    /// this machine's own socket.
+    fn ask(
+        &self,
+        request: &Request,
+        from: Option<SocketAddr>,
+    ) -> Result<Guest, (StatusCode, String)> {
+        let refuse = |status, reason: &str| Err((status, reason.to_owned()));
+        let headers = request.headers();
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let Some(run) = request.uri().path().strip_prefix(socket::PATH) else {
+            return refuse(StatusCode::NOT_FOUND, "there is nothing here: ask for /v1/runs/RUN");
+        };
+        if from.is_some() && !self.is_ours(text(header::HOST).unwrap_or_default()) {
+            return refuse(
+                StatusCode::MISDIRECTED_REQUEST,
+                "this is not the host that was asked for",
+            );
+        }
+        let origin = text(header::ORIGIN);
+        if origin.is_some_and(|origin| !self.options.origins.iter().any(|known| known == origin)) {
+            return refuse(StatusCode::FORBIDDEN, "pages from there may not use this hub");
+        }
+        let grant = match from {
+            None => None,
+            Some(_) => {
+                let now = self.store.files().host().now();
+                let checked = self.tokens.check(bearer(headers), run, now);
+                Some(checked.map_err(|refused| (status_of(&refused), refused.to_string()))?)
+            }
+        };
+        let may_make = grant.as_ref().is_none_or(|grant| grant.write);
+        let there = self.store.runs().is_ok_and(|runs| runs.iter().any(|known| known == run));
+        if !there && !may_make {
+            return refuse(StatusCode::NOT_FOUND, "there is no such run here");
+        }
+        Ok(Guest { run: run.to_owned(), grant })
+    }
+
+    /// Whether we are who is called `host` (with a port, or without).
+    fn is_ours(&self, host: &str) -> bool {
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        let named = |known: &String| known.eq_ignore_ascii_case(name);
+        name.eq_ignore_ascii_case("localhost")
+            || name.parse::<IpAddr>().is_ok()
+            || self.options.hosts.iter().any(named)
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (kind, token) = value.split_once(' ')?;
+    kind.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn status_of(refused: &TokenRefused) -> StatusCode {
+    match refused {
+        TokenRefused::OtherRun(..) => StatusCode::FORBIDDEN,
+        TokenRefused::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::UNAUTHORIZED,
+    }
+}
+
+async fn accept(
+    door: Arc<Door>,
+    stream: tokio::net::TcpStream,
+    from: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    permit: OwnedSemaphorePermit,
+) {
+    let Some(tls) = tls else { return serve(door, stream, Some(from), permit).await };
+    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => serve(door, stream, Some(from), permit).await,
+        Ok(Err(error)) => tracing::warn!(%from, %error, "a peer cannot be talked to in secret"),
+        Err(_) => tracing::warn!(%from, "a peer took too long to begin"),
+    }
+}
+
+/// Lets a peer in, or not, and talks with it until it leaves.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    door: Arc<Door>,
+    stream: S,
+    from: Option<SocketAddr>,
+    permit: OwnedSemaphorePermit,
+) {
+    let who = from.map_or_else(|| "this machine".to_owned(), |from| from.to_string());
+    let mut guest = None;
+    #[expect(clippy::result_large_err, reason = "the shape that the library asks for")]
+    let ask = |request: &Request, response: Response| match door.ask(request, from) {
+        Ok(known) => {
+            guest = Some(known);
+            Ok(response)
+        }
+        Err((status, reason)) => {
+            tracing::warn!(from = who, status = status.as_u16(), reason, "refused a peer");
+            let mut response = ErrorResponse::new(Some(reason));
+            *response.status_mut() = status;
+            Err(response)
+        }
+    };
+    let config = Some(socket::config());
+    let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, ask, config);
+    let socket = match tokio::time::timeout(HANDSHAKE, accepted).await {
+        Ok(Ok(socket)) => socket,
+        Ok(Err(error)) => return tracing::debug!(from = who, %error, "no conversation"),
+        Err(_) => return tracing::warn!(from = who, "a peer took too long to say who it is"),
+    };
+    let Some(Guest { run, grant }) = guest else { return };
+    let id = grant.as_ref().map_or("local", |grant| grant.id.as_str()).to_owned();
+    match talk(&door, socket::carry(socket), &run, grant).await {
+        Ok(()) => tracing::debug!(from = who, token = id, run, "a peer has left"),
+        Err(reason) => tracing::warn!(from = who, token = id, run, reason, "a conversation ended"),
+    }
+    drop(permit);
+}
+
+async fn talk(
+    door: &Door,
+    link: super::Link,
+    run: &str,
+    grant: Option<Grant>,
+) -> Result<(), String> {
+    let opened = door.store.create_run(run).await;
+    let run = opened.map_err(|error: Error| error.to_string())?;
+    let terms = Terms {
+        live: true,
+        takes: grant.as_ref().is_none_or(|grant| grant.write),
+        role: grant.as_ref().and_then(|grant| grant.role),
+    };
+    let (close, closing) = tokio::sync::oneshot::channel();
+    let watch = async {
+        loop {
+            if door.unless_stopped(tokio::time::sleep(HOLDS_EVERY)).await.is_none() {
+                return "the hub is being closed: come again".to_owned();
+            }
+            let Some(grant) = &grant else { continue };
+            if let Err(refused) = door.tokens.holds(grant, door.store.files().host().now()) {
+                return refused.to_string();
+            }
+        }
+    };
+    let talk = super::converse_until(&run, link, &terms, |_| {}, closing);
+    tokio::pin!(talk);
+    tokio::select! {
+        ended = &mut talk => return ended.map(|_| ()).map_err(|broken| broken.to_string()),
+        reason = watch => { let _ = close.send(reason); }
+    }
+    talk.await.map(|_| ()).map_err(|broken| broken.to_string())
+}

@@ -1,0 +1,307 @@
+//! Keeping runs on several machines the same: conversations over links, a hub that many talk to, and
+//! who may do what there.
+//!
+//! ```text
+//! converse(run, link)      one conversation: tress-engine's Session, with a run and a link
+//! Link                     messages in order: in memory (pipe), or a WebSocket over a Unix socket,
+//!                          TCP or TLS (socket)
+//! Hub                      listens, asks for a token, and converses with each who may
+//! follow(run, address)     connects, converses, and connects again with a growing wait
+//! ```
+//!
+//! What can go wrong: a link breaks anywhere (the next conversation goes on from what both have), a
+//! peer talks nonsense (the conversation ends with the reason), takes nothing (it is let go with a
+//! reason), or says nothing (so does a link that is silent). Nothing of that touches other peers:
+//! each has a task, and bounds, of its own.
+
+mod address;
+mod follow;
+mod hub;
+mod socket;
+pub mod token;
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tress_engine::sync::{Effect, Session};
+use tress_model::message::{Hello, Leave};
+use tress_model::{Role, Segment, VersionVector, limits};
+
+use crate::error::Error;
+use crate::run::Run;
+
+pub use address::{Address, AddressError};
+pub use follow::{Follow, FollowError, News, follow, sync_once};
+pub use hub::{Hub, HubError, HubOptions, Listening, PEERS_MAX};
+pub use socket::{Certificates, ConnectError};
+pub use tress_engine::SyncError;
+
+/// How long a peer may take to greet, and to acknowledge what it was sent.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a word is said on a link that is silent, so that both sides know that it is there.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// A way to a peer: messages, in order. It is closed when it is dropped.
+#[derive(Debug)]
+pub struct Link {
+    pub(crate) to: mpsc::Sender<Vec<u8>>,
+    pub(crate) from: mpsc::Receiver<Vec<u8>>,
+}
+
+/// How many messages wait in a link: those with events that may be under way, their
+/// acknowledgements, and what begins and ends a conversation.
+pub(crate) const LINK_MESSAGES: usize = 4 * limits::BATCHES_UNDER_WAY;
+
+/// Two ends of a way within the process.
+pub fn pipe() -> (Link, Link) {
+    let (to_b, from_a) = mpsc::channel(LINK_MESSAGES);
+    let (to_a, from_b) = mpsc::channel(LINK_MESSAGES);
+    (Link { to: to_b, from: from_b }, Link { to: to_a, from: from_a })
+}
+
+/// What a conversation is to be.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Whether it goes on once both have what the other had.
+    pub live: bool,
+    /// Whether the peer's events are taken in.
+    pub takes: bool,
+    /// The only role in which the peer's events may be written, where it is limited to one.
+    pub role: Option<Role>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { live: false, takes: true, role: None }
+    }
+}
+
+/// What a conversation brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exchanged {
+    /// How many events came in.
+    pub received: usize,
+    /// How many events of ours the peer said that it has now and had not before.
+    pub sent: u64,
+    /// How many segments of the peer were refused; they are in `quarantine/`.
+    pub refused: usize,
+    /// Whether both have what the other had when they met.
+    pub up_to_date: bool,
+    /// How many events are here that the peer does not take, since we may only read there.
+    pub kept_back: u64,
+    /// What the peer has, durably, as far as it said.
+    pub theirs: VersionVector,
+}
+
+/// Why a conversation ended before both had what the other had, or before it was to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The link broke.
+    #[error("the connection broke off")]
+    Link,
+    /// The peer said nothing, or took nothing, for too long.
+    #[error("the peer has {0} for {secs} seconds", secs = PATIENCE.as_secs())]
+    Silent(&'static str),
+    /// The peer left.
+    #[error("the peer ended it{}{reason}", if reason.is_empty() { "" } else { ": " })]
+    Left {
+        /// Why.
+        why: Leave,
+        /// In words.
+        reason: String,
+    },
+    /// It made no sense.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// The peer may not do what it does.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The run failed.
+    #[error(transparent)]
+    Run(#[from] Error),
+}
+
+impl Broken {
+    /// Whether to connect again may help.
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Link | Self::Silent(_) => true,
+            Self::Left { why, .. } => {
+                matches!(
+                    why,
+                    Leave::Closing | Leave::Slow | Leave::Busy | Leave::Failed | Leave::Done
+                )
+            }
+            Self::Sync(error) => matches!(error, SyncError::Lost { .. }),
+            Self::Forbidden(_) | Self::Run(_) => false,
+        }
+    }
+}
+
+/// Talks with the peer at the other end of `link` about `run`, until both have what the other had,
+/// or, where both are live, until one leaves or the link breaks. `told` hears after each step what
+/// came of it so far.
+///
+/// # Errors
+/// When it ends in another way than with both up to date. What was taken in until then stays.
+pub async fn converse(
+    run: &Run,
+    link: Link,
+    terms: &Terms,
+    told: impl FnMut(&Exchanged) + Send,
+) -> Result<Exchanged, Broken> {
+    let (_never, closing) = oneshot::channel();
+    converse_until(run, link, terms, told, closing).await
+}
+
+/// The same, until somebody says why it is to end.
+pub(crate) async fn converse_until(
+    run: &Run,
+    link: Link,
+    terms: &Terms,
+    told: impl FnMut(&Exchanged) + Send,
+    mut closing: oneshot::Receiver<String>,
+) -> Result<Exchanged, Broken> {
+    let mut updates = run.updates();
+    let hello = Hello {
+        run: run.name().to_owned(),
+        place: run.store_files().place().map_err(Error::from)?,
+        live: terms.live,
+        takes: terms.takes,
+        have: run.durable().await?,
+    };
+    let (session, exchanged) = (Session::new(hello), Exchanged::default());
+    let mut talk = Talk { run, terms, link, session, exchanged, at_first: None, told };
+    let mut heard = Instant::now();
+    loop {
+        if talk.act().await? {
+            return Ok(talk.exchanged);
+        }
+        let greeted = talk.session.peer().is_some();
+        // Who owes nothing may be silent: the link itself has a heartbeat.
+        if greeted && talk.session.under_way() == 0 {
+            heard = Instant::now();
+        }
+        tokio::select! {
+            message = talk.link.from.recv() => {
+                heard = Instant::now();
+                talk.hear(&message.ok_or(Broken::Link)?).await?;
+            }
+            changed = updates.changed() => {
+                changed?;
+                talk.session.advanced(&run.durable().await?);
+            }
+            reason = &mut closing, if !closing.is_terminated() => {
+                if let Ok(reason) = reason {
+                    talk.session.leave(Leave::Closing, &reason);
+                    talk.part().await;
+                    return Ok(talk.exchanged);
+                }
+            }
+            () = tokio::time::sleep_until(heard + PATIENCE), if !greeted || talk.session.under_way() > 0 => {
+                let what = if greeted { "taken nothing" } else { "said nothing" };
+                talk.session.leave(Leave::Slow, &format!("you have {what} for too long: connect again"));
+                talk.part().await;
+                return Err(Broken::Silent(what));
+            }
+        }
+    }
+}
+
+/// A conversation under way.
+struct Talk<'a, F> {
+    run: &'a Run,
+    terms: &'a Terms,
+    link: Link,
+    session: Session,
+    exchanged: Exchanged,
+    /// What the peer had at first.
+    at_first: Option<VersionVector>,
+    told: F,
+}
+
+impl<F: FnMut(&Exchanged)> Talk<'_, F> {
+    /// Does what the session wants; whether it has come to its good end.
+    async fn act(&mut self) -> Result<bool, Broken> {
+        while let Some(effect) = self.session.next_effect() {
+            match effect {
+                Effect::Send(bytes) => {
+                    // Where the peer is gone, what it said before is still to be heard.
+                    let _ = self.link.to.send(bytes).await;
+                }
+                Effect::Read { than } => {
+                    let segments = self.run.lacking(than).await?;
+                    self.session.supply(segments)?;
+                }
+                Effect::Take(segments) => self.take(segments).await?,
+                Effect::UpToDate => {
+                    self.exchanged.up_to_date = true;
+                    (self.told)(&self.exchanged);
+                }
+                Effect::End { why: Leave::Done, .. } if self.exchanged.up_to_date => {
+                    return Ok(true);
+                }
+                Effect::End { why, reason, by_peer: true } => {
+                    return Err(Broken::Left { why, reason });
+                }
+                // We said why, and give the reason ourselves.
+                Effect::End { .. } => {}
+            }
+        }
+        Ok(false)
+    }
+
+    async fn take(&mut self, segments: Vec<Segment>) -> Result<(), Broken> {
+        if let Some(role) = self.terms.role {
+            let records = segments.iter().flat_map(|segment| &segment.records);
+            if let Some(other) = records.map(|record| record.author.role).find(|at| *at != role) {
+                let reason = format!(
+                    "this token writes as {role} only, and there are events of a {other}: sync them with another token"
+                );
+                self.session.leave(Leave::Forbidden, &reason);
+                self.part().await;
+                return Err(Broken::Forbidden(reason));
+            }
+        }
+        let taken = self.run.take_in(segments).await?;
+        self.exchanged.received += taken.events.len();
+        self.exchanged.refused += taken.refused.len();
+        self.session.taken(&self.run.durable().await?);
+        (self.told)(&self.exchanged);
+        Ok(())
+    }
+
+    /// Hears a message, and takes note of what the peer says that it has.
+    async fn hear(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        if let Err(error) = self.session.receive(bytes) {
+            self.part().await;
+            return Err(error.into());
+        }
+        self.note();
+        Ok(())
+    }
+
+    fn note(&mut self) {
+        let Some(peer) = self.session.peer() else { return };
+        let at_first = self.at_first.get_or_insert_with(|| peer.have.clone());
+        let theirs = self.session.theirs();
+        let ours = &self.run.state().version;
+        let both = |version: &VersionVector| version.meet(ours).events();
+        self.exchanged.sent = both(theirs).saturating_sub(both(at_first));
+        self.exchanged.theirs.clone_from(theirs);
+        if !peer.takes {
+            self.exchanged.kept_back = ours.events().saturating_sub(both(theirs));
+        }
+    }
+
+    /// Says the last words, as far as the peer still listens.
+    async fn part(&mut self) {
+        while let Some(effect) = self.session.next_effect() {
+            if let Effect::Send(bytes) = effect {
+                let _ =
+                    tokio::time::timeout(Duration::from_secs(1), self.link.to.send(bytes)).await;
+            }
+        }
+    }
+}
