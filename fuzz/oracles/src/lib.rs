@@ -19,6 +19,7 @@ pub mod journal;
 pub mod run_file;
 pub mod seeds;
 pub mod state;
+pub mod sync;
 
 pub use admit::admit;
 pub use codec::codec;
@@ -26,18 +27,20 @@ pub use foreign::foreign;
 pub use import::import;
 pub use journal::journal;
 pub use run_file::run_file;
+pub use sync::sync;
 
 /// What a fuzz target does with the bytes that it is given.
 pub type Oracle = fn(&[u8]);
 
 /// Every target, by name.
-pub const TARGETS: [(&str, Oracle); 6] = [
+pub const TARGETS: [(&str, Oracle); 7] = [
     ("codec", codec),
     ("admit", admit),
     ("import", import),
     ("run_file", run_file),
     ("journal", journal),
     ("foreign", foreign),
+    ("sync", sync),
 ];
 
 /// Lets a panic that production code catches go on to where it is caught. libFuzzer takes every

@@ -4,6 +4,7 @@ use tress::formats::beads;
 use tress_documents::genesis;
 use tress_model::codec::{self, FORMAT};
 use tress_model::event::Seal;
+use tress_model::message::{Hello, Leave, Message};
 use tress_model::{Dot, Segment, Strand, VersionVector};
 use tress_store::frame::{self, FrameKind};
 use tress_store::{Item, RunFile, encode_run_file};
@@ -23,6 +24,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "run_file" => of_run_files(),
         "journal" => of_journals(),
         "foreign" => of_changes(),
+        "sync" => of_messages(),
         _ => Vec::new(),
     }
 }
@@ -132,6 +134,33 @@ fn of_changes() -> Vec<Vec<u8>> {
                 push_chunk(&mut behind, foreign::body(change).unwrap_or_default());
             }
             seeds.extend([raw, made, behind]);
+        }
+    }
+    seeds
+}
+
+fn of_messages() -> Vec<Vec<u8>> {
+    let (log, segments) = busy(2, 12);
+    let have = log.version().clone();
+    let hello =
+        Hello { run: RUN.to_owned(), place: PLACE, live: true, takes: true, have: have.clone() };
+    let messages = [
+        Message::Hello(hello),
+        Message::Events(segments.iter().take(1).cloned().collect()),
+        Message::Events(segments),
+        Message::Have { version: have, taken: 1 },
+        Message::UpToDate,
+        Message::Leave { why: Leave::Done, reason: "enough".to_owned() },
+    ];
+    let encoded = messages.map(|message| codec::encode_message(2, &message).expect("it encodes"));
+    let mut seeds: Vec<_> = encoded.iter().map(|bytes| led(&[0], bytes)).collect();
+    for how in [1, 3] {
+        let mut said = vec![how];
+        for bytes in encoded.iter().skip(1) {
+            let (kind, body) = (bytes.first(), bytes.get(9..));
+            let chunk = [&[kind.copied().unwrap_or(0) | 128][..], body.unwrap_or_default()];
+            push_chunk(&mut said, &chunk.concat());
+            seeds.push(said.clone());
         }
     }
     seeds

@@ -100,3 +100,8 @@ fn journal_holds() {
 fn foreign_holds() {
     holds("foreign");
 }
+
+#[test]
+fn sync_holds() {
+    holds("sync");
+}
