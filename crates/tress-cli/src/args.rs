@@ -20,6 +20,7 @@ Examples:
 Environment:
   TRESS_DIR, TRESS_RUN                    defaults of --dir, --run
   TRESS_AGENT, TRESS_ROLE                 defaults of --agent, --role
+  TRESS_TOKEN                             the token for a hub (tress sync)
   TRESS_LOG                               what is logged to stderr (default: warn)
   NO_COLOR                                no colours
 
@@ -135,6 +136,11 @@ pub(crate) enum Command {
     Conflicts(commands::conflicts::Conflicts),
     MergeFile(commands::merge_file::MergeFile),
     Runs(commands::init::Runs),
+    Serve(commands::serve::Serve),
+    Sync(commands::sync::Sync),
+    /// Say who may use the hub of this store
+    #[command(subcommand)]
+    Token(commands::token::Token),
     Fsck(commands::fsck::Fsck),
     Doctor(commands::doctor::Doctor),
     Stats(commands::stats::Stats),

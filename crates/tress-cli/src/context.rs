@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tress::state::{FindError, Readiness};
-use tress::{Agent, DIR, Event, Millis, Run, State, Store, Todo, TodoId, When};
+use tress::{Agent, DIR, Event, Millis, Role, Run, State, Store, Todo, TodoId, When};
 
 use crate::args::Global;
 use crate::failure::{Code, Failure};
@@ -21,8 +21,19 @@ use crate::words::{quoted, short};
 pub(crate) struct Context {
     /// The global options.
     pub(crate) global: Global,
+    /// Those of them that stood on the command line.
+    pub(crate) given: Given,
     /// Where answers go.
     pub(crate) out: Output,
+}
+
+/// Options that mean more when they are said than when they are left at their defaults.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    /// `--run`
+    pub(crate) run: Option<String>,
+    /// `--role`
+    pub(crate) role: Option<Role>,
 }
 
 /// A run as a command reads it: the state at one moment.

@@ -38,8 +38,9 @@ pub(crate) enum Code {
     /// A newer Tress wrote it.
     NewerFormat,
     /// A peer cannot be reached.
-    #[expect(dead_code, reason = "the exit code is promised; the commands that sync come next")]
     Network,
+    /// A peer can be reached, and does not let us.
+    Denied,
 }
 
 impl Code {
@@ -60,6 +61,7 @@ impl Code {
             Self::Damaged => "damaged",
             Self::NewerFormat => "newer_format",
             Self::Network => "network",
+            Self::Denied => "denied",
         }
     }
 
@@ -73,7 +75,7 @@ impl Code {
             Self::Invalid | Self::Ambiguous => 4,
             Self::Conflict | Self::ClaimLost | Self::NothingReady => 5,
             Self::Busy | Self::Damaged | Self::NewerFormat => 6,
-            Self::Network => 7,
+            Self::Network | Self::Denied => 7,
         }
     }
 

@@ -46,6 +46,13 @@ pub enum Leave {
     Busy,
 }
 
+impl Leave {
+    /// Whether the same again would end in the same way.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Forbidden | Self::Protocol | Self::Malformed)
+    }
+}
+
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {

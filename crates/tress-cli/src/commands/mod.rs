@@ -30,28 +30,34 @@ pub(crate) mod optimize;
 pub(crate) mod paths;
 pub(crate) mod reconcile;
 pub(crate) mod replay;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod sync;
+pub(crate) mod token;
 pub(crate) mod top;
 pub(crate) mod undo;
 pub(crate) mod why;
 pub(crate) mod without;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
-use crate::context::Context;
+use crate::context::{Context, Given};
 use crate::failure::Failure;
 use crate::output::Output;
 
 /// Reads the command line and does what it says.
 pub(crate) fn main(out: &Output) -> Result<(), Failure> {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) if wants_help(&error) => return help(&error, out),
         Err(error) => return Err(Failure::from_clap(error, out)),
     };
@@ -59,7 +65,12 @@ pub(crate) fn main(out: &Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::internal(format!("the runtime cannot be started: {error}")))?;
-    let context = Context { global: cli.global, out: out.clone() };
+    let said = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let given = Given {
+        run: said("run").then(|| cli.global.run.clone()),
+        role: said("role").then_some(cli.global.role),
+    };
+    let context = Context { global: cli.global, given, out: out.clone() };
     runtime.block_on(run(&context, cli.command))
 }
 
@@ -137,6 +148,9 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::MergeFile(args) => merge_file::run(context, &args),
         Command::Runs(_) => init::runs(context).await,
         Command::Fsck(args) => fsck::run(context, &args).await,
+        Command::Serve(args) => serve::run(context, &args).await,
+        Command::Sync(args) => sync::run(context, &args).await,
+        Command::Token(args) => token::run(context, &args),
         Command::Doctor(_) => doctor::run(context).await,
         Command::Stats(_) => stats::run(context).await,
         Command::Completions(args) => completions::run(context, &args),

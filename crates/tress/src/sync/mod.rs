@@ -127,12 +127,7 @@ impl Broken {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Link | Self::Silent(_) => true,
-            Self::Left { why, .. } => {
-                matches!(
-                    why,
-                    Leave::Closing | Leave::Slow | Leave::Busy | Leave::Failed | Leave::Done
-                )
-            }
+            Self::Left { why, .. } => !why.is_refusal(),
             Self::Sync(error) => matches!(error, SyncError::Lost { .. }),
             Self::Forbidden(_) | Self::Run(_) => false,
         }

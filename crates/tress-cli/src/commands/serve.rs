@@ -1,0 +1,112 @@
+//! `serve`: a hub where the runs of many machines meet.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use tress::sync::{Hub, HubError, HubOptions};
+
+use super::start::interrupted;
+use crate::context::Context;
+use crate::failure::{Code, Failure};
+
+/// Serve this store to other machines, until Ctrl-C
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without --listen, only this machine is served, at a socket that only you can open. Everybody else
+needs a token (`tress token create`). Without --cert, what is said is not encrypted, and so only
+addresses of this machine itself are listened at, unless you say --plain.
+
+Examples:
+  tress serve                                      this machine
+  tress serve --listen 127.0.0.1:7171              behind a proxy, or for a tunnel
+  tress serve --listen 0.0.0.0:7171 --cert hub.pem --key hub.key --host hub.example.org
+  TRESS_TOKEN=tress_… tress sync wss://hub.example.org:7171         from another machine")]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// The hub's certificate and those of who signed it, as PEM
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The key of the certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// A name under which it is reached, beside `localhost` and numbers
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// Where web pages that may use it come from, such as https://example.org
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    origins: Vec<String>,
+    /// Listen beyond this machine without encryption: whoever can see the network can read it
+    #[arg(long, requires = "listen")]
+    plain: bool,
+    /// The socket for this machine (default: local/hub.sock in the store)
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct ServeView {
+    store: String,
+    socket: Option<String>,
+    address: Option<String>,
+}
+
+/// Does `serve`.
+pub(crate) async fn run(context: &Context, args: &Serve) -> Result<(), Failure> {
+    context.no_at()?;
+    let beyond = args.listen.filter(|address| !address.ip().is_loopback());
+    if let Some(address) = beyond.filter(|_| args.cert.is_none() && !args.plain) {
+        return Err(Failure::invalid(format!(
+            "{address} is reached from other machines, and nothing would be encrypted"
+        ))
+        .hint("say --cert and --key; or --plain, where a tunnel or a proxy encrypts"));
+    }
+    let store = context.store()?;
+    let dir = store.dir().to_owned();
+    let socket = args.socket.clone().unwrap_or_else(|| dir.join("local").join("hub.sock"));
+    let options = HubOptions {
+        socket: cfg!(unix).then_some(socket),
+        listen: args.listen,
+        tls: args.cert.clone().zip(args.key.clone()),
+        hosts: args.hosts.clone(),
+        origins: args.origins.clone(),
+    };
+    let hub = Hub::open(store, options).await?;
+    let listening = hub.listening().clone();
+    let view = ServeView {
+        store: dir.display().to_string(),
+        socket: listening.socket.map(|path| path.display().to_string()),
+        address: listening.address.map(|address| address.to_string()),
+    };
+    context.out.answer(&view, || {
+        let mut text = format!("serving {}", view.store);
+        if let Some(socket) = &view.socket {
+            text += &format!("\n  tress sync unix:{socket}");
+        }
+        if let Some(address) = &view.address {
+            let scheme = if args.cert.is_some() { "wss" } else { "ws" };
+            text += &format!(
+                "\n  tress sync {scheme}://{address}   with a token: `tress token create`"
+            );
+        }
+        text + "\nCtrl-C ends it"
+    })?;
+    interrupted().await;
+    hub.close().await;
+    Ok(())
+}
+
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
+        let message = error.to_string();
+        match error {
+            HubError::Running(_) => Self::new(Code::Busy, message),
+            HubError::Listen { .. } => Self::new(Code::Network, message)
+                .hint("--listen takes another address, --socket another path"),
+            HubError::Certificates(_) => Self::invalid(message),
+        }
+    }
+}

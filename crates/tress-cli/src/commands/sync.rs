@@ -1,0 +1,160 @@
+//! `sync`: keeps a run the same here and at a hub.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use tress::Run;
+use tress::sync::{
+    Address, Broken, Certificates, ConnectError, Exchanged, Follow, FollowError, News,
+};
+
+use super::start::interrupted;
+use crate::context::Context;
+use crate::failure::{Code, Failure};
+use crate::output::Output;
+use crate::words::count;
+
+/// Keep a run the same here and at a hub: follow it, or exchange once
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What each side has and the other lacks is exchanged; then both stay live until Ctrl-C, and connect
+again when the connection breaks. Work goes on offline; nothing is lost, whatever breaks off when.
+
+Examples:
+  tress sync --once unix:/srv/team/.tress/local/hub.sock      exchange, and be done
+  TRESS_TOKEN=tress_… tress sync wss://hub.example.org:7171   follow
+  tress sync ws://127.0.0.1:7171 --run release                another run than main
+
+Environment:
+  TRESS_TOKEN   the token that `tress token create` printed where the hub is")]
+pub(crate) struct Sync {
+    /// Where the hub is: ws://HOST:PORT, wss://HOST:PORT or unix:PATH
+    #[arg(value_name = "URL")]
+    url: Address,
+    /// Exchange once, and end
+    #[arg(long)]
+    once: bool,
+    /// Certificates to trust beside those of the system, as PEM
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct SyncView {
+    run: String,
+    received: usize,
+    sent: u64,
+    /// Events that the hub does not take from us.
+    kept_back: u64,
+    refused: usize,
+    up_to_date: bool,
+    version: String,
+    root: String,
+}
+
+impl SyncView {
+    fn of(run: &Run, exchanged: &Exchanged) -> Self {
+        let state = run.state();
+        Self {
+            run: run.name().to_owned(),
+            received: exchanged.received,
+            sent: exchanged.sent,
+            kept_back: exchanged.kept_back,
+            refused: exchanged.refused,
+            up_to_date: exchanged.up_to_date,
+            version: state.version.to_string(),
+            root: state.root().to_string(),
+        }
+    }
+
+    fn words(&self) -> String {
+        let (received, sent) = (count(self.received, "event"), count(self.sent, "event"));
+        let mut text = format!("{}: received {received}, sent {sent}", self.run);
+        if self.kept_back > 0 {
+            let kept = count(self.kept_back, "event");
+            text += &format!("; {kept} kept here: this token may only read");
+        }
+        if self.refused > 0 {
+            let refused = count(self.refused, "segment");
+            text += &format!("; refused {refused}: see `tress fsck` and quarantine/");
+        }
+        text
+    }
+}
+
+/// Does `sync`.
+pub(crate) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
+    context.no_at()?;
+    let store = context.store()?;
+    let opening = store.create_run(&context.global.run);
+    let run = context.out.waiting("reading the run", opening).await?;
+    let follow = Follow {
+        address: args.url.clone(),
+        token: std::env::var("TRESS_TOKEN").ok().filter(|token| !token.trim().is_empty()),
+        certificates: Certificates { trusted: args.ca.clone() },
+    };
+    if args.once {
+        let exchange = tress::sync::sync_once(&run, &follow, |_| {});
+        let exchanged = tokio::select! {
+            exchanged = context.out.waiting("exchanging", exchange) => exchanged?,
+            () = interrupted() => return Ok(()),
+        };
+        let view = SyncView::of(&run, &exchanged);
+        return context.out.answer(&view, || view.words());
+    }
+    let out = context.out.clone();
+    let mut last = None;
+    let told = |news: News<'_>| tell(&out, &run, &news, &mut last);
+    tokio::select! {
+        ended = tress::sync::follow(&run, &follow, told) => match ended? {},
+        () = interrupted() => Ok(()),
+    }
+}
+
+/// Says what is new, where it is.
+fn tell(out: &Output, run: &Run, news: &News<'_>, last: &mut Option<Exchanged>) {
+    match news {
+        // While much comes in, one line at the end of it is enough.
+        News::Exchanged(exchanged) if exchanged.up_to_date => {
+            if last.as_ref() != Some(*exchanged) {
+                let view = SyncView::of(run, exchanged);
+                // Whoever read our output may have gone; we are here to sync.
+                let _ = out.answer(&view, || view.words());
+                *last = Some((*exchanged).clone());
+            }
+        }
+        News::Exchanged(_) => {}
+        News::Broken(error, wait) => {
+            *last = None;
+            out.warn(&format!("{error}; trying again in {}", seconds(*wait)));
+        }
+    }
+}
+
+fn seconds(wait: Duration) -> String {
+    format!("{:.1} s", wait.as_secs_f64())
+}
+
+impl From<FollowError> for Failure {
+    fn from(error: FollowError) -> Self {
+        let message = error.to_string();
+        match error {
+            FollowError::Connect(ConnectError::Refused { status: 401 | 403, .. }) => {
+                Self::new(Code::Denied, message)
+            }
+            FollowError::Connect(ConnectError::Certificates { .. } | ConnectError::Token) => {
+                Self::invalid(message)
+            }
+            FollowError::Connect(_) => Self::new(Code::Network, message),
+            FollowError::Broken(Broken::Run(error)) => error.into(),
+            FollowError::Broken(Broken::Forbidden(_)) => Self::new(Code::Denied, message),
+            FollowError::Broken(Broken::Left { why, .. }) if why.is_refusal() => {
+                Self::new(Code::Denied, message)
+            }
+            FollowError::Broken(_) => Self::new(Code::Network, message)
+                .hint("nothing is lost: the same again goes on from where it broke off"),
+        }
+    }
+}
