@@ -11,6 +11,7 @@ mod orchestrate;
 mod paths;
 mod reconcile;
 mod replay;
+mod sync;
 mod todos;
 mod told;
 
@@ -101,7 +102,7 @@ impl Bench {
     /// The command, ready to be run under the name `agent`.
     fn command(&self, agent: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tress"));
-        for name in ["TRESS_DIR", "TRESS_RUN", "TRESS_ROLE", "TRESS_LOG", "COLUMNS"] {
+        for name in ["TRESS_DIR", "TRESS_RUN", "TRESS_ROLE", "TRESS_LOG", "TRESS_TOKEN", "COLUMNS"] {
             command.env_remove(name);
         }
         command

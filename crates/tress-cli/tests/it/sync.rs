@@ -1,0 +1,146 @@
+//! Machines that meet at a hub: `serve`, `sync` and `token`, as processes that are killed.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use super::Bench;
+
+/// A process that is ended with the test.
+struct Running(Child);
+
+impl Running {
+    fn start(bench: &Bench, args: &[&str]) -> Self {
+        let mut command = bench.command("ada", args);
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts"))
+    }
+
+    /// A hub, once it listens; where it does.
+    fn hub(bench: &Bench, listen: &str) -> (Self, String) {
+        let mut hub = Self::start(bench, &["serve", "--listen", listen, "--json"]);
+        let mut line = String::new();
+        let said = hub.0.stdout.as_mut().expect("it is piped");
+        BufReader::new(said).read_line(&mut line).expect("it says where it listens");
+        let view: serde_json::Value = serde_json::from_str(&line).expect("one JSON value");
+        let address = view.pointer("/data/address").and_then(|a| a.as_str()).expect("an address");
+        (hub, address.to_owned())
+    }
+
+    fn kill(mut self) {
+        self.0.kill().expect("it can be killed");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn socket(hub: &Bench) -> String {
+    format!("unix:{}", hub.path().join(".tress/local/hub.sock").display())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_token_opens_a_hub_and_the_right_words_are_said_where_it_does_not() {
+    let (house, guest) = (Bench::new(), Bench::new());
+    let (hub, address) = Running::hub(&house, "127.0.0.1:0");
+    let url = format!("ws://{address}");
+    guest.ok(&["add", "from afar"]);
+    let made =
+        house.run_as("ada", &["token", "create", "--name", "laptop", "--role", "human", "--write"]);
+    assert!(made.stdout.contains("may read and write as human"), "{made:?}");
+    let token = made.stdout.lines().last().expect("a token").to_owned();
+    let sync = |token: &str, args: &[&str]| -> super::Answer {
+        let args = [&["sync", "--once", url.as_str()], args].concat();
+        guest.command("ada", &args).env("TRESS_TOKEN", token).output().expect("it runs").into()
+    };
+    sync("", &[]).fails(7, "HTTP 401");
+    sync("tress_nonsense", &[]).fails(7, "not known here");
+    assert_eq!(sync("", &["--json"]).error()["code"], "denied");
+    let done = sync(&token, &["--json"]).data();
+    assert_eq!((&done["received"], &done["sent"]), (&0.into(), &1.into()));
+    assert_eq!(house.run_as("ada", &["list", "--json"]).data().as_array().map(Vec::len), Some(1));
+    // A todo by somebody in another role does not come in with this token.
+    guest.ok(&["claim", "--next", "--role", "implementer"]);
+    sync(&token, &[]).fails(7, "writes as human only");
+    let only = house.run_as("ada", &["token", "create", "--run", "other"]);
+    sync(only.stdout.lines().last().unwrap_or_default(), &[]).fails(7, "for the run");
+    let listed = house.run_as("ada", &["token", "list", "--json"]).data();
+    assert_eq!(listed.as_array().map(Vec::len), Some(2));
+    assert!(!listed.to_string().contains(&token[20..]), "a secret is shown once");
+    let id = listed[0]["id"].as_str().expect("an id");
+    house.ok(&["token", "revoke", id]);
+    sync(&token, &[]).fails(7, "was revoked");
+    house.run_as("ada", &["token", "revoke", id, "--json"]).data();
+    house.run_as("ada", &["token", "revoke", "zzz"]).fails(3, "no token zzz");
+    // A second hub on the same store would take the socket away from the first.
+    house.run_as("ada", &["serve"]).fails(6, "another hub");
+    house.run_as("ada", &["serve", "--listen", "0.0.0.0:0"]).fails(4, "nothing would be encrypted");
+    hub.kill();
+    sync(&token, &[]).fails(7, "nobody answers");
+}
+
+/// So many machines, each with an agent that works and a process that syncs; the hub and some of the
+/// others are killed on the way.
+#[cfg(unix)]
+fn nodes_converge(count: usize, rounds: usize) {
+    let house = Bench::new();
+    let nodes: Vec<Bench> = (0..count).map(|_| Bench::new()).collect();
+    let url = socket(&house);
+    let follow = |node: &Bench| Running::start(node, &["sync", &url]);
+    let (mut hub, _) = Running::hub(&house, "127.0.0.1:0");
+    let mut following: Vec<Option<Running>> = nodes.iter().map(|node| Some(follow(node))).collect();
+    let mut acknowledged = Vec::new();
+    for round in 0..rounds {
+        for (number, node) in nodes.iter().enumerate() {
+            let added = node.run_as("ada", &["add", &format!("{number} {round}"), "--json"]).data();
+            acknowledged.push(added["id"].as_str().expect("an id").to_owned());
+            // Apart now and then: killed, and back a round later.
+            match &mut following[number] {
+                Some(_) if (number + round) % 3 == 0 => {
+                    following[number].take().expect("it runs").kill();
+                }
+                Some(_) => {}
+                none => *none = Some(follow(node)),
+            }
+        }
+        if round % 2 == 1 {
+            hub.kill();
+            hub = Running::hub(&house, "127.0.0.1:0").0;
+        }
+    }
+    following.clear();
+    // What the last to come brings, the first have yet to hear.
+    for node in nodes.iter().chain(&nodes) {
+        node.ok(&["sync", "--once", &url]);
+    }
+    let stats = |bench: &Bench| {
+        let stats = bench.run_as("ada", &["stats", "--json"]).data();
+        (stats["root"].clone(), stats["events"].clone())
+    };
+    let expected = stats(&house);
+    assert_eq!(expected.1, acknowledged.len());
+    for node in &nodes {
+        assert_eq!(stats(node), expected);
+    }
+    let listed = house.run_as("ada", &["list", "--json"]).data().to_string();
+    let fsck = house.run_as("ada", &["fsck"]);
+    assert_eq!(fsck.code, 0, "{fsck:?}");
+    for id in acknowledged {
+        assert!(listed.contains(&id), "{id} was acknowledged and is gone");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn two_nodes_converge_after_partitions_and_kills() {
+    nodes_converge(2, 8);
+}
+
+#[cfg(unix)]
+#[test]
+fn sixteen_nodes_converge_after_partitions_and_kills() {
+    nodes_converge(16, 4);
+}
