@@ -20,6 +20,7 @@ pub mod network;
 #[path = "../../crates/tress-engine/tests/it/operations.rs"]
 mod operations;
 pub mod shrink;
+mod talk;
 pub mod world;
 
 pub use action::Action;

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use tress::{Segment, VersionVector};
 use tress_plan::random::Random;
 
-/// What one machine tells another.
+/// What one machine tells another, in one of their conversations.
 #[derive(Debug, Clone)]
-pub enum Message {
-    /// What it has.
-    Have(VersionVector),
-    /// What the other lacked when it said so.
-    Segments(Vec<Segment>),
+pub struct Message {
+    /// The conversation, by a number that nobody else has.
+    pub talk: u64,
+    /// What is said; see `tress_engine::sync`.
+    pub bytes: Vec<u8>,
 }
 
 /// How many messages met with each fault.
@@ -44,6 +43,8 @@ pub struct Network {
     made: u64,
     /// The latest arrival from one machine to another so far.
     latest: BTreeMap<(u64, u64), u64>,
+    /// The same, in one conversation that keeps order.
+    orderly: BTreeMap<(u64, u64, u64), u64>,
     /// Which machines reach each other: two bits for each.
     groups: u64,
     /// What went wrong so far.
@@ -56,6 +57,17 @@ impl Network {
         self.faults.sent += 1;
         if self.group(from) != self.group(to) {
             self.faults.cut += 1;
+            return;
+        }
+        // Most links keep order, as TCP does, until they break.
+        let orderly = message.talk % 4 != 0;
+        if orderly {
+            let delay = if random.below(8) == 0 { random.below(5_000) } else { random.below(50) };
+            let latest = self.orderly.entry((from, to, message.talk)).or_insert(0);
+            *latest = (*latest).max(now + delay);
+            let at = *latest;
+            self.made += 1;
+            self.due.insert((at, self.made), (from, to, message.clone()));
             return;
         }
         let fate = random.below(100);

@@ -1,12 +1,13 @@
 //! A world: machines and the network between them, and one action after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tress::{Author, Dot, Draft, Error, Event, EventId, Refused, Role, Run, State};
+use tress_engine::sync::Session;
 use tress_plan::random::Random;
 use tress_plan::{Candidate, Strategy, Terms};
 use tress_store::{Call, Fault, Tuning};
@@ -14,8 +15,9 @@ use tress_store::{Call, Fault, Tuning};
 use crate::action::{Action, Kind, Setting};
 use crate::canary::Canary;
 use crate::machine::{Machine, Process};
-use crate::network::{Message, Network};
+use crate::network::Network;
 use crate::operations;
+use crate::talk::Talk;
 
 /// What happened in a world.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Tally {
     pub failed_calls: u64,
     /// Messages that were sent.
     pub messages: u64,
+    /// Events that came to a machine from another.
+    pub exchanged: u64,
     /// Faults that messages met with.
     pub message_faults: u64,
     /// How often everything was checked.
@@ -54,6 +58,7 @@ impl Tally {
         self.acknowledged += other.acknowledged;
         self.failed_calls += other.failed_calls;
         self.messages += other.messages;
+        self.exchanged += other.exchanged;
         self.message_faults += other.message_faults;
         self.checks += other.checks;
         self.events += other.events;
@@ -63,12 +68,12 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { actions, deaths, power_cuts, acknowledged, failed_calls, .. } = self;
-        let Self { messages, message_faults, checks, events, .. } = self;
+        let Self { messages, message_faults, exchanged, checks, events, .. } = self;
         write!(
             f,
             "{} crashes ({deaths} deaths, {power_cuts} power cuts), {message_faults} message \
-             faults of {messages} messages, {failed_calls} failed calls, {acknowledged} \
-             acknowledged of {events} events, {actions} actions, {checks} checks",
+             faults of {messages} messages, {exchanged} events exchanged, {failed_calls} failed \
+             calls, {acknowledged} acknowledged of {events} events, {actions} actions, {checks} checks",
             self.crashes()
         )
     }
@@ -94,8 +99,13 @@ pub struct World {
     pub(crate) truth: BTreeMap<Dot, EventId>,
     pub(crate) tally: Tally,
     pub(crate) canary: Option<Canary>,
-    setting: Setting,
+    pub(crate) setting: Setting,
     failed: Arc<AtomicU64>,
+    /// Conversations under way, each end by itself.
+    pub(crate) talks: BTreeMap<Talk, Session>,
+    pub(crate) talked: u64,
+    /// Those in which somebody greeted.
+    pub(crate) answered: BTreeSet<Talk>,
 }
 
 /// A promise that was broken.
@@ -120,6 +130,9 @@ impl World {
             canary,
             setting,
             failed: Arc::default(),
+            talks: BTreeMap::new(),
+            talked: 0,
+            answered: BTreeSet::new(),
         }
     }
 
@@ -203,7 +216,7 @@ impl World {
             Kind::Die => self.doom(site, nth, &mut random),
             Kind::PowerCut => self.power_cut(site, &mut random).await?,
             Kind::Trouble => self.trouble(site, nth, &mut random),
-            Kind::Tell => self.tell(site, nth, &mut random).await,
+            Kind::Tell => self.tell(site, nth, &mut random).await?,
             Kind::Partition => self.network.partition(random.next()),
             Kind::Heal => self.network.partition(0),
             Kind::Pass => self.pass(&mut random).await?,
@@ -221,7 +234,7 @@ impl World {
         &mut self.machines[site]
     }
 
-    fn process(&mut self, site: usize, nth: usize) -> Option<&mut Process> {
+    pub(crate) fn process(&mut self, site: usize, nth: usize) -> Option<&mut Process> {
         let processes = &mut self.machine(site).processes;
         let count = processes.len().max(1);
         processes.get_mut(nth % count)
@@ -250,7 +263,7 @@ impl World {
     }
 
     /// Ends processes that died, and looks whether anything is missing.
-    async fn bury(&mut self, site: usize) -> Broken {
+    pub(crate) async fn bury(&mut self, site: usize) -> Broken {
         let processes = &mut self.machine(site).processes;
         let before = processes.len();
         processes.retain(|process| !process.files.is_dead());
@@ -446,54 +459,10 @@ impl World {
             process.files.plan(|_, _, _| Some(Fault::Die(0)));
         }
         machine.processes.clear();
+        self.talks.retain(|&(at, ..), _| at != site as u64);
+        let machine = self.machine(site);
         machine.disk.power_cut(&mut |bound| random.below(bound));
         self.all_there(site).await
-    }
-
-    /// A process tells another machine what its own has.
-    async fn tell(&mut self, site: usize, nth: usize, random: &mut Random) {
-        let (sites, now) = (self.setting.sites, self.now());
-        if sites < 2 {
-            return;
-        }
-        let Some(process) = self.process(site, nth) else { return };
-        let version = process.run.state().version.clone();
-        let to = (site as u64 + 1 + random.below(sites - 1)) % sites;
-        self.network.send(now, site as u64, to, &Message::Have(version), random);
-    }
-
-    /// Time passes, and what has arrived is taken in, or answered.
-    async fn pass(&mut self, random: &mut Random) -> Broken {
-        let now = self.time.fetch_add(random.below(400), Ordering::Relaxed);
-        while let Some((from, to, message)) = self.network.arrived(now) {
-            let site = to as usize;
-            let nth = random.next() as usize;
-            let Some(process) = self.process(site, nth) else { continue };
-            match message {
-                Message::Have(version) => {
-                    let Ok(segments) = process.run.lacking(version).await else { continue };
-                    if !segments.is_empty() {
-                        let message = Message::Segments(segments);
-                        self.network.send(now, to, from, &message, random);
-                    }
-                }
-                Message::Segments(segments) => {
-                    let taken = process.run.take_in(segments).await;
-                    settle(&process.run).await;
-                    if let Ok(taken) = taken {
-                        if let Some((segment, reason)) = taken.refused.first() {
-                            let dot = Dot::new(segment.replica, segment.first);
-                            return Err(format!("{dot} was refused: {reason}"));
-                        }
-                        for event in taken.events {
-                            self.known(site, &event)?;
-                        }
-                    }
-                }
-            }
-            self.bury(site).await?;
-        }
-        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use tress_engine::log::Draft;
 use tress_engine::{CheckpointCheck, When};
 use tress_model::clock::Millis;
 use tress_model::ids::Author;
-use tress_model::{Event, Operation, Role, State, VersionVector};
+use tress_model::{Event, Operation, Role, State, StoreId, VersionVector};
 use tress_store::{Damage, Item, RunStore};
 
 use crate::core::{self, Command, Core, Published};
@@ -105,6 +105,14 @@ impl Run {
     /// The directory of the store that the run is in.
     pub fn store_dir(&self) -> &std::path::Path {
         self.inner.files.dir()
+    }
+
+    /// The place that the store is in: what tells two copies of a store apart.
+    ///
+    /// # Errors
+    /// When `local/` cannot be read.
+    pub fn place(&self) -> Result<StoreId, Error> {
+        Ok(self.inner.files.place()?)
     }
 
     pub(crate) fn sealing(&self) -> &Mutex<()> {

@@ -102,7 +102,8 @@ impl Bench {
     /// The command, ready to be run under the name `agent`.
     fn command(&self, agent: &str, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tress"));
-        for name in ["TRESS_DIR", "TRESS_RUN", "TRESS_ROLE", "TRESS_LOG", "TRESS_TOKEN", "COLUMNS"] {
+        for name in ["TRESS_DIR", "TRESS_RUN", "TRESS_ROLE", "TRESS_LOG", "TRESS_TOKEN", "COLUMNS"]
+        {
             command.env_remove(name);
         }
         command

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tress_engine::Log;
-use tress_model::{Rule, Segment};
+use tress_model::{Rule, Segment, codec};
 use tress_store::{Item, Origin, RunFile, StoreError};
 
 use super::{Problem, beads};
@@ -244,11 +244,22 @@ fn runs_union(versions: &[(Side, &[u8])]) -> Result<Merged, MergeError> {
 }
 
 /// Segments that together hold all events, without those whose events others hold.
-fn covering(mut segments: Vec<Segment>) -> Vec<Segment> {
-    segments.sort_by_key(|segment| {
-        (segment.replica, segment.first, std::cmp::Reverse(segment.last()), segment.previous)
+fn covering(segments: Vec<Segment>) -> Vec<Segment> {
+    // By their bytes where they speak of the same events: a figure that is not a number does not
+    // equal itself. What cannot be encoded could not have been read.
+    let bytes = |segment: &Segment| codec::encode_segment(segment).unwrap_or_default();
+    let mut segments: Vec<_> = segments.into_iter().map(|one| (bytes(&one), one)).collect();
+    segments.sort_by(|(a_bytes, a), (b_bytes, b)| {
+        let place = |one: &Segment| {
+            (one.replica, one.first, std::cmp::Reverse(one.last()), one.previous, one.store)
+        };
+        place(a).cmp(&place(b)).then_with(|| a_bytes.cmp(b_bytes))
     });
-    segments.dedup();
+    segments.dedup_by(|(a_bytes, a), (b_bytes, b)| {
+        let chain = |one: &Segment| (one.replica, one.first, one.previous, one.store);
+        chain(a) == chain(b) && a_bytes == b_bytes
+    });
+    let segments = segments.into_iter().map(|(_, segment)| segment);
     let mut kept: Vec<Segment> = Vec::new();
     for segment in segments {
         // Two that say different things of the same events both stay, for the log to refuse.
@@ -275,7 +286,7 @@ fn skipped<'a>(last: &'a Segment, segment: &Segment) -> Option<&'a [tress_model:
 fn each_once(mut seals: Vec<Item>) -> Vec<Item> {
     let key = |item: &Item| match item {
         Item::Seal(seal) => {
-            Some((seal.store, seal.number, seal.strand.name(), seal.change.clone()))
+            Some((seal.store, seal.number, seal.strand.name(), codec::encode_seal(seal).ok()))
         }
         Item::Segment(_) => None,
     };

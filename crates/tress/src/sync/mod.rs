@@ -161,7 +161,7 @@ pub(crate) async fn converse_until(
     let mut updates = run.updates();
     let hello = Hello {
         run: run.name().to_owned(),
-        place: run.store_files().place().map_err(Error::from)?,
+        place: run.place()?,
         live: terms.live,
         takes: terms.takes,
         have: run.durable().await?,

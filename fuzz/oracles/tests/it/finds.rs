@@ -1,6 +1,6 @@
 //! What fuzzing found, each by the name of the bug. The files are replayed by [`super::holds`], too.
 
-use tress_oracles::{admit, codec, journal};
+use tress_oracles::{admit, codec, journal, run_file};
 
 /// A segment that cited what does not exist held up all that its replica wrote, where it came
 /// before it, and a segment that waited was lost to another of the same numbers: which events were
@@ -27,4 +27,11 @@ fn a_sign_is_no_hexadecimal_digit() {
 #[test]
 fn a_length_that_is_only_announced_costs_nothing() {
     codec(include_bytes!("../../../finds/codec/announced-length"));
+}
+
+/// Segments that say different things of the same events, and one with a figure that is not a
+/// number, came out of a merge of run files once more each time they were merged.
+#[test]
+fn run_files_that_are_merged_again_do_not_grow() {
+    run_file(include_bytes!("../../../finds/run_file/merged-again"));
 }
