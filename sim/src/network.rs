@@ -60,7 +60,7 @@ impl Network {
             return;
         }
         // Most links keep order, as TCP does, until they break.
-        let orderly = message.talk % 4 != 0;
+        let orderly = !message.talk.is_multiple_of(4);
         if orderly {
             let delay = if random.below(8) == 0 { random.below(5_000) } else { random.below(50) };
             let latest = self.orderly.entry((from, to, message.talk)).or_insert(0);
