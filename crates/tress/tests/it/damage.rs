@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tress::{Checked, Dot, MemoryFiles, Run, Store};
 use tress_store::Files;
 
-use super::human;
+use super::{human, tried};
 
 const DIR: &str = "/project/.tress";
 
@@ -20,11 +20,6 @@ fn store(files: &MemoryFiles) -> Store {
 
 async fn open(files: &MemoryFiles) -> Run {
     store(files).create_run("main").await.unwrap()
-}
-
-/// How much is tried: `long` where `TRESS_LONG` is set, else `short`.
-fn tried(short: usize, long: usize) -> usize {
-    if std::env::var_os("TRESS_LONG").is_some() { long } else { short }
 }
 
 /// All files of the store.

@@ -10,7 +10,7 @@ use tress::{Operation, Role, Run, StoreId, VersionVector};
 use tress_documents::{genesis, limits, project};
 use tress_model::event::Seal;
 
-use super::{human, open};
+use super::{human, open, tried};
 
 async fn assert_documents_equal_state(run: &Run) -> Vec<Vec<[u8; 32]>> {
     let mut documents = run.documents().await.unwrap();
@@ -75,24 +75,54 @@ async fn documents_come_back_the_same_when_sled_is_gone() {
     assert_eq!(assert_documents_equal_state(&run).await, heads);
 }
 
+/// Every file of sled, hit at single bytes and in stretches, and cut. With `TRESS_LONG`, at many
+/// places.
 #[tokio::test]
 async fn documents_come_back_the_same_when_sled_is_damaged() {
     let dir = tempfile::tempdir().unwrap();
     let run = busy(dir.path()).await;
     let heads = assert_documents_equal_state(&run).await;
     drop(run);
-    let path = dir.path().join(".tress/documents/db");
-    let whole = std::fs::read(&path).unwrap();
-    let used = whole.iter().rposition(|&byte| byte != 0).unwrap();
-    for hit in 0..8 {
-        let mut damaged = whole.clone();
-        let at = used * hit / 8;
-        for byte in &mut damaged[at..(at + 256).min(used)] {
-            *byte = !*byte;
+    let documents = dir.path().join(".tress/documents");
+    let mut files = Vec::new();
+    let mut dirs = vec![documents.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path)
+            } else {
+                files.push((path.clone(), std::fs::read(path).unwrap()))
+            }
         }
-        std::fs::write(&path, damaged).unwrap();
-        let run = open(dir.path()).await;
-        assert_eq!(assert_documents_equal_state(&run).await, heads, "hit at {at}");
+    }
+    files.sort();
+    assert!(files.iter().any(|(path, _)| path.ends_with("db")));
+    let places = tried(4, 300);
+    for (hit, whole) in &files {
+        // Behind what was ever written a file is full of zeros.
+        let used = whole.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        for place in 0..places {
+            let at = used * place / places;
+            for (how, length) in [("flipped", 1), ("flipped", 256), ("cut", used)] {
+                let mut damaged = whole.clone();
+                match how {
+                    "cut" => damaged.truncate(at),
+                    _ => damaged[at..(at + length).min(used)].iter_mut().for_each(|b| *b = !*b),
+                }
+                for (path, bytes) in &files {
+                    let bytes = if path == hit { &damaged } else { bytes };
+                    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    std::fs::write(path, bytes).unwrap();
+                }
+                let run = open(dir.path()).await;
+                let what = format!("{} {how} at {at}", hit.display());
+                assert_eq!(assert_documents_equal_state(&run).await, heads, "{what}");
+                drop(run);
+                std::fs::remove_dir_all(&documents).unwrap();
+                let _ = std::fs::remove_dir_all(dir.path().join(".tress/quarantine"));
+            }
+        }
     }
 }
 

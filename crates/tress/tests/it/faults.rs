@@ -287,7 +287,7 @@ async fn tries(kind: &str, lasting: bool, applies: fn(Call) -> bool, fault: fn(u
     session(&whole, &second, &mut BTreeSet::new()).await;
     let calls = whole.calls();
     println!("{kind}: {calls} calls");
-    let step = if std::env::var_os("TRESS_LONG").is_some() { 1 } else { 7 };
+    let step = super::tried(7, 1);
     let mut refused = 0;
     for at in (1..=calls).step_by(step) {
         let first = disk();

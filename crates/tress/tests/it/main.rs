@@ -21,3 +21,8 @@ async fn open(dir: &Path) -> Run {
 fn human(run: &Run) -> Agent {
     run.agent("ada", Role::Human)
 }
+
+/// How much is tried: `long` where `TRESS_LONG` is set, else `short`.
+fn tried(short: usize, long: usize) -> usize {
+    if std::env::var_os("TRESS_LONG").is_some() { long } else { short }
+}
