@@ -13,6 +13,7 @@ mod memory;
 mod moment;
 mod paths;
 mod random;
+mod sync;
 mod words;
 
 use std::path::PathBuf;
@@ -67,7 +68,7 @@ pub(crate) struct Ground {
 type Bench = fn(&Ground) -> Result<Vec<Figure>, Failure>;
 
 /// Every bench, by the beginning of its figures' names.
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 8] = [
     ("fold", fold::measure_all),
     ("history/moment", moment::measure_all),
     ("history/late", late::measure_all),
@@ -75,6 +76,7 @@ const BENCHES: [(&str, Bench); 7] = [
     ("paths", paths::measure_all),
     ("replay/select", fold::measure_select),
     ("undo", fold::measure_undo),
+    ("sync", sync::measure_all),
 ];
 
 fn ground() -> Result<Ground, Failure> {

@@ -42,8 +42,11 @@ impl World {
     async fn greet(&mut self, site: usize, nth: usize, live: bool) -> Option<Session> {
         let process = self.process(site, nth)?;
         let place = process.run.place().ok()?;
+        let known = process.run.refresh().await;
+        settle(&process.run).await;
         let have = process.run.durable().await;
         settle(&process.run).await;
+        known.ok()?;
         let run = process.run.name().to_owned();
         Some(Session::new(Hello { run, place, live, takes: true, have: have.ok()? }))
     }

@@ -51,15 +51,14 @@ impl Run {
 }
 
 impl Run {
-    /// What is durable here, whoever wrote it: what other stores may be told that the run has.
+    /// Makes durable what is known here, whoever wrote it: what other stores may be told that the
+    /// run has. Costs a sync where others wrote since the last time, and next to nothing else.
     ///
     /// # Errors
-    /// When the journals cannot be read, or not be synced.
+    /// When a journal cannot be synced.
     pub async fn durable(&self) -> Result<VersionVector, Error> {
         self.query(|core| {
-            core.poll()?;
             core.files.sync_read()?;
-            core.show();
             Ok(core.log.version().clone())
         })
         .await?

@@ -159,6 +159,7 @@ pub(crate) async fn converse_until(
     mut closing: oneshot::Receiver<String>,
 ) -> Result<Exchanged, Broken> {
     let mut updates = run.updates();
+    run.refresh().await?;
     let hello = Hello {
         run: run.name().to_owned(),
         place: run.place()?,
