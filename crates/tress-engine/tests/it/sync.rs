@@ -256,6 +256,49 @@ fn a_peer_that_acknowledges_nothing_is_sent_no_more_than_may_be_under_way() {
     assert_eq!(a.log.version(), b.log.version());
 }
 
+/// A log of one replica with an event for each of `notes`, a millisecond apart.
+fn notes(notes: impl Iterator<Item = String>) -> Log {
+    let mut log = Log::new();
+    for (now, text) in (1..).zip(notes) {
+        let todo = tress_model::TodoId::from_external("x");
+        let operation = Operation::NoteAdded { todo, text, layout: None };
+        let author = Author::new("ada", Role::Human);
+        let draft = Draft { author, occurred: None, operation };
+        let prepared = log.prepare(ReplicaId([9; 16]), StoreId([9; 16]), vec![draft], now);
+        log.commit(prepared.expect("valid"));
+    }
+    log
+}
+
+#[test]
+fn one_message_brings_no_more_events_and_bytes_than_it_may() {
+    let first = |log: &Log| {
+        let segments = lacking(log, &VersionVector::new()).expect("the log is whole");
+        segments.iter().map(|segment| segment.records.len()).sum::<usize>()
+    };
+    let many = notes((0..limits::BATCH_EVENTS + 1).map(|number| number.to_string()));
+    assert_eq!(first(&many), limits::BATCH_EVENTS);
+    let fewer = notes((0..limits::BATCH_EVENTS).map(|number| number.to_string()));
+    assert_eq!(first(&fewer), limits::BATCH_EVENTS);
+    let large = "x".repeat(limits::BATCH_BYTES / 2);
+    assert_eq!(first(&notes((0..4).map(|_| large.clone()))), 2, "the second goes over the bound");
+}
+
+#[test]
+fn a_reason_is_cut_where_it_is_too_long() {
+    let mut session = Session::new(hello(1, &Log::new(), true));
+    session.leave(Leave::Failed, &"é".repeat(limits::REASON_BYTES_MAX));
+    let effects = std::iter::from_fn(|| session.next_effect()).collect::<Vec<_>>();
+    let Some(Effect::End { reason, .. }) = effects.last() else { panic!("{effects:?}") };
+    assert_eq!(reason.len(), limits::REASON_BYTES_MAX);
+    let long = Message::Leave { why: Leave::Failed, reason: "é".repeat(limits::REASON_BYTES_MAX) };
+    let bytes = encode_message(1, &long).expect("it encodes");
+    let Ok((_, Received::Message(Message::Leave { reason, .. }))) = decode_message(&bytes) else {
+        panic!("it is read")
+    };
+    assert_eq!(reason.len(), limits::REASON_BYTES_MAX, "from a peer, too");
+}
+
 #[test]
 fn who_is_sent_more_than_may_be_under_way_ends_the_session() {
     let mut session = Session::new(hello(1, &Log::new(), true));
