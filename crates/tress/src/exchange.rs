@@ -67,6 +67,9 @@ impl Run {
 
 impl Core {
     fn lacking(&mut self, than: &VersionVector) -> Result<Vec<Segment>, Error> {
+        // What was read and not synced by its writer may be gone after a power cut, and its numbers
+        // used again: nobody elsewhere may have it by then.
+        self.files.sync_read()?;
         if let Some(segments) = sync::lacking(&self.log, than) {
             return Ok(segments);
         }
