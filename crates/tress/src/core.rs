@@ -196,8 +196,10 @@ impl Core {
         Error::Store(StoreError::Damaged(damage))
     }
 
-    /// Forgets everything but what is on disk.
+    /// Forgets everything but what is on disk. Whoever writes next reads first: to number from a log
+    /// that could not be read again would use dots a second time.
     pub(crate) fn start_over(&mut self) {
+        self.ids = None;
         self.files.rewind();
         self.log = log_of(&self.files, None);
         self.refused.clear();
@@ -494,7 +496,6 @@ impl Core {
     /// second sync proves nothing: the replica is not written any more.
     fn find_out(&mut self, reason: &str, unsure: bool, waiting: Vec<Waiting>) {
         self.start_over();
-        self.ids = None;
         if unsure && let Err(error) = self.files.retire_writer() {
             tracing::error!(%error, "a journal that failed cannot be given up");
         }

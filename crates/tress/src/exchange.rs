@@ -98,22 +98,21 @@ impl Core {
         let lock = self.files.lock()?;
         self.poll()?;
         let now = Some(self.now());
-        let behind = |reason: &Rejection| matches!(reason, Rejection::Behind(_));
-        // What waits does so because of its own journals, and goes on doing so.
-        let known = self.log.waits();
-        let mut before = self.log.ends();
-        let version = self.log.version().clone();
+        let behind = |(_, reason): &(_, Rejection)| matches!(reason, Rejection::Behind(_));
+        // A log that begins with a snapshot is short.
+        let kept = (!self.log.is_whole()).then(|| self.log.clone());
+        // What waits already does so because of its own journals, and goes on doing so.
+        let (mut before, mut known) = (self.log.ends(), self.log.waits());
         let mut admission = self.log.admit_all(segments.iter().cloned(), now);
-        if admission.rejected.iter().any(|(_, reason)| behind(reason)) && !self.log.is_whole() {
-            // Nothing of it is on disk yet: the log is read anew, and what comes is admitted again.
-            self.start_over();
-            self.poll()?;
-            before = self.log.ends();
+        if let Some(kept) = kept.filter(|_| admission.rejected.iter().any(behind)) {
+            // Nothing of it is on disk yet. Where the past cannot be read, nothing has happened.
+            self.log = kept;
+            self.make_whole()?;
+            (before, known) = (self.log.ends(), self.log.waits());
             admission = self.log.admit_all(segments.iter().cloned(), now);
         }
         let waiting = self.log.forget_waiting(&known);
-        let lacking = paths::lacking(&segments, &version);
-        let fresh = paths::fresh(&before, &self.log, &lacking);
+        let fresh = paths::fresh(&before, &self.log, &segments);
         if !fresh.is_empty() {
             // Where that fails, the log is what is on disk again.
             self.write_received(&fresh)?;

@@ -285,7 +285,6 @@ impl Core {
         let Err(error) = self.files.receive(fresh) else { return Ok(()) };
         tracing::error!(%error, "what came in could not be written");
         self.start_over();
-        self.forget_writer();
         self.poll()?;
         self.show();
         Err(error.into())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tress::{Error, Fork, MemoryFiles, Operation, Role, Run, Store, TodoId, VersionVector};
-use tress_store::{Call, Fault, FaultyFiles, Files};
+use tress_store::{Call, Fault, FaultyFiles, Files, Tuning};
 
 use super::human;
 
@@ -120,6 +120,40 @@ async fn a_journal_that_was_rolled_back_is_not_written() {
     assert_eq!(titles(&run), ["first", "third"]);
     assert_eq!(journals(&files).len(), 2, "another replica goes on");
     assert_eq!(run.state().version.iter().map(|(_, number)| number).max(), Some(1));
+}
+
+/// What came from a peer lay before the snapshot, and the past could not be read: the log was empty
+/// from then on, the writer went on with it, and numbered its next event 1, for the second time.
+#[tokio::test]
+async fn what_comes_in_and_cannot_be_put_in_its_place_leaves_the_log_as_it_was() {
+    let theirs = open(&disk()).await;
+    human(&theirs).add("long ago").await.unwrap();
+    let late = theirs.lacking(VersionVector::new()).await.unwrap();
+    let files = disk();
+    let open = async || {
+        let place = DIR.as_ref();
+        let store = tress_store::Store::create_on(Arc::new(files.clone()), place, "here".into());
+        let tuning = Tuning { snapshot_events: 1, ..Tuning::default() };
+        Store::on(store.unwrap().tuned(tuning)).create_run("main").await.unwrap()
+    };
+    let run = open().await;
+    for number in 1..=10 {
+        human(&run).add(&format!("work {number}")).await.unwrap();
+    }
+    drop(run);
+    let run = open().await;
+    human(&run).add("work 11").await.unwrap();
+    files.plan(|_, call, _| (call == Call::Read).then_some(Fault::Error(Other)));
+    assert!(run.take_in(late.clone()).await.is_err(), "it lies before the snapshot");
+    let next = human(&run).add("work 12").await;
+    let known = run.state().events();
+    files.heal();
+    let next = next.unwrap();
+    assert_eq!((run.state().todos.contains_key(&next), known), (true, 12));
+    assert_eq!(run.take_in(late).await.unwrap().events.len(), 1);
+    assert_eq!(run.state().version.iter().map(|(_, number)| number).max(), Some(12));
+    drop(run);
+    assert_eq!(open().await.state().todos.len(), 13);
 }
 
 /// A refused condition swallowed what the look before it had brought.
