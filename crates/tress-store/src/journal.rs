@@ -133,6 +133,9 @@ pub struct JournalReader {
     store: Option<StoreId>,
     position: JournalPosition,
     damage: Option<Damage>,
+    /// Whether the damage is that a file is shorter than it was. Whoever carries a store may write a
+    /// file anew, and it is short until that is done: so it is looked at again each time.
+    short: bool,
     skips: Vec<Skip>,
     /// How far it must go at the least, until that was seen.
     mark: Option<Mark>,
@@ -157,6 +160,7 @@ impl JournalReader {
             store: None,
             position,
             damage: None,
+            short: false,
             skips: Vec::new(),
             mark: None,
             seals_only: false,
@@ -243,6 +247,9 @@ impl JournalReader {
     /// When the files cannot be read, or are of a newer format.
     pub fn poll(&mut self, files: &dyn Files) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
+        if std::mem::take(&mut self.short) {
+            self.damage = None;
+        }
         if self.damage.is_some() || self.done {
             return Ok(items);
         }
@@ -271,6 +278,7 @@ impl JournalReader {
             if entry.len < self.position.offset && !self.passed_over(entry.len) {
                 let reason = format!("it was {} bytes long before", self.position.offset);
                 self.damaged(&path, entry.len, reason);
+                self.short = true;
                 break;
             }
             let cut = self.skips.iter().any(|skip| self.is_at(skip));

@@ -156,6 +156,29 @@ async fn what_comes_in_and_cannot_be_put_in_its_place_leaves_the_log_as_it_was()
     assert_eq!(open().await.state().todos.len(), 13);
 }
 
+/// Who carries a store may write a journal anew, and it is short until that is done. A process that
+/// looked at it meanwhile took it for damaged for good, and whoever followed waited for ever.
+#[tokio::test]
+async fn a_journal_that_is_short_while_it_is_carried_is_read_on_afterwards() {
+    let files = disk();
+    let (one, two) = (open(&files).await, open(&files).await);
+    human(&one).add("first").await.unwrap();
+    two.refresh().await.unwrap();
+    human(&one).add("second").await.unwrap();
+    drop(one);
+    let path = journals(&files).remove(0);
+    let whole = files.read(&path, 0).unwrap();
+    for short in [0, 1, whole.len() / 3] {
+        files.disk().damage(&path, |bytes| bytes.truncate(short));
+        two.refresh().await.unwrap();
+        assert_eq!(two.damage().len(), 1, "at {short} bytes it is told");
+    }
+    files.disk().damage(&path, |bytes| bytes.clone_from(&whole));
+    two.refresh().await.unwrap();
+    assert!(two.damage().is_empty());
+    assert_eq!(titles(&two), ["first", "second"]);
+}
+
 /// A refused condition swallowed what the look before it had brought.
 #[tokio::test]
 async fn what_a_refused_condition_saw_is_seen_by_all() {
