@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use tress::state::FindError;
+use tress::sync::{Broken, ConnectError, FollowError, HubError};
 use tress::{Error, Refused, StoreError};
 
 use crate::output::Output;
@@ -296,6 +297,40 @@ impl From<StoreError> for Failure {
                 Self::damaged(message).hint("`tress doctor` says what is wrong with the store")
             }
             StoreError::Internal(_) => Self::internal(message),
+        }
+    }
+}
+
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
+        let message = error.to_string();
+        match error {
+            HubError::Running(_) => Self::new(Code::Busy, message),
+            HubError::Listen { .. } => Self::new(Code::Network, message)
+                .hint("--listen takes another address, --socket another path"),
+            HubError::Certificates(_) => Self::invalid(message),
+        }
+    }
+}
+
+impl From<FollowError> for Failure {
+    fn from(error: FollowError) -> Self {
+        let message = error.to_string();
+        match error {
+            FollowError::Connect(ConnectError::Refused { status: 401 | 403, .. }) => {
+                Self::new(Code::Denied, message)
+            }
+            FollowError::Connect(ConnectError::Certificates { .. } | ConnectError::Token) => {
+                Self::invalid(message)
+            }
+            FollowError::Connect(_) => Self::new(Code::Network, message),
+            FollowError::Broken(Broken::Run(error)) => error.into(),
+            FollowError::Broken(Broken::Forbidden(_)) => Self::new(Code::Denied, message),
+            FollowError::Broken(Broken::Left { why, .. }) if why.is_refusal() => {
+                Self::new(Code::Denied, message)
+            }
+            FollowError::Broken(_) => Self::new(Code::Network, message)
+                .hint("nothing is lost: the same again goes on from where it broke off"),
         }
     }
 }

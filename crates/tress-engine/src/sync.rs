@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use tress_model::codec::{self, CodecError, EventHasher, Received};
 use tress_model::event::{Cause, Record};
-use tress_model::message::{Hello, Leave, Message};
+use tress_model::message::{self, Hello, Leave, Message};
 use tress_model::{Dot, Event, EventId, ReplicaId, Segment, VersionVector, limits};
 
 use crate::log::Log;
@@ -311,9 +311,7 @@ impl Session {
         if self.over {
             return;
         }
-        let mut reason = reason.to_owned();
-        let end = (0..=limits::REASON_BYTES_MAX).rev().find(|&end| reason.is_char_boundary(end));
-        reason.truncate(end.unwrap_or(0));
+        let reason = message::bounded(reason.to_owned());
         let said = self.say(&Message::Leave { why, reason: reason.clone() });
         debug_assert!(said.is_ok(), "a reason encodes: {said:?}");
         self.end(why, reason, false);
@@ -379,7 +377,8 @@ pub fn lacking(log: &Log, than: &VersionVector) -> Option<Vec<Segment>> {
         }
         // Behind an event that is lost, nothing can be given.
         let events = (known + 1..=number).filter_map(|number| log.event(Dot::new(replica, number)));
-        lacking.extend(events.take_while(|event| !event.is_lost()));
+        lacking
+            .extend(events.take(limits::SEGMENT_EVENTS_MAX).take_while(|event| !event.is_lost()));
     }
     lacking.sort_unstable_by_key(|event| event.order());
     let mut hashers: BTreeMap<ReplicaId, EventHasher> = BTreeMap::new();
@@ -423,24 +422,19 @@ pub fn lacking(log: &Log, than: &VersionVector) -> Option<Vec<Segment>> {
 fn as_written(log: &Log, event: &Event) -> Option<(EventId, Record)> {
     let Dot { replica, number } = event.dot;
     let before = Dot::new(replica, number - 1);
-    let own = log.event(before);
-    let previous = match (number, own) {
-        (1, _) => EventId::GENESIS,
-        (_, Some(own)) => own.id,
-        (_, None) => log.base_head(before)?.id,
-    };
-    let seen = match (number, own) {
-        (1, _) => Arc::default(),
-        (_, Some(own)) => Arc::clone(&own.seen),
-        (_, None) => Arc::clone(&log.base_head(before)?.seen),
+    let (previous, seen) = match (number, log.event(before)) {
+        (1, _) => (EventId::GENESIS, Arc::default()),
+        (_, Some(own)) => (own.id, Arc::clone(&own.seen)),
+        (_, None) => {
+            let head = log.base_head(before)?;
+            (head.id, Arc::clone(&head.seen))
+        }
     };
     let mut learned = Vec::new();
     for (replica, number) in event.seen.iter().filter(|&(of, number)| number > seen.get(of)) {
         let cause = Dot::new(replica, number);
-        let id = match log.event(cause) {
-            Some(event) => event.id,
-            None => log.base_head(cause)?.id,
-        };
+        let known = log.event(cause).map(|event| event.id);
+        let id = known.or_else(|| log.base_head(cause).map(|head| head.id))?;
         learned.push(Cause { replica, number, mark: id.mark() });
     }
     let record = Record {

@@ -13,9 +13,9 @@ pub const SEGMENT_EVENTS_MAX: usize = 65_536;
 /// The most bytes that one message of the sync protocol may have: a segment of the largest size, and
 /// what is said about it.
 pub const MESSAGE_BYTES_MAX: usize = SEGMENT_BYTES_MAX + (64 << 10);
-/// How many events, and about how many bytes of them, one message brings; a larger event goes alone.
+/// How many events one message brings.
 pub const BATCH_EVENTS: usize = 4096;
-/// See [`BATCH_EVENTS`].
+/// About how many bytes of events one message brings (1 MiB); a larger event goes alone.
 pub const BATCH_BYTES: usize = 1 << 20;
 /// How many messages with events may be under way before the peer has acknowledged one.
 pub const BATCHES_UNDER_WAY: usize = 4;

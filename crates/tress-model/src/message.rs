@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::VersionVector;
 use crate::event::Segment;
 use crate::ids::StoreId;
+use crate::limits;
 
 /// The version of the protocol that this code speaks, and the only one so far.
 pub const PROTOCOL: u16 = 1;
@@ -51,6 +52,13 @@ impl Leave {
     pub const fn is_refusal(self) -> bool {
         matches!(self, Self::Forbidden | Self::Protocol | Self::Malformed)
     }
+}
+
+/// As much of a reason as is sent and heard: [`limits::REASON_BYTES_MAX`].
+pub fn bounded(mut reason: String) -> String {
+    let end = (0..=limits::REASON_BYTES_MAX).rev().find(|&end| reason.is_char_boundary(end));
+    reason.truncate(end.unwrap_or(0));
+    reason
 }
 
 /// One message.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use tress_engine::{PrepareError, Rejection, sync};
-use tress_model::{Event, Segment, VersionVector, limits};
+use tress_model::{Event, Segment, VersionVector, codec, limits};
 use tress_store::Item;
 
 use crate::core::Core;
@@ -48,9 +48,7 @@ impl Run {
         let segments = sync::cut(segments).map_err(PrepareError::from)?;
         self.query(move |core| core.take_in(segments)).await?
     }
-}
 
-impl Run {
     /// Makes durable what is known here, whoever wrote it: what other stores may be told that the
     /// run has. Costs a sync where others wrote since the last time, and next to nothing else.
     ///
@@ -86,12 +84,15 @@ impl Core {
         segments.sort_by_key(|segment| {
             (segment.records.first().map(|record| record.time), segment.replica, segment.first)
         });
-        let mut events = 0;
-        segments.retain(|segment| {
+        let (mut events, mut bytes) = (0_usize, 0_usize);
+        let fits = |segment: &Segment| {
+            let alone = events == 0;
             events += segment.records.len();
-            events <= limits::BATCH_EVENTS.max(segment.records.len())
-        });
-        Ok(segments)
+            let size = codec::encode_segment(segment).map_or(usize::MAX, |body| body.len());
+            bytes = bytes.saturating_add(size);
+            alone || events <= limits::BATCH_EVENTS && bytes <= limits::BATCH_BYTES
+        };
+        Ok(segments.into_iter().take_while(fits).collect())
     }
 
     fn take_in(&mut self, segments: Vec<Segment>) -> Result<TakenIn, Error> {

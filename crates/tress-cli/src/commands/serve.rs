@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tress::sync::{Hub, HubError, HubOptions};
+use tress::sync::{Hub, HubOptions};
 
 use super::start::interrupted;
 use crate::context::Context;
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 
 /// Serve this store to other machines, until Ctrl-C
 #[derive(Debug, Args)]
@@ -97,16 +97,4 @@ pub(crate) async fn run(context: &Context, args: &Serve) -> Result<(), Failure> 
     interrupted().await;
     hub.close().await;
     Ok(())
-}
-
-impl From<HubError> for Failure {
-    fn from(error: HubError) -> Self {
-        let message = error.to_string();
-        match error {
-            HubError::Running(_) => Self::new(Code::Busy, message),
-            HubError::Listen { .. } => Self::new(Code::Network, message)
-                .hint("--listen takes another address, --socket another path"),
-            HubError::Certificates(_) => Self::invalid(message),
-        }
-    }
 }

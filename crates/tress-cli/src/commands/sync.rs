@@ -6,13 +6,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use tress::Run;
-use tress::sync::{
-    Address, Broken, Certificates, ConnectError, Exchanged, Follow, FollowError, News,
-};
+use tress::sync::{Address, Certificates, Exchanged, Follow, News};
 
 use super::start::interrupted;
 use crate::context::Context;
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::words::count;
 
@@ -96,7 +94,7 @@ pub(crate) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
         certificates: Certificates { trusted: args.ca.clone() },
     };
     if args.once {
-        let exchange = tress::sync::sync_once(&run, &follow, |_| {});
+        let exchange = tress::sync::sync_once(&run, &follow);
         let exchanged = tokio::select! {
             exchanged = context.out.waiting("exchanging", exchange) => exchanged?,
             () = interrupted() => return Ok(()),
@@ -135,26 +133,4 @@ fn tell(out: &Output, run: &Run, news: &News<'_>, last: &mut Option<Exchanged>) 
 
 fn seconds(wait: Duration) -> String {
     format!("{:.1} s", wait.as_secs_f64())
-}
-
-impl From<FollowError> for Failure {
-    fn from(error: FollowError) -> Self {
-        let message = error.to_string();
-        match error {
-            FollowError::Connect(ConnectError::Refused { status: 401 | 403, .. }) => {
-                Self::new(Code::Denied, message)
-            }
-            FollowError::Connect(ConnectError::Certificates { .. } | ConnectError::Token) => {
-                Self::invalid(message)
-            }
-            FollowError::Connect(_) => Self::new(Code::Network, message),
-            FollowError::Broken(Broken::Run(error)) => error.into(),
-            FollowError::Broken(Broken::Forbidden(_)) => Self::new(Code::Denied, message),
-            FollowError::Broken(Broken::Left { why, .. }) if why.is_refusal() => {
-                Self::new(Code::Denied, message)
-            }
-            FollowError::Broken(_) => Self::new(Code::Network, message)
-                .hint("nothing is lost: the same again goes on from where it broke off"),
-        }
-    }
 }

@@ -21,7 +21,7 @@ use crate::clock::VersionVector;
 use crate::event::Segment;
 use crate::ids::{EventId, ReplicaId, StoreId};
 use crate::limits;
-use crate::message::{Hello, Leave, Message, PROTOCOL};
+use crate::message::{Hello, Leave, Message, PROTOCOL, bounded};
 
 /// What a message is; the first byte of its bytes. A kind that is not known is passed over.
 mod kind {
@@ -128,11 +128,8 @@ pub fn decode_message(bytes: &[u8]) -> Result<(u64, Received), CodecError> {
             return Err(CodecError::Trailing { what, count: body.len() });
         }
         kind::LEAVE => {
-            let (why, mut reason) = decode::<(Leave, String), CLAIMS>(body, "leave", limit)?;
-            let end =
-                (0..=limits::REASON_BYTES_MAX).rev().find(|&end| reason.is_char_boundary(end));
-            reason.truncate(end.unwrap_or(0));
-            Message::Leave { why, reason }
+            let (why, reason) = decode::<(Leave, String), CLAIMS>(body, "leave", limit)?;
+            Message::Leave { why, reason: bounded(reason) }
         }
         _ => return Ok((number, Received::Unknown)),
     };

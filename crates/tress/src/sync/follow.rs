@@ -52,14 +52,10 @@ impl FollowError {
 ///
 /// # Errors
 /// When there is no hub, it refuses, or the conversation breaks off. What came in until then stays.
-pub async fn sync_once(
-    run: &Run,
-    follow: &Follow,
-    told: impl FnMut(&Exchanged) + Send,
-) -> Result<Exchanged, FollowError> {
+pub async fn sync_once(run: &Run, follow: &Follow) -> Result<Exchanged, FollowError> {
     let Follow { address, token, certificates } = follow;
     let link = socket::connect(address, run.name(), token.as_deref(), certificates).await?;
-    Ok(converse(run, link, &Terms::default(), told).await?)
+    Ok(converse(run, link, &Terms::default(), |_| {}).await?)
 }
 
 /// Follows a hub for as long as that makes sense: what comes in on one side comes to the other.

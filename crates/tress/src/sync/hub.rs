@@ -4,14 +4,16 @@
 //! browser says where its page is from (`Origin`), and every client to whom it thinks it speaks
 //! (`Host`): both are checked, so that a page on the web cannot use a hub on its visitor's machine.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -115,13 +117,9 @@ impl Hub {
             hub.listening.socket = Some(path.clone());
             let (door, peers) = (Arc::clone(&door), Arc::clone(&peers));
             hub.tasks.spawn(async move {
-                loop {
-                    let Some(permit) = door.room(&peers).await else { break };
-                    let Some(Ok((stream, _))) = door.unless_stopped(listener.accept()).await else {
-                        if door.is_stopped() { break } else { continue }
-                    };
-                    tokio::spawn(serve(Arc::clone(&door), stream, None, permit));
-                }
+                let next = |context: &mut Context<'_>| listener.poll_accept(context);
+                let guest = |door, stream, _, permit| serve(door, stream, None, permit);
+                receive(door, peers, next, guest).await;
             });
         }
         if let Some(address) = options.listen {
@@ -129,19 +127,12 @@ impl Hub {
             let listener = TcpListener::bind(address).await.map_err(at)?;
             hub.listening.address = Some(listener.local_addr().map_err(at)?);
             hub.tasks.spawn(async move {
-                loop {
-                    let Some(permit) = door.room(&peers).await else { break };
-                    let Some(accepted) = door.unless_stopped(listener.accept()).await else {
-                        break;
-                    };
-                    // The system has no room for another one now: others go on.
-                    let Ok((stream, from)) = accepted else {
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    };
+                let next = |context: &mut Context<'_>| listener.poll_accept(context);
+                let guest = move |door, stream: TcpStream, from, permit| {
                     let _ = stream.set_nodelay(true);
-                    tokio::spawn(accept(Arc::clone(&door), stream, from, tls.clone(), permit));
-                }
+                    accept(door, stream, from, tls.clone(), permit)
+                };
+                receive(door, peers, next, guest).await;
             });
         }
         Ok(hub)
@@ -181,11 +172,25 @@ async fn listen_at(path: &Path) -> Result<tokio::net::UnixListener, HubError> {
     Ok(listener)
 }
 
-impl Door {
-    fn is_stopped(&self) -> bool {
-        *self.stop.borrow()
+/// Gives whoever comes a task of its own, until the hub is closed.
+async fn receive<S, A, G: Future<Output = ()> + Send + 'static>(
+    door: Arc<Door>,
+    peers: Arc<Semaphore>,
+    next: impl Fn(&mut Context<'_>) -> Poll<io::Result<(S, A)>>,
+    guest: impl Fn(Arc<Door>, S, A, OwnedSemaphorePermit) -> G,
+) {
+    while let Some(permit) = door.room(&peers).await {
+        let Some(accepted) = door.unless_stopped(poll_fn(&next)).await else { break };
+        // The system may have no room for another one now: others go on.
+        let Ok((stream, from)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        tokio::spawn(guest(Arc::clone(&door), stream, from, permit));
     }
+}
 
+impl Door {
     /// What `future` gives, unless the hub is closed before.
     async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut stop = self.stop.clone();
@@ -268,7 +273,7 @@ fn status_of(refused: &TokenRefused) -> StatusCode {
 
 async fn accept(
     door: Arc<Door>,
-    stream: tokio::net::TcpStream,
+    stream: TcpStream,
     from: SocketAddr,
     tls: Option<TlsAcceptor>,
     permit: OwnedSemaphorePermit,
@@ -286,7 +291,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     door: Arc<Door>,
     stream: S,
     from: Option<SocketAddr>,
-    permit: OwnedSemaphorePermit,
+    // Held as long as the peer is here.
+    _permit: OwnedSemaphorePermit,
 ) {
     let who = from.map_or_else(|| "this machine".to_owned(), |from| from.to_string());
     let mut guest = None;
@@ -316,7 +322,6 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         Ok(()) => tracing::debug!(from = who, token = id, run, "a peer has left"),
         Err(reason) => tracing::warn!(from = who, token = id, run, reason, "a conversation ended"),
     }
-    drop(permit);
 }
 
 async fn talk(
@@ -332,8 +337,7 @@ async fn talk(
         takes: grant.as_ref().is_none_or(|grant| grant.write),
         role: grant.as_ref().and_then(|grant| grant.role),
     };
-    let (close, closing) = tokio::sync::oneshot::channel();
-    let watch = async {
+    let closing = async {
         loop {
             if door.unless_stopped(tokio::time::sleep(HOLDS_EVERY)).await.is_none() {
                 return "the hub is being closed: come again".to_owned();
@@ -344,11 +348,6 @@ async fn talk(
             }
         }
     };
-    let talk = super::converse_until(&run, link, &terms, |_| {}, closing);
-    tokio::pin!(talk);
-    tokio::select! {
-        ended = &mut talk => return ended.map(|_| ()).map_err(|broken| broken.to_string()),
-        reason = watch => { let _ = close.send(reason); }
-    }
-    talk.await.map(|_| ()).map_err(|broken| broken.to_string())
+    let ended = super::converse_until(&run, link, &terms, |_| {}, closing).await;
+    ended.map(|_| ()).map_err(|broken| broken.to_string())
 }

@@ -20,9 +20,10 @@ mod hub;
 mod socket;
 pub mod token;
 
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tress_engine::sync::{Effect, Session};
 use tress_model::message::{Hello, Leave};
@@ -90,8 +91,6 @@ pub struct Exchanged {
     pub up_to_date: bool,
     /// How many events are here that the peer does not take, since we may only read there.
     pub kept_back: u64,
-    /// What the peer has, durably, as far as it said.
-    pub theirs: VersionVector,
 }
 
 /// Why a conversation ended before both had what the other had, or before it was to end.
@@ -146,18 +145,18 @@ pub async fn converse(
     terms: &Terms,
     told: impl FnMut(&Exchanged) + Send,
 ) -> Result<Exchanged, Broken> {
-    let (_never, closing) = oneshot::channel();
-    converse_until(run, link, terms, told, closing).await
+    converse_until(run, link, terms, told, std::future::pending()).await
 }
 
-/// The same, until somebody says why it is to end.
+/// The same, until `closing` says why it is to end.
 pub(crate) async fn converse_until(
     run: &Run,
     link: Link,
     terms: &Terms,
     told: impl FnMut(&Exchanged) + Send,
-    mut closing: oneshot::Receiver<String>,
+    closing: impl Future<Output = String>,
 ) -> Result<Exchanged, Broken> {
+    let mut closing = pin!(closing);
     let mut updates = run.updates();
     run.refresh().await?;
     let hello = Hello {
@@ -188,12 +187,10 @@ pub(crate) async fn converse_until(
                 changed?;
                 talk.session.advanced(&run.durable().await?);
             }
-            reason = &mut closing, if !closing.is_terminated() => {
-                if let Ok(reason) = reason {
-                    talk.session.leave(Leave::Closing, &reason);
-                    talk.part().await;
-                    return Ok(talk.exchanged);
-                }
+            reason = &mut closing => {
+                talk.session.leave(Leave::Closing, &reason);
+                talk.part().await;
+                return Ok(talk.exchanged);
             }
             () = tokio::time::sleep_until(heard + PATIENCE), if !greeted || talk.session.under_way() > 0 => {
                 let what = if greeted { "taken nothing" } else { "said nothing" };
@@ -285,7 +282,6 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
         let ours = &self.run.state().version;
         let both = |version: &VersionVector| version.meet(ours).events();
         self.exchanged.sent = both(theirs).saturating_sub(both(at_first));
-        self.exchanged.theirs.clone_from(theirs);
         if !peer.takes {
             self.exchanged.kept_back = ours.events().saturating_sub(both(theirs));
         }

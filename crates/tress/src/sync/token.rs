@@ -213,6 +213,8 @@ impl Tokens {
         file.write_all(&serde_json::to_vec_pretty(&kept)?)?;
         file.sync_all()?;
         std::fs::rename(&new, &self.path)?;
+        // What was revoked stays so, also after a power cut.
+        self.path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())?;
         Ok(changed)
     }
 }

@@ -92,7 +92,7 @@ impl House {
 }
 
 async fn once(run: &Run, follow: &Follow) -> Result<Exchanged, FollowError> {
-    soon(sync_once(run, follow, |_| {})).await
+    soon(sync_once(run, follow)).await
 }
 
 #[tokio::test]
