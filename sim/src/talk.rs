@@ -32,6 +32,7 @@ impl World {
         let place = (site as u64, peer, self.talked);
         let live = random.below(2) == 0;
         if let Some(session) = self.greet(site, nth, live).await {
+            self.begun.insert(place);
             self.talks.insert(place, session);
             self.go_on(place, nth, random).await?;
         }
@@ -60,7 +61,7 @@ impl World {
                 // Somebody greets; or goes on with what was broken off here, and is not heard: no
                 // connection has the same end twice.
                 let greets = matches!(codec::decode_message(&bytes), Ok((1, _)));
-                if !greets || !self.answered.insert(place) {
+                if !greets || !self.begun.insert(place) {
                     continue;
                 }
                 let Some(session) = self.greet(site, nth, true).await else { continue };

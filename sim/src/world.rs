@@ -104,8 +104,8 @@ pub struct World {
     /// Conversations under way, each end by itself.
     pub(crate) talks: BTreeMap<Talk, Session>,
     pub(crate) talked: u64,
-    /// Those in which somebody greeted.
-    pub(crate) answered: BTreeSet<Talk>,
+    /// Every end that there ever was: none is begun twice.
+    pub(crate) begun: BTreeSet<Talk>,
 }
 
 /// A promise that was broken.
@@ -132,7 +132,7 @@ impl World {
             failed: Arc::default(),
             talks: BTreeMap::new(),
             talked: 0,
-            answered: BTreeSet::new(),
+            begun: BTreeSet::new(),
         }
     }
 
