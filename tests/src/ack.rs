@@ -5,6 +5,7 @@
 //! ack DOT=ID [DOT=ID ...]              one append: all of its events
 //! claim TODO DOT=ID                    an append on a condition that held
 //! sealed                               the documents were brought up to date
+//! done                                 nothing more is appended
 //! ```
 //!
 //! A line is shorter than what a pipe takes in one piece, so it is there whole or not at all.
@@ -20,6 +21,7 @@ pub(crate) enum Ack {
     Events(Vec<(Dot, EventId)>),
     Claim(TodoId, Dot, EventId),
     Sealed,
+    Done,
 }
 
 impl Ack {
@@ -31,6 +33,7 @@ impl Ack {
         match self {
             Self::Open => "open\n".to_owned(),
             Self::Sealed => "sealed\n".to_owned(),
+            Self::Done => "done\n".to_owned(),
             Self::Claim(todo, dot, id) => format!("claim {todo} {dot}={id}\n"),
             Self::Events(events) => {
                 let events = events.iter().map(|(dot, id)| format!(" {dot}={id}"));
@@ -45,6 +48,7 @@ impl Ack {
         match words.next()? {
             "open" => Some(Self::Open),
             "sealed" => Some(Self::Sealed),
+            "done" => Some(Self::Done),
             "claim" => {
                 let todo = words.next()?.parse().ok()?;
                 let (dot, id) = event(words.next()?)?;
@@ -82,6 +86,7 @@ mod tests {
         for ack in [
             Ack::Open,
             Ack::Sealed,
+            Ack::Done,
             Ack::Events(vec![(dot(1), id(1))]),
             Ack::Events(vec![(dot(1), id(1)), (dot(2), id(2)), (dot(3), id(3))]),
             Ack::Claim(TodoId::from_random(5), dot(9), id(9)),

@@ -16,7 +16,7 @@ use crate::ack::Ack;
 use crate::trouble::{Trouble, While, violation};
 
 /// Everything that was ever acknowledged on one store.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Acknowledged {
     pub(crate) events: BTreeMap<Dot, EventId>,
     claims: BTreeMap<TodoId, Dot>,
@@ -28,7 +28,7 @@ impl Acknowledged {
     pub(crate) fn take(&mut self, acks: Vec<Ack>) -> Result<(), Trouble> {
         for ack in acks {
             match ack {
-                Ack::Open => {}
+                Ack::Open | Ack::Done => {}
                 Ack::Sealed => self.seals += 1,
                 Ack::Events(events) => {
                     for (dot, id) in events {

@@ -6,9 +6,11 @@ mod ack;
 mod careless;
 mod check;
 mod client;
+mod database;
 mod disk;
 mod interrupt;
 mod kill;
+mod node;
 mod power;
 mod random;
 mod storm;
@@ -34,10 +36,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Kill(kill::Kill),
+    Database(database::Database),
     Power(power::Power),
     Storm(storm::Storm),
     #[command(hide = true)]
     Writer(writer::Writer),
+    #[command(hide = true)]
+    Node(node::Node),
 }
 
 /// What all tortures are told.
@@ -64,14 +69,17 @@ fn main() -> ExitCode {
         Command::Kill(args) => ("kill", args.common.seed()),
         Command::Power(args) => ("power", args.common.seed()),
         Command::Storm(args) => ("storm", args.common.seed()),
+        Command::Database(args) => ("database", args.common.seed()),
         Command::Writer(args) => return end("writer", None, writer::run(args)),
+        Command::Node(args) => return end("node", None, node::run(args)),
     };
     println!("torture {name}: seed {seed}");
     let ended = interrupt::watch().and_then(|()| match &cli.command {
         Command::Kill(args) => kill::run(args, seed),
         Command::Power(args) => power::run(args, seed),
         Command::Storm(args) => storm::run(args, seed),
-        Command::Writer(_) => Ok(()),
+        Command::Database(args) => database::run(args, seed),
+        Command::Writer(_) | Command::Node(_) => Ok(()),
     });
     end(name, Some(seed), ended)
 }

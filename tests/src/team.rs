@@ -48,25 +48,30 @@ struct Member {
 impl Team {
     /// Starts one writer more.
     pub(crate) fn start(&mut self, store: &Path, order: &Order) -> Result<(), Trouble> {
+        let mut args = vec!["--operations".to_owned(), order.operations.to_string()];
+        args.extend(["--seed".to_owned(), order.seed.to_string()]);
+        args.extend(order.seal.then(|| "--seal".to_owned()));
+        args.extend(order.careless.then(|| "--careless".to_owned()));
+        self.begin("writer", store, &order.name, &args)
+    }
+
+    /// Starts this program with a command for one who writes `store`.
+    pub(crate) fn begin(
+        &mut self,
+        command: &str,
+        store: &Path,
+        name: &str,
+        args: &[String],
+    ) -> Result<(), Trouble> {
         let program = std::env::current_exe().harness("finding the writer")?;
         let errors = tempfile::tempfile().harness("a file for errors")?;
         let theirs = errors.try_clone().harness("a file for errors")?;
-        let mut command = Command::new(program);
-        command
-            .arg("writer")
-            .arg("--store")
-            .arg(store)
-            .args(["--name", &order.name])
-            .args(["--operations", &order.operations.to_string()])
-            .args(["--seed", &order.seed.to_string()])
-            .args(order.seal.then_some("--seal"))
-            .args(order.careless.then_some("--careless"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(theirs);
-        let mut child = command.spawn().harness("starting a writer")?;
+        let mut begun = Command::new(program);
+        begun.arg(command).arg("--store").arg(store).args(["--name", name]).args(args);
+        begun.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(theirs);
+        let mut child = begun.spawn().harness("starting a writer")?;
         let pipe = child.stdout.take();
-        let name = order.name.clone();
+        let name = name.to_owned();
         let (rest, killed) = (Vec::new(), false);
         self.members.push(Member { name, child, pipe, rest, errors, killed });
         let pipe = self.members.last().and_then(|member| member.pipe.as_ref());
@@ -80,7 +85,12 @@ impl Team {
 
     /// Listens until `acks` acknowledgements came, or all writers have ended.
     pub(crate) fn listen_for(&mut self, acks: usize) -> Result<(), Trouble> {
-        while self.acks.len() < acks && self.wait()? {
+        self.listen_until(|said| said.len() >= acks)
+    }
+
+    /// Listens until enough was said, or all writers have ended.
+    pub(crate) fn listen_until(&mut self, enough: impl Fn(&[Ack]) -> bool) -> Result<(), Trouble> {
+        while !enough(&self.acks) && self.wait()? {
             self.drain()?;
         }
         Ok(())

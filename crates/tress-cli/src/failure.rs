@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use tress::state::FindError;
+use tress::sync::relay::RelayError;
 use tress::sync::{Broken, ConnectError, FollowError, HubError};
 use tress::{Error, Refused, StoreError};
 
@@ -331,6 +332,20 @@ impl From<FollowError> for Failure {
             }
             FollowError::Broken(_) => Self::new(Code::Network, message)
                 .hint("nothing is lost: the same again goes on from where it broke off"),
+            FollowError::Relay(error) => error.into(),
+        }
+    }
+}
+
+impl From<RelayError> for Failure {
+    fn from(error: RelayError) -> Self {
+        let message = error.to_string();
+        match error {
+            RelayError::Away { .. } => Self::new(Code::Network, message)
+                .hint("nothing is lost: the same again goes on from where it broke off"),
+            RelayError::Refused { .. } => Self::new(Code::Denied, message),
+            RelayError::Newer { .. } => Self::new(Code::NewerFormat, message),
+            RelayError::Unusable(_) | RelayError::Codec(_) => Self::invalid(message),
         }
     }
 }

@@ -38,6 +38,7 @@
 
 mod care;
 mod check;
+mod copies;
 mod core;
 mod error;
 mod exchange;

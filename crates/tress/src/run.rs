@@ -12,6 +12,7 @@ use tress_model::ids::Author;
 use tress_model::{Event, Operation, Role, State, StoreId, VersionVector};
 use tress_store::{Damage, Item, RunStore};
 
+use crate::copies::Copies;
 use crate::core::{self, Command, Core, Published};
 use crate::error::{Error, Refused};
 use crate::subscription::Subscription;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
     pub(crate) files: tress_store::Store,
     sealing: Mutex<()>,
+    copies: Copies,
 }
 
 impl Drop for Inner {
@@ -86,6 +88,7 @@ impl Inner {
             thread: Mutex::new(Some(thread)),
             files: store,
             sealing: Mutex::default(),
+            copies: Copies::default(),
         };
         opening.await.map_err(|_| Error::Closed)??;
         Ok(Arc::new(inner))
@@ -113,6 +116,11 @@ impl Run {
     /// When `local/` cannot be read.
     pub fn place(&self) -> Result<StoreId, Error> {
         Ok(self.inner.files.place()?)
+    }
+
+    /// What other places and relays have of the run, as they told this process.
+    pub(crate) fn copies(&self) -> &Copies {
+        &self.inner.copies
     }
 
     pub(crate) fn sealing(&self) -> &Mutex<()> {

@@ -1,4 +1,8 @@
 //! Each torture, short, in a process of its own, as a person runs it. A failure prints the seed.
+//! And what every relay between stores has to do.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod relays;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -69,4 +73,16 @@ fn writers_that_do_not_sync_are_found_out() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}{errors}");
     assert!(errors.contains("VIOLATION: ") && errors.contains("failed with --seed "), "{errors}");
+}
+
+#[test]
+fn what_was_replicated_is_there_when_the_primary_dies() {
+    let said = holds(&["database", "--events", "1200", "--nodes", "3"]);
+    assert!(said.contains("skipped: ") || said.contains("the same root; all "), "{said}");
+}
+
+#[test]
+fn what_was_replicated_is_there_when_all_servers_die() {
+    let said = holds(&["database", "--events", "1200", "--nodes", "3", "--all"]);
+    assert!(said.contains("skipped: ") || said.contains("the same root; all "), "{said}");
 }

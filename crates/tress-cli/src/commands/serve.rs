@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use tress::sync::{Hub, HubOptions};
+use tress::sync::relay::Postgres;
+use tress::sync::{Certificates, Hub, HubOptions, News, follow_store};
 
 use super::start::interrupted;
 use crate::context::Context;
@@ -18,11 +19,18 @@ Without --listen, only this machine is served, at a socket that only you can ope
 needs a token (`tress token create`). Without --cert, what is said is not encrypted, and so only
 addresses of this machine itself are listened at, unless you say --plain.
 
+With --postgres, every run is kept the same in a database as well. Hubs on several machines that
+share one are one hub, and what the database has committed outlives each of them.
+
 Examples:
   tress serve                                      this machine
   tress serve --listen 127.0.0.1:7171              behind a proxy, or for a tunnel
   tress serve --listen 0.0.0.0:7171 --cert hub.pem --key hub.key --host hub.example.org
-  TRESS_TOKEN=tress_… tress sync wss://hub.example.org:7171         from another machine")]
+  tress serve --postgres 'postgres://tress@db1,db2/tress?sslmode=require'
+  TRESS_TOKEN=tress_… tress sync wss://hub.example.org:7171         from another machine
+
+Environment:
+  TRESS_POSTGRES   the URL of the database, so that no other user of this machine sees it")]
 pub(crate) struct Serve {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
@@ -42,6 +50,12 @@ pub(crate) struct Serve {
     /// Listen beyond this machine without encryption: whoever can see the network can read it
     #[arg(long, requires = "listen")]
     plain: bool,
+    /// A database in which all runs are kept the same, too
+    #[arg(long, value_name = "URL", env = "TRESS_POSTGRES", hide_env_values = true)]
+    postgres: Option<String>,
+    /// Certificates to trust beside those of the system when the database is reached, as PEM
+    #[arg(long, value_name = "FILE", requires = "postgres")]
+    ca: Option<PathBuf>,
     /// The socket for this machine (default: local/hub.sock in the store)
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -74,7 +88,14 @@ pub(crate) async fn run(context: &Context, args: &Serve) -> Result<(), Failure> 
         hosts: args.hosts.clone(),
         origins: args.origins.clone(),
     };
-    let hub = Hub::open(store, options).await?;
+    let certificates = Certificates { trusted: args.ca.clone() };
+    let database = args.postgres.as_deref().map(|url| Postgres::new(url, None, &certificates));
+    let database = database.transpose()?;
+    if let Some(database) = &database {
+        // What cannot work at all is said now, and not to a log.
+        context.out.waiting("asking the database", database.runs()).await?;
+    }
+    let hub = Hub::open(store.clone(), options).await?;
     let listening = hub.listening().clone();
     let view = ServeView {
         store: dir.display().to_string(),
@@ -94,7 +115,25 @@ pub(crate) async fn run(context: &Context, args: &Serve) -> Result<(), Failure> 
         }
         text + "\nCtrl-C ends it"
     })?;
-    interrupted().await;
+    let (out, kept) = (context.out.clone(), database.as_ref());
+    let told = move |run: &str, news: News<'_>| {
+        if let News::Broken(error, wait) = news {
+            out.warn(&format!("{run}: {error}; trying again in {:.1} s", wait.as_secs_f64()));
+        }
+    };
+    let keeping = async {
+        match kept {
+            Some(database) => match follow_store(&store, database, told).await {
+                Ok(never) => match never {},
+                Err(error) => Err(error),
+            },
+            None => std::future::pending().await,
+        }
+    };
+    let ended = tokio::select! {
+        ended = keeping => ended,
+        () = interrupted() => Ok(()),
+    };
     hub.close().await;
-    Ok(())
+    Ok(ended?)
 }

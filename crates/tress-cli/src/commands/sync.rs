@@ -1,4 +1,4 @@
-//! `sync`: keeps a run the same here and at a hub.
+//! `sync`: keeps a run the same here and at a hub, in a database, or at a git remote.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use tress::Run;
-use tress::sync::{Address, Certificates, Exchanged, Follow, News};
+use tress::sync::{Certificates, Exchanged, Follow, News, Remote};
 
 use super::start::interrupted;
 use crate::context::Context;
@@ -14,23 +14,30 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::words::count;
 
-/// Keep a run the same here and at a hub: follow it, or exchange once
+/// Keep a run the same here and elsewhere: at a hub, in PostgreSQL, or at a git remote
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What each side has and the other lacks is exchanged; then both stay live until Ctrl-C, and connect
 again when the connection breaks. Work goes on offline; nothing is lost, whatever breaks off when.
 
+A hub takes part (`tress serve`). A database or a git remote only keeps what it is given: with git,
+each store pushes to a ref of its own (refs/tress/RUN/…), and no branch is touched. Of several hosts
+of a database the one that can be written is used.
+
 Examples:
   tress sync --once unix:/srv/team/.tress/local/hub.sock      exchange, and be done
   TRESS_TOKEN=tress_… tress sync wss://hub.example.org:7171   follow
   tress sync ws://127.0.0.1:7171 --run release                another run than main
+  tress sync --once git:origin                                by the remote that the team has
+  tress sync 'postgres://tress@db1,db2,db3/tress?sslmode=require'
 
 Environment:
-  TRESS_TOKEN   the token that `tress token create` printed where the hub is")]
+  TRESS_TOKEN   the token that `tress token create` printed where the hub is; or the password of a
+                database whose URL has none")]
 pub(crate) struct Sync {
-    /// Where the hub is: ws://HOST:PORT, wss://HOST:PORT or unix:PATH
+    /// A hub (ws://HOST:PORT, wss://HOST:PORT, unix:PATH), git:REMOTE, or postgres://…
     #[arg(value_name = "URL")]
-    url: Address,
+    url: Remote,
     /// Exchange once, and end
     #[arg(long)]
     once: bool,
@@ -44,7 +51,7 @@ struct SyncView {
     run: String,
     received: usize,
     sent: u64,
-    /// Events that the hub does not take from us.
+    /// Events that the other side does not take from us.
     kept_back: u64,
     refused: usize,
     up_to_date: bool,
@@ -89,7 +96,7 @@ pub(crate) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
     let opening = store.create_run(&context.global.run);
     let run = context.out.waiting("reading the run", opening).await?;
     let follow = Follow {
-        address: args.url.clone(),
+        remote: args.url.clone(),
         token: std::env::var("TRESS_TOKEN").ok().filter(|token| !token.trim().is_empty()),
         certificates: Certificates { trusted: args.ca.clone() },
     };

@@ -144,3 +144,38 @@ fn two_nodes_converge_after_partitions_and_kills() {
 fn sixteen_nodes_converge_after_partitions_and_kills() {
     nodes_converge(16, 4);
 }
+
+/// A program that must succeed, in the directory of `bench`.
+fn git(bench: &Bench, args: &[&str]) -> String {
+    let git = std::process::Command::new("git").arg("-C").arg(bench.path()).args(args).output();
+    let git = git.expect("git runs");
+    assert!(git.status.success(), "{args:?}: {git:?}");
+    String::from_utf8_lossy(&git.stdout).into_owned()
+}
+
+#[test]
+fn a_git_remote_is_enough_and_no_branch_is_touched() {
+    let (remote, one, two) = (Bench::bare(), Bench::new(), Bench::new());
+    git(&remote, &["init", "--quiet", "--bare"]);
+    for node in [&one, &two] {
+        git(node, &["init", "--quiet", "--initial-branch", "main"]);
+        git(node, &["remote", "add", "origin", &remote.path().display().to_string()]);
+    }
+    one.ok(&["add", "here"]);
+    two.ok(&["add", "there"]);
+    for node in [&one, &two, &one] {
+        node.ok(&["sync", "--once", "git:origin"]);
+    }
+    let again = one.run_as("ada", &["sync", "--once", "git:origin", "--json"]).data();
+    let number = |name: &str| again.get(name).and_then(serde_json::Value::as_u64);
+    assert_eq!((number("received"), number("sent")), (Some(0), Some(0)));
+    let stats =
+        |node: &Bench| super::text(&node.run_as("ada", &["stats", "--json"]).data(), "root");
+    assert_eq!(stats(&one), stats(&two));
+    assert_eq!(git(&remote, &["for-each-ref", "refs/heads", "refs/tags"]), "");
+    assert_eq!(git(&one, &["for-each-ref"]), "", "the repository around the store has no ref");
+    let gone = one.run_as("ada", &["sync", "--once", "git:/nowhere/at/all.git"]);
+    gone.fails(7, "/nowhere/at/all.git");
+    one.run_as("ada", &["sync", "--once", "postgres://ada:secret@127.0.0.1:1/x"])
+        .fails(7, "postgres://ada@127.0.0.1:1/x");
+}

@@ -1,4 +1,4 @@
-//! Where a hub is.
+//! Where a hub is, or a relay.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,7 +23,8 @@ pub enum Address {
 /// Why a text is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is no address of a hub ({reason}): write ws://HOST:PORT, wss://HOST:PORT or unix:PATH"
+    "{text:?} is no address ({reason}): write ws://HOST:PORT, wss://HOST:PORT or unix:PATH for a hub, \
+     git:REMOTE, or postgres://…"
 )]
 pub struct AddressError {
     text: String,
@@ -86,9 +87,85 @@ impl fmt::Display for Address {
     }
 }
 
+/// Whom a store can be kept the same with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remote {
+    /// A hub, which takes part.
+    Hub(Address),
+    /// A git remote, which keeps what it is given: `git:REMOTE`.
+    Git(String),
+    /// A database, which keeps what it is given: `postgres://…`.
+    Postgres(String),
+}
+
+impl From<Address> for Remote {
+    fn from(address: Address) -> Self {
+        Self::Hub(address)
+    }
+}
+
+impl FromStr for Remote {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(remote) = text.strip_prefix("git:") {
+            return match remote {
+                "" => Err(AddressError {
+                    text: text.to_owned(),
+                    reason: "it names no remote, as git:origin does",
+                }),
+                remote => Ok(Self::Git(remote.to_owned())),
+            };
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        text.parse().map(Self::Hub)
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hub(address) => address.fmt(f),
+            Self::Git(remote) => write!(f, "git:{}", without_secret(remote)),
+            Self::Postgres(url) => f.write_str(&without_secret(url)),
+        }
+    }
+}
+
+/// A URL without a password and without options.
+pub(super) fn without_secret(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let rest = rest.split('?').next().unwrap_or_default();
+    match rest.rsplit_once('@') {
+        Some((who, hosts)) => {
+            let name = who.split(':').next().unwrap_or_default();
+            format!("{scheme}://{name}@{hosts}")
+        }
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_followed_is_told_apart_and_secrets_are_not_shown() {
+        let shown = [
+            ("git:origin", "git:origin"),
+            ("git:https://ada:pass@example.org/x.git", "git:https://ada@example.org/x.git"),
+            ("git:git@example.org:team/x.git", "git:git@example.org:team/x.git"),
+            ("postgres://ada:pass@a:1,b:2/tress?sslmode=require", "postgres://ada@a:1,b:2/tress"),
+            ("ws://127.0.0.1:1", "ws://127.0.0.1:1"),
+        ];
+        for (text, meant) in shown {
+            assert_eq!(text.parse::<Remote>().unwrap().to_string(), meant);
+        }
+        assert!("git:".parse::<Remote>().is_err());
+        assert!("mysql://x".parse::<Remote>().is_err());
+    }
 
     #[test]
     fn addresses_are_read_as_people_write_them() {

@@ -332,10 +332,12 @@ async fn talk(
 ) -> Result<(), String> {
     let opened = door.store.create_run(run).await;
     let run = opened.map_err(|error: Error| error.to_string())?;
+    let may_write = grant.as_ref().is_none_or(|grant| grant.write);
     let terms = Terms {
         live: true,
-        takes: grant.as_ref().is_none_or(|grant| grant.write),
+        takes: may_write,
         role: grant.as_ref().and_then(|grant| grant.role),
+        counts: may_write,
     };
     let closing = async {
         loop {

@@ -6,7 +6,8 @@
 //! Link                     messages in order: in memory (pipe), or a WebSocket over a Unix socket,
 //!                          TCP or TLS (socket)
 //! Hub                      listens, asks for a token, and converses with each who may
-//! follow(run, address)     connects, converses, and connects again with a growing wait
+//! relay::exchange(run, …)  the same with what keeps and does not take part: PostgreSQL, a git remote
+//! follow(run, remote)      connects, exchanges, and connects again with a growing wait
 //! ```
 //!
 //! What can go wrong: a link breaks anywhere (the next conversation goes on from what both have), a
@@ -17,6 +18,7 @@
 mod address;
 mod follow;
 mod hub;
+pub mod relay;
 mod socket;
 pub mod token;
 
@@ -32,8 +34,10 @@ use tress_model::{Role, Segment, VersionVector, limits};
 use crate::error::Error;
 use crate::run::Run;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, Remote};
 pub use follow::{Follow, FollowError, News, follow, sync_once};
+#[cfg(feature = "postgres")]
+pub use follow::{follow_postgres, follow_store};
 pub use hub::{Hub, HubError, HubOptions, Listening, PEERS_MAX};
 pub use socket::{Certificates, ConnectError};
 pub use tress_engine::SyncError;
@@ -70,11 +74,13 @@ pub struct Terms {
     pub takes: bool,
     /// The only role in which the peer's events may be written, where it is limited to one.
     pub role: Option<Role>,
+    /// Whether what the peer has counts as a copy; see [`Run::replicated`].
+    pub counts: bool,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { live: false, takes: true, role: None }
+        Self { live: false, takes: true, role: None, counts: false }
     }
 }
 
@@ -279,6 +285,9 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
         let Some(peer) = self.session.peer() else { return };
         let at_first = self.at_first.get_or_insert_with(|| peer.have.clone());
         let theirs = self.session.theirs();
+        if self.terms.counts {
+            self.run.note_copy(peer.place, theirs);
+        }
         let ours = &self.run.state().version;
         let both = |version: &VersionVector| version.meet(ours).events();
         self.exchanged.sent = both(theirs).saturating_sub(both(at_first));

@@ -117,7 +117,10 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn connector(certificates: &Certificates) -> Result<TlsConnector, ConnectError> {
+/// TLS as a client that trusts the system's certificates, and those.
+pub(super) fn client_config(
+    certificates: &Certificates,
+) -> Result<rustls::ClientConfig, ConnectError> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = &certificates.trusted {
@@ -127,12 +130,11 @@ fn connector(certificates: &Certificates) -> Result<TlsConnector, ConnectError> 
             roots.add(certificate).map_err(|error| unusable(path, error))?;
         }
     }
-    let config = rustls::ClientConfig::builder_with_provider(provider())
+    Ok(rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(Path::new("this program"), error))?
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+        .with_no_client_auth())
 }
 
 /// A link to the hub at `address`, about `run`.
@@ -163,7 +165,8 @@ pub(super) async fn connect(
                 }
                 let name = ServerName::try_from(host.clone());
                 let name = name.map_err(|error| unreachable(io::Error::other(error)))?;
-                let stream = connector(certificates)?.connect(name, stream).await;
+                let connector = TlsConnector::from(Arc::new(client_config(certificates)?));
+                let stream = connector.connect(name, stream).await;
                 greet(stream.map_err(unreachable)?, address, &named, run, token).await
             }
         }

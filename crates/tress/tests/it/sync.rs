@@ -77,13 +77,13 @@ impl House {
     }
 
     fn tcp(&self, token: Option<String>) -> Follow {
-        let address = format!("ws://{}", self.at()).parse().unwrap();
-        Follow { address, token, certificates: Certificates::default() }
+        let remote = format!("ws://{}", self.at()).parse().unwrap();
+        Follow { remote, token, certificates: Certificates::default() }
     }
 
     fn unix(&self) -> Follow {
-        let address = Address::Unix(self.options.socket.clone().unwrap());
-        Follow { address, token: None, certificates: Certificates::default() }
+        let remote = Address::Unix(self.options.socket.clone().unwrap()).into();
+        Follow { remote, token: None, certificates: Certificates::default() }
     }
 
     async fn close(&mut self) {
@@ -327,13 +327,14 @@ async fn what_is_encrypted_is_trusted_by_its_certificate() {
     let run = in_memory().await;
     human(&run).add("secret").await.unwrap();
     let address = Address::Tcp { host: "localhost".into(), port: house.at().port(), tls: true };
+    let remote = address.into();
     let token = Some(house.token(None, None, true));
-    let stranger = Follow { address, token, certificates: Certificates::default() };
+    let stranger = Follow { remote, token, certificates: Certificates::default() };
     assert!(once(&run, &stranger).await.is_err(), "nobody vouches for it");
     let friend = Follow { certificates: Certificates { trusted: Some(chain) }, ..stranger };
     once(&run, &friend).await.unwrap();
     assert_eq!(house.run.refresh().await.unwrap().todos.len(), 1);
-    let plain = Follow { address: format!("ws://{}", house.at()).parse().unwrap(), ..friend };
+    let plain = Follow { remote: format!("ws://{}", house.at()).parse().unwrap(), ..friend };
     assert!(once(&run, &plain).await.is_err(), "it is encrypted or not at all");
 }
 

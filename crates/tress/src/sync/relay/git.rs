@@ -1,0 +1,429 @@
+//! A git remote as a relay: no server but the one that the team has already.
+//!
+//! ```text
+//! refs/tress/RUN/PLACE  ->  commit  ->  tree
+//!                                        format        "1"
+//!                                        version       what is in here: "REPLICA NUMBER" a line
+//!                                        00000001 …    length: u32 LE, a message with events; again
+//! ```
+//!
+//! *Shape.* Each place pushes to a ref of its own, so a push never conflicts, and what all hold
+//! together is what the remote holds. A place leaves there only what none of them has, so nothing is
+//! there twice but by chance. No branch is touched, and neither is the repository around the store:
+//! objects go through a bare one in `local/git`.
+//!
+//! *Invariant:* a ref only goes on from what was fetched. Of two processes of one place that push at
+//! once, one is refused by the remote, and begins anew.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+use tokio::time::Instant;
+use tress_model::codec::{self, Received};
+use tress_model::message::Message;
+use tress_model::{Segment, StoreId, VersionVector, limits};
+
+use super::super::address::without_secret;
+use super::{Relay, RelayError};
+use crate::run::Run;
+
+/// How often it is fetched while it is followed.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long is between two pushes at the least, unless there is much to push.
+const PUSH_EVERY: Duration = Duration::from_secs(2);
+/// How long git may take for one thing.
+const GIT_MAX: Duration = Duration::from_secs(300);
+/// A file that has so many bytes is not added to.
+const FILE_BYTES: usize = 256 << 10;
+/// The files of one place; at [`FILE_BYTES`] each that is some billions of events.
+const FILES_MAX: usize = 65_536;
+/// What is in the file `format`.
+const FORMAT: &str = "1";
+
+/// A git remote that holds a run.
+#[derive(Debug)]
+pub struct Git {
+    git: Runner,
+    remote: String,
+    /// `refs/tress/RUN/`.
+    refs: String,
+    /// The ref of this place.
+    own: String,
+    id: StoreId,
+    /// What the remote had when it was fetched last: the tip of each ref, and what it holds.
+    tips: BTreeMap<String, (String, VersionVector)>,
+    /// What is yet to be given of it.
+    streams: Vec<Stream>,
+    /// How far each file goes, by its name in git: it is not read again for nothing.
+    known: BTreeMap<String, VersionVector>,
+    pushed: Option<Instant>,
+}
+
+/// What one place left, as it is read.
+#[derive(Debug, Default)]
+struct Stream {
+    files: VecDeque<String>,
+    segments: VecDeque<Segment>,
+}
+
+impl Git {
+    /// The remote `remote` as one to follow about `run`: the name of a remote of the repository that
+    /// the store is in, or what git takes otherwise.
+    ///
+    /// # Errors
+    /// When git is not there, or the store is in memory only.
+    pub async fn open(run: &Run, remote: &str) -> Result<Self, RelayError> {
+        if !run.store_files().is_real() {
+            return Err(RelayError::Unusable("a store in memory has no repository".to_owned()));
+        }
+        let place = run.place().map_err(|error| RelayError::Unusable(error.to_string()))?;
+        let dir = run.store_dir().join("local").join("git");
+        let around = run.store_dir().parent().unwrap_or(Path::new(".")).to_owned();
+        let remote = resolve(&around, remote).await?;
+        let git = Runner { dir, at: format!("the git remote {}", without_secret(&remote)) };
+        if !git.dir.join("HEAD").is_file() {
+            let dir = git.dir.display().to_string();
+            git.run(&["init", "--quiet", "--bare", "--template=", &dir], None).await?;
+        }
+        git.run(&["gc", "--auto", "--quiet"], None).await?;
+        let refs = format!("refs/tress/{}/", run.name());
+        let own = format!("{refs}{place}");
+        let hash = blake3::Hasher::new_derive_key("tress 2026 id of a git remote, v1")
+            .update(remote.as_bytes())
+            .finalize();
+        let mut id = [0; 16];
+        id.copy_from_slice(hash.as_bytes().first_chunk::<16>().unwrap_or(&[0; 16]));
+        Ok(Self {
+            git,
+            remote,
+            refs,
+            own,
+            id: StoreId(id),
+            tips: BTreeMap::new(),
+            streams: Vec::new(),
+            known: BTreeMap::new(),
+            pushed: None,
+        })
+    }
+
+    async fn look(&mut self) -> Result<VersionVector, RelayError> {
+        let all = format!("+{0}*:{0}*", self.refs);
+        let fetch = ["fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head"];
+        self.git.run(&[&fetch[..], &[&self.remote, &all]].concat(), None).await?;
+        let format = "--format=%(objectname) %(refname)";
+        let listed = self.git.text(&["for-each-ref", format, &self.refs]).await?;
+        let mut tips = BTreeMap::new();
+        for (tip, name) in listed.lines().filter_map(|line| line.split_once(' ')) {
+            let known = self.tips.get(name).filter(|(known, _)| known == tip).cloned();
+            let entry = match known {
+                Some(known) => known,
+                None => (tip.to_owned(), self.version_of(tip, name).await?),
+            };
+            tips.insert(name.to_owned(), entry);
+        }
+        self.tips = tips;
+        self.streams.clear();
+        Ok(self.tips.values().fold(VersionVector::new(), |all, (_, version)| all.join(version)))
+    }
+
+    /// What the commit `tip` says that it holds. One that is not ours holds nothing.
+    async fn version_of(&self, tip: &str, name: &str) -> Result<VersionVector, RelayError> {
+        let format = self.git.text(&["cat-file", "blob", &format!("{tip}:format")]).await;
+        let format = format.unwrap_or_default();
+        if let Ok(found) = format.trim().parse::<i32>()
+            && format.trim() != FORMAT
+        {
+            return Err(RelayError::Newer { at: self.git.at.clone(), found, known: 1 });
+        }
+        let text = self.git.text(&["cat-file", "blob", &format!("{tip}:version")]).await;
+        let version = text.ok().and_then(|text| read_version(&text));
+        if format.trim() != FORMAT || version.is_none() {
+            tracing::warn!(name, "passed over a ref of {} that is not ours", self.git.at);
+        }
+        Ok(version.unwrap_or_default())
+    }
+
+    /// The files of events in `tip`, oldest first: how they are called, and what is in them.
+    async fn files(&self, tip: &str) -> Result<Vec<(String, String)>, RelayError> {
+        let listed = self.git.text(&["ls-tree", tip]).await?;
+        let files = listed.lines().filter_map(|line| {
+            let (about, name) = line.split_once('\t')?;
+            let blob = about.strip_prefix("100644 blob ")?;
+            name.bytes().all(|byte| byte.is_ascii_digit()).then(|| (name.into(), blob.into()))
+        });
+        let files: Vec<_> = files.take(FILES_MAX).collect();
+        Ok(files)
+    }
+
+    /// What is in a file, as far as it can be read.
+    async fn read(&mut self, blob: &str) -> Result<Vec<Segment>, RelayError> {
+        let size = self.git.text(&["cat-file", "-s", blob]).await?;
+        if !size.trim().parse().is_ok_and(|size: usize| size <= FILE_BYTES + FRAME_MAX) {
+            tracing::warn!(blob, "passed over a file of {} that is too large", self.git.at);
+            return Ok(Vec::new());
+        }
+        let bytes = self.git.run(&["cat-file", "blob", blob], None).await?;
+        let segments = unframe(&bytes);
+        let ends = segments.iter().map(|segment| (segment.replica, segment.last()));
+        self.known.insert(blob.to_owned(), ends.collect());
+        Ok(segments)
+    }
+
+    /// Opens a stream for each place that has what `than` lacks.
+    async fn open_streams(&mut self, than: &VersionVector) -> Result<(), RelayError> {
+        let mut streams = Vec::new();
+        for (tip, version) in self.tips.values() {
+            if version <= than {
+                continue;
+            }
+            let files = self.files(tip).await?.into_iter().map(|(_, blob)| blob);
+            let more =
+                |blob: &String| self.known.get(blob).is_none_or(|ends| than.join(ends) != *than);
+            streams.push(Stream { files: files.filter(more).collect(), ..Stream::default() });
+        }
+        self.streams = streams;
+        Ok(())
+    }
+}
+
+/// The most that a frame in a file takes.
+const FRAME_MAX: usize = limits::MESSAGE_BYTES_MAX + 4;
+
+impl Relay for Git {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    async fn holds(&mut self) -> Result<VersionVector, RelayError> {
+        self.look().await
+    }
+
+    async fn put(&mut self, segments: &[Segment]) -> Result<(), RelayError> {
+        if segments.is_empty() {
+            return Ok(());
+        }
+        let few = segments.iter().map(|segment| segment.records.len()).sum::<usize>()
+            < limits::BATCH_EVENTS;
+        if let Some(pushed) = self.pushed.filter(|_| few) {
+            tokio::time::sleep_until(pushed + PUSH_EVERY).await;
+        }
+        let tip = self.tips.get(&self.own).cloned();
+        let (mut files, mut version) = (Vec::new(), VersionVector::new());
+        if let Some((tip, known)) = &tip {
+            files = self.files(tip).await?;
+            version = known.clone();
+        }
+        let mut last = Vec::new();
+        if let Some((name, blob)) = files.last().cloned() {
+            let bytes = self.git.run(&["cat-file", "blob", &blob], None).await?;
+            if bytes.len() < FILE_BYTES {
+                files.pop();
+                last = vec![(name, bytes)];
+            }
+        }
+        for segment in segments {
+            version.advance(segment.replica, segment.last());
+            let frame = frame(segment)?;
+            match last.last_mut() {
+                Some((_, bytes)) if bytes.len() < FILE_BYTES => bytes.extend_from_slice(&frame),
+                _ => {
+                    let name = format!("{:08}", files.len() + last.len() + 1);
+                    last.push((name, frame));
+                }
+            }
+        }
+        if files.len() + last.len() > FILES_MAX {
+            return Err(RelayError::Refused {
+                at: self.git.at.clone(),
+                reason: format!("the ref {} has {FILES_MAX} files: push another run", self.own),
+            });
+        }
+        for (name, bytes) in last {
+            files.push((name, self.git.keep(&bytes).await?));
+        }
+        files.push(("format".to_owned(), self.git.keep(FORMAT.as_bytes()).await?));
+        let text = version_text(&version);
+        files.push(("version".to_owned(), self.git.keep(text.as_bytes()).await?));
+        let tree: String =
+            files.iter().map(|(name, blob)| format!("100644 blob {blob}\t{name}\n")).collect();
+        let tree = self.git.run(&["mktree"], Some(tree.as_bytes())).await?;
+        let tree = String::from_utf8_lossy(&tree).trim().to_owned();
+        let message = format!("{} events of {}", version.events(), self.refs);
+        let mut commit = vec!["commit-tree", &tree, "-m", &message];
+        if let Some((tip, _)) = &tip {
+            commit.extend(["-p", tip]);
+        }
+        let commit = self.git.text(&commit).await?.trim().to_owned();
+        let to = format!("{commit}:{}", self.own);
+        self.git.run(&["push", "--quiet", "--no-verify", &self.remote, &to], None).await?;
+        self.git.run(&["update-ref", &self.own, &commit], None).await?;
+        self.pushed = Some(Instant::now());
+        self.tips.insert(self.own.clone(), (commit, version));
+        Ok(())
+    }
+
+    async fn get(&mut self, than: &VersionVector) -> Result<Vec<Segment>, RelayError> {
+        if self.streams.is_empty() {
+            self.open_streams(than).await?;
+        }
+        let (mut given, mut events) = (Vec::new(), 0);
+        while events < limits::BATCH_EVENTS {
+            // Each stream has causes first; across streams the earlier goes first, which is nearly so.
+            for at in 0..self.streams.len() {
+                while let Some(stream) = self.streams.get_mut(at)
+                    && stream.segments.is_empty()
+                    && let Some(blob) = stream.files.pop_front()
+                {
+                    let mut segments = self.read(&blob).await?;
+                    segments.retain(|segment| segment.last() > than.get(segment.replica));
+                    if let Some(stream) = self.streams.get_mut(at) {
+                        stream.segments = segments.into();
+                    }
+                }
+            }
+            self.streams.retain(|stream| !stream.segments.is_empty());
+            let begin = |stream: &Stream| {
+                let first = stream.segments.front()?;
+                Some((first.records.first()?.time, first.replica, first.first))
+            };
+            let next = self.streams.iter_mut().min_by_key(|stream| begin(stream));
+            let Some(segment) = next.and_then(|stream| stream.segments.pop_front()) else { break };
+            events += segment.records.len();
+            given.push(segment);
+        }
+        Ok(given)
+    }
+
+    async fn changed(&mut self) -> Result<(), RelayError> {
+        tokio::time::sleep(LOOK_EVERY).await;
+        Ok(())
+    }
+}
+
+fn frame(segment: &Segment) -> Result<Vec<u8>, RelayError> {
+    let message = codec::encode_message(1, &Message::Events(vec![segment.clone()]))?;
+    // It is below the limit on messages.
+    let mut frame = (message.len() as u32).to_le_bytes().to_vec();
+    frame.extend_from_slice(&message);
+    Ok(frame)
+}
+
+/// The segments in a file, up to the first that cannot be read.
+fn unframe(mut bytes: &[u8]) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk() {
+        let Some((message, rest)) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+        else {
+            break;
+        };
+        match codec::decode_message(message) {
+            Ok((_, Received::Message(Message::Events(more)))) => segments.extend(more),
+            other => {
+                tracing::warn!(?other, "passed over what is no message with events");
+                break;
+            }
+        }
+        bytes = rest;
+    }
+    segments
+}
+
+fn version_text(version: &VersionVector) -> String {
+    version.iter().map(|(replica, number)| format!("{replica} {number}\n")).collect()
+}
+
+fn read_version(text: &str) -> Option<VersionVector> {
+    let heads = text.lines().map(|line| {
+        let (replica, number) = line.split_once(' ')?;
+        Some((replica.parse().ok()?, number.parse().ok()?))
+    });
+    heads.collect()
+}
+
+/// What git calls `remote` around the store, or itself, where it is no name.
+async fn resolve(around: &Path, remote: &str) -> Result<String, RelayError> {
+    if remote.is_empty() || remote.starts_with('-') {
+        return Err(RelayError::Unusable(format!("{remote:?} is no git remote")));
+    }
+    let mut asked = Command::new("git");
+    asked.arg("-C").arg(around).args(["remote", "get-url", remote]).stdin(Stdio::null());
+    let answer = asked.kill_on_drop(true).output().await.map_err(|error| no_git(&error))?;
+    let url = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+    if answer.status.success() && !url.is_empty() {
+        let path = around.join(&url);
+        // A path is relative to the repository.
+        let relative = !url.contains(':') && Path::new(&url).is_relative() && path.exists();
+        return Ok(if relative { path.display().to_string() } else { url });
+    }
+    Ok(remote.to_owned())
+}
+
+fn no_git(error: &std::io::Error) -> RelayError {
+    RelayError::Unusable(format!("git cannot be run ({error}): install it"))
+}
+
+/// Runs git on the store's own bare repository.
+#[derive(Debug)]
+struct Runner {
+    dir: PathBuf,
+    at: String,
+}
+
+impl Runner {
+    async fn text(&self, args: &[&str]) -> Result<String, RelayError> {
+        Ok(String::from_utf8_lossy(&self.run(args, None).await?).into_owned())
+    }
+
+    /// Keeps a file in the repository; gives its name there.
+    async fn keep(&self, bytes: &[u8]) -> Result<String, RelayError> {
+        let name = self.run(&["hash-object", "-w", "--stdin"], Some(bytes)).await?;
+        Ok(String::from_utf8_lossy(&name).trim().to_owned())
+    }
+
+    async fn run(&self, args: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, RelayError> {
+        let mut command = Command::new("git");
+        // Nothing of the user's settings may run something, sign something or leave something behind.
+        let settings =
+            ["core.hooksPath=/dev/null", "maintenance.auto=false", "gc.autoDetach=false"];
+        command.args(settings.iter().flat_map(|setting| ["-c", setting]));
+        if args.first() != Some(&"init") {
+            command.arg("--git-dir").arg(&self.dir);
+        }
+        // Where we run within a hook, git says where its repository is.
+        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
+            command.env_remove(name);
+        }
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "tress");
+            command.env(format!("GIT_{who}_EMAIL"), "tress@localhost");
+        }
+        command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").kill_on_drop(true);
+        command.args(args).stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let away = |reason: String| RelayError::Away { at: self.at.clone(), reason };
+        let mut child = command.spawn().map_err(|error| no_git(&error))?;
+        let stdin = child.stdin.take();
+        let feed = async {
+            if let (Some(mut stdin), Some(input)) = (stdin, input) {
+                // Where git ends before it has read all, it says why.
+                let _ = stdin.write_all(input).await;
+            }
+        };
+        let done = async { tokio::join!(feed, child.wait_with_output()).1 };
+        let done = tokio::time::timeout(GIT_MAX, done).await;
+        let output = done
+            .map_err(|_| away(format!("git takes longer than {} s", GIT_MAX.as_secs())))?
+            .map_err(|error| no_git(&error))?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let line = said.lines().find(|line| line.contains("fatal:") || line.contains("rejected"));
+        let line = line.or_else(|| said.lines().next()).unwrap_or("git failed");
+        Err(away(line.trim().chars().take(300).collect()))
+    }
+}

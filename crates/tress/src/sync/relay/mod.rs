@@ -1,0 +1,235 @@
+//! Relays: places that hold what stores have, and do not take part: a database, a git remote.
+//!
+//! ```text
+//! run  -- lacking(there) -->  put   Relay   get(than)  -- take_in -->  run
+//! ```
+//!
+//! A hub converses; a relay only keeps. So each store does both halves itself: it asks what is there,
+//! takes what it lacks, and leaves what lacks there. Events merge without conflicts and are known by
+//! their dots, so whoever leaves the same again does no harm, and no store has to wait for another.
+//!
+//! What can go wrong: a relay goes away (the next connection begins with the question what is there),
+//! comes back without what it never acknowledged (it is left there again), holds garbage (it is
+//! refused, kept in `quarantine/`, and passed over), or holds what nobody can use yet (it is asked
+//! for again when more has come).
+//!
+//! *Invariant:* a relay never holds an event without the one before it of the same replica, and holds
+//! causes first. Each store that leaves something has seen there what it goes on from.
+
+mod git;
+#[cfg(feature = "postgres")]
+mod postgres;
+
+use std::future::Future;
+
+use tress_model::codec::CodecError;
+use tress_model::{Segment, StoreId, VersionVector};
+
+use super::{Exchanged, FollowError};
+use crate::run::Run;
+
+pub use git::Git;
+#[cfg(feature = "postgres")]
+pub use postgres::Postgres;
+
+/// A place that holds the segments of one run for stores that follow it.
+///
+/// Every method may fail at any time; after an error the relay is dropped, and another connection
+/// begins anew.
+pub trait Relay: Send {
+    /// What tells it from others, however it is reached: it counts once, whoever follows it.
+    fn id(&self) -> StoreId;
+
+    /// What it holds, as far as can be seen.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn holds(&mut self) -> impl Future<Output = Result<VersionVector, RelayError>> + Send;
+
+    /// Leaves segments there, causes first, each going on where what is there ends or overlapping
+    /// with it. When this returns, they are as durable as the relay makes anything, and so is
+    /// everything that [`Relay::holds`] has told of before, also where `segments` is empty.
+    ///
+    /// # Errors
+    /// When that cannot be said. They may be there nevertheless; to leave them again does no harm.
+    fn put(&mut self, segments: &[Segment]) -> impl Future<Output = Result<(), RelayError>> + Send;
+
+    /// What it holds and `than` lacks, causes first: as much as goes into one message
+    /// ([`tress_model::limits::BATCH_BYTES`]), or one segment. Empty where there is nothing.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn get(
+        &mut self,
+        than: &VersionVector,
+    ) -> impl Future<Output = Result<Vec<Segment>, RelayError>> + Send;
+
+    /// Waits until something may have come since [`Relay::holds`] was asked. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the relay has gone.
+    fn changed(&mut self) -> impl Future<Output = Result<(), RelayError>> + Send;
+}
+
+/// Why a relay cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// It cannot be reached, or broke off.
+    #[error("{at} cannot be used now: {reason}")]
+    Away {
+        /// Which.
+        at: String,
+        /// What happened.
+        reason: String,
+    },
+    /// It refuses who we are, or what we want.
+    #[error("{at} refuses: {reason}")]
+    Refused {
+        /// Which.
+        at: String,
+        /// What it says.
+        reason: String,
+    },
+    /// It was made by a newer version of Tress.
+    #[error("{at} has the schema {found}, and this version knows up to {known}: update it")]
+    Newer {
+        /// Which.
+        at: String,
+        /// The version of its schema.
+        found: i32,
+        /// The newest that is known here.
+        known: i32,
+    },
+    /// What it is reached with is not there, or not usable.
+    #[error("{0}")]
+    Unusable(String),
+    /// Something cannot be left there.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+impl RelayError {
+    /// Whether to try again later may help.
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Away { .. })
+    }
+}
+
+/// Keeps `run` and what a relay holds of it the same: once, or, where `live` is said, until it breaks
+/// off. `told` hears after each step what came of it so far.
+///
+/// # Errors
+/// When the relay or the run fails. What came in until then stays.
+pub async fn exchange<R: Relay>(
+    run: &Run,
+    relay: &mut R,
+    live: bool,
+    mut told: impl FnMut(&Exchanged) + Send,
+) -> Result<Exchanged, FollowError> {
+    let mut updates = run.updates();
+    run.refresh().await?;
+    let there = relay.holds().await?;
+    let mut side = Side {
+        run,
+        relay,
+        confirmed: there.clone(),
+        at_first: there.clone(),
+        there,
+        passed: VersionVector::new(),
+        waits: false,
+        exchanged: Exchanged::default(),
+    };
+    // What is seen may be on one disk only, after a crash: what is put behind it is not before it is.
+    side.relay.put(&[]).await?;
+    loop {
+        side.take_all(&mut told).await?;
+        side.give_all().await?;
+        run.note_copy(side.relay.id(), &side.confirmed);
+        side.exchanged.up_to_date = true;
+        told(&side.exchanged);
+        if !live {
+            return Ok(side.exchanged);
+        }
+        tokio::select! {
+            changed = updates.changed() => changed?,
+            changed = side.relay.changed() => {
+                changed?;
+                let there = side.relay.holds().await?;
+                side.there.merge(&there);
+            }
+        }
+    }
+}
+
+/// What a store knows of a relay that it follows.
+struct Side<'a, R> {
+    run: &'a Run,
+    relay: &'a mut R,
+    /// What is there, as far as it was seen, or left there.
+    there: VersionVector,
+    /// What of that is as durable as it can be, for sure.
+    confirmed: VersionVector,
+    at_first: VersionVector,
+    /// What is there and was refused, or cannot be given: it is not asked for again.
+    passed: VersionVector,
+    /// Whether something of that waited for its causes.
+    waits: bool,
+    exchanged: Exchanged,
+}
+
+impl<R: Relay> Side<'_, R> {
+    async fn take_all(
+        &mut self,
+        told: &mut (impl FnMut(&Exchanged) + Send),
+    ) -> Result<(), FollowError> {
+        loop {
+            let known = self.run.durable().await?.join(&self.passed);
+            if self.there <= known {
+                return Ok(());
+            }
+            let segments = self.relay.get(&known).await?;
+            if segments.is_empty() {
+                self.passed.merge(&self.there.clone());
+                return Ok(());
+            }
+            for segment in &segments {
+                self.passed.advance(segment.replica, segment.last());
+            }
+            let taken = self.run.take_in(segments).await?;
+            self.exchanged.received += taken.events.len();
+            self.exchanged.refused += taken.refused.len();
+            if self.waits && !taken.events.is_empty() {
+                // Perhaps that is what others waited for.
+                self.passed = VersionVector::new();
+            }
+            self.waits = taken.waiting > 0;
+            if !taken.events.is_empty() {
+                told(&self.exchanged);
+            }
+        }
+    }
+
+    async fn give_all(&mut self) -> Result<(), FollowError> {
+        // What cannot be given, since it is lost here, is not tried again.
+        let mut given = self.there.clone();
+        loop {
+            if self.run.durable().await? <= given {
+                break;
+            }
+            let segments = self.run.lacking(given.clone()).await?;
+            if segments.is_empty() {
+                break;
+            }
+            self.relay.put(&segments).await?;
+            for segment in &segments {
+                for version in [&mut given, &mut self.there, &mut self.confirmed] {
+                    version.advance(segment.replica, segment.last());
+                }
+            }
+        }
+        let ours = &self.run.state().version;
+        let both = |version: &VersionVector| version.meet(ours).events();
+        self.exchanged.sent = both(&self.confirmed).saturating_sub(both(&self.at_first));
+        Ok(())
+    }
+}
