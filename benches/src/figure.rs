@@ -1,40 +1,48 @@
 //! Figures: what was measured, against what, and whether it keeps its bound.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::Failure;
+
 /// How long something took: several times.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Times(Vec<f64>);
+pub struct Times(Vec<f64>);
 
 impl Times {
-    pub(crate) fn push(&mut self, took: Duration) {
+    /// One time more.
+    pub fn push(&mut self, took: Duration) {
         self.0.push(took.as_secs_f64() * 1e3);
         self.0.sort_by(f64::total_cmp);
     }
 
-    pub(crate) fn join(&mut self, other: &Self) {
+    /// Those of `other` as well.
+    pub fn join(&mut self, other: &Self) {
         self.0.extend_from_slice(&other.0);
         self.0.sort_by(f64::total_cmp);
     }
 
-    pub(crate) fn median(&self) -> f64 {
+    /// The median, in milliseconds.
+    pub fn median(&self) -> f64 {
         self.0.get(self.0.len() / 2).copied().unwrap_or(0.0)
     }
 
-    pub(crate) fn min(&self) -> f64 {
+    /// The least, in milliseconds.
+    pub fn min(&self) -> f64 {
         self.0.first().copied().unwrap_or(0.0)
     }
 
-    pub(crate) fn max(&self) -> f64 {
+    /// The most, in milliseconds.
+    pub fn max(&self) -> f64 {
         self.0.last().copied().unwrap_or(0.0)
     }
 }
 
 /// Measures `work` on a fresh `prepared` each time, `runs` times after one to warm up. Neither the
 /// preparation nor the dropping of what comes out is in the time.
-pub(crate) fn measure<P, T, E>(
+pub fn measure<P, T, E>(
     runs: usize,
     mut prepare: impl FnMut() -> Result<P, E>,
     mut work: impl FnMut(P) -> Result<T, E>,
@@ -70,7 +78,7 @@ enum Goal {
 
 /// One figure.
 #[derive(Debug, Clone)]
-pub(crate) struct Figure {
+pub struct Figure {
     name: String,
     value: f64,
     unit: &'static str,
@@ -80,34 +88,37 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    /// A figure of this name.
+    pub fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { name: name.into(), value, unit, spread: None, rival: None, goal: None }
     }
 
     /// The median of `times`, in milliseconds, with the least and the most.
-    pub(crate) fn median(name: impl Into<String>, times: &Times) -> Self {
+    pub fn median(name: impl Into<String>, times: &Times) -> Self {
         let spread = Some((times.min(), times.max()));
         Self { spread, ..Self::new(name, times.median(), "ms") }
     }
 
     /// The most of `times`, in milliseconds, with the least and the median.
-    pub(crate) fn worst(name: impl Into<String>, times: &Times) -> Self {
+    pub fn worst(name: impl Into<String>, times: &Times) -> Self {
         let spread = Some((times.min(), times.median()));
         Self { spread, ..Self::new(name, times.max(), "ms") }
     }
 
     /// Held against `what`, which took or cost `value`, less being better.
-    pub(crate) fn against(mut self, what: &'static str, value: f64) -> Self {
+    pub fn against(mut self, what: &'static str, value: f64) -> Self {
         self.rival = Some(Rival { what, ratio: value / self.value });
         self
     }
 
-    pub(crate) fn below(mut self, bound: f64) -> Self {
+    /// It is to be below `bound`.
+    pub fn below(mut self, bound: f64) -> Self {
         self.goal = Some(Goal::Below(bound));
         self
     }
 
-    pub(crate) fn at_least(mut self, bound: f64) -> Self {
+    /// It is to be `bound` at least.
+    pub fn at_least(mut self, bound: f64) -> Self {
         self.goal = Some(Goal::AtLeast(bound));
         self
     }
@@ -166,12 +177,27 @@ fn number(value: f64) -> String {
 }
 
 /// Every figure as one document.
-pub(crate) fn to_json(figures: &[Figure]) -> Value {
+pub fn to_json(figures: &[Figure]) -> Value {
     json!({ "figures": figures.iter().map(Figure::json).collect::<Vec<_>>() })
 }
 
+/// Adds figures to the document in `path`, or makes it.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn add_to_json(path: &Path, figures: &[Figure]) -> Result<(), Failure> {
+    let kept = std::fs::read(path).ok();
+    let kept: Option<Value> = kept.and_then(|text| serde_json::from_slice(&text).ok());
+    let mut all = kept.unwrap_or_else(|| json!({ "figures": [] }));
+    if let Some(known) = all.get_mut("figures").and_then(Value::as_array_mut) {
+        known.extend(figures.iter().map(Figure::json));
+    }
+    std::fs::write(path, format!("{all:#}\n"))
+        .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))
+}
+
 /// Every figure as a table for people.
-pub(crate) fn to_table(figures: &[Figure]) -> String {
+pub fn to_table(figures: &[Figure]) -> String {
     let head = ["figure", "value", "spread", "against", "goal", "met"].map(str::to_owned);
     let rows: Vec<[String; 6]> =
         std::iter::once(head).chain(figures.iter().map(Figure::cells)).collect();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tress::{Operation, Segment, State, Without};
 use tress_engine::Log;
 
-use crate::figure::{Figure, Times, measure};
-use crate::random::Random;
 use crate::{Failure, Ground};
+use tress_bench::figure::{Figure, Times, measure};
+use tress_bench::random::Random;
 
 /// How long it takes to fold the events of `log` from nothing, without keeping anything in mind.
 pub(crate) fn refold(log: &Log) -> Result<Times, Failure> {

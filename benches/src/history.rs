@@ -19,19 +19,19 @@ use crate::random::Random;
 use crate::words;
 
 /// How many replicas there are; the last of them is seldom online.
-pub(crate) const REPLICAS: usize = 8;
+pub const REPLICAS: usize = 8;
 /// How many agents there are, on all replicas together.
 const AGENTS: usize = 32;
 /// How many events there are for each todo, about.
 const EVENTS_A_TODO: usize = 40;
 /// How many checkpoints are taken.
-pub(crate) const CHECKPOINTS: usize = 50;
+pub const CHECKPOINTS: usize = 50;
 /// How many sections the design gets.
 const SECTIONS: usize = 30;
 /// When the history begins, in milliseconds since 1970.
-pub(crate) const START: Millis = 1_767_225_600_000;
+pub const START: Millis = 1_767_225_600_000;
 /// How long it lasts: a month.
-pub(crate) const MONTH: Millis = 30 * 24 * 60 * 60 * 1000;
+pub const MONTH: Millis = 30 * 24 * 60 * 60 * 1000;
 /// How long claims last here.
 const LEASE: Millis = 8 * 60 * 60 * 1000;
 
@@ -66,7 +66,7 @@ struct Site {
 
 /// A team at work.
 #[derive(Debug)]
-pub(crate) struct Team {
+pub struct Team {
     random: Random,
     sites: Vec<Site>,
     published: Vec<Segment>,
@@ -83,16 +83,16 @@ pub(crate) struct Team {
 
 /// A history, ready to be measured.
 #[derive(Debug)]
-pub(crate) struct History {
+pub struct History {
     /// Every segment, each behind those that its author had seen.
-    pub(crate) segments: Vec<Segment>,
+    pub segments: Vec<Segment>,
     /// What a replica wrote that was away for the whole month.
-    pub(crate) late: Vec<Segment>,
+    pub late: Vec<Segment>,
 }
 
 /// The history of `events` events that `seed` gives, and `late` events of a replica that left with
 /// the first hundredth of it and was offline until the end.
-pub(crate) fn make(events: usize, late: usize, seed: u64) -> Result<History, Failure> {
+pub fn make(events: usize, late: usize, seed: u64) -> Result<History, Failure> {
     let mut team = Team::new(events, seed);
     team.work_until(events / 100)?;
     let mut away = Team::new(late, seed ^ 0xA11);

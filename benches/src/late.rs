@@ -7,9 +7,9 @@ use tress_engine::Log;
 use tress_model::Author;
 
 use crate::disk::{self, RUN};
-use crate::figure::{Figure, Times, measure};
 use crate::fold;
 use crate::{Failure, Ground};
+use tress_bench::figure::{Figure, Times, measure};
 
 /// What "well under a second" is, in milliseconds.
 const GOAL: f64 = 500.0;

@@ -5,56 +5,25 @@
 //! something could not be measured.
 
 mod disk;
-mod figure;
 mod fold;
-mod history;
+mod hub;
 mod late;
 mod memory;
 mod moment;
 mod paths;
-mod random;
-mod sync;
-mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::disk::Disk;
-use crate::figure::Figure;
-use crate::history::History;
+use tress_bench::figure::{self, Figure};
+use tress_bench::history::{self, History};
+use tress_bench::{EVENTS, Failure, SEED};
 use tress_engine::Log;
 
-/// How many events the run has.
-const EVENTS: usize = 100_000;
+use crate::disk::Disk;
+
 /// How many events come from the replica that was away.
 const LATE: usize = 10_000;
-/// What makes the history the same each time.
-const SEED: u64 = 20_260_101;
-
-/// Why something could not be measured.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The history could not be made.
-    History(&'static str),
-    /// What was called gave an error.
-    Other(String),
-}
-
-impl Failure {
-    pub(crate) fn other(error: impl std::fmt::Display) -> Self {
-        Self::Other(error.to_string())
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::History(reason) => write!(f, "no history could be made: {reason}"),
-            Self::Other(reason) => f.write_str(reason),
-        }
-    }
-}
-
 /// What every bench starts from.
 pub(crate) struct Ground {
     pub(crate) history: History,
@@ -68,7 +37,8 @@ pub(crate) struct Ground {
 type Bench = fn(&Ground) -> Result<Vec<Figure>, Failure>;
 
 /// Every bench, by the beginning of its figures' names.
-const BENCHES: [(&str, Bench); 8] = [
+const BENCHES: [(&str, Bench); 9] = [
+    ("hub", hub::measure_all),
     ("fold", fold::measure_all),
     ("history/moment", moment::measure_all),
     ("history/late", late::measure_all),
@@ -76,7 +46,7 @@ const BENCHES: [(&str, Bench); 8] = [
     ("paths", paths::measure_all),
     ("replay/select", fold::measure_select),
     ("undo", fold::measure_undo),
-    ("sync", sync::measure_all),
+    ("sync", |ground| tress_bench::sync::measure_all(&ground.history, &ground.log)),
 ];
 
 fn ground() -> Result<Ground, Failure> {
@@ -102,9 +72,9 @@ fn run(filter: &str, json: Option<PathBuf>) -> Result<(), Failure> {
     }
     println!("{}", figure::to_table(&figures));
     if let Some(path) = json {
-        let text = format!("{:#}\n", figure::to_json(&figures));
-        std::fs::write(&path, text)
-            .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))?;
+        // What others measured before is not ours to keep.
+        let _ = std::fs::remove_file(&path);
+        figure::add_to_json(&path, &figures)?;
     }
     Ok(())
 }
@@ -120,6 +90,7 @@ fn main() -> ExitCode {
                 let file = arguments.next().unwrap_or_default();
                 return memory::child(&kind, file.as_ref());
             }
+            hub::CHILD => return hub::child(arguments.next().unwrap_or_default().as_ref()),
             _ => filter = argument,
         }
     }

@@ -13,8 +13,8 @@ use tress_engine::Log;
 use tress_model::event::Head;
 
 use crate::disk::{self, RUN};
-use crate::figure::Figure;
 use crate::{Failure, Ground};
+use tress_bench::figure::Figure;
 
 /// The argument that makes the program one of those processes.
 pub(crate) const CHILD: &str = "--memory";

@@ -6,11 +6,11 @@ use tress::{Dot, Event, Millis, State, VersionVector, When};
 use tress_model::ReplicaId;
 
 use crate::disk::RUN;
-use crate::figure::{Figure, Times};
 use crate::fold;
-use crate::history::{MONTH, REPLICAS, START};
-use crate::random::Random;
 use crate::{Failure, Ground};
+use tress_bench::figure::{Figure, Times};
+use tress_bench::history::{MONTH, REPLICAS, START};
+use tress_bench::random::Random;
 
 /// How many moments of each kind are opened.
 const MOMENTS: usize = 300;

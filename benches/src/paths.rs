@@ -5,9 +5,9 @@ use std::time::Instant;
 use tress::{Fork, Operation, Role, Run, Store};
 
 use crate::disk::{self, RUN};
-use crate::figure::{Figure, Times};
 use crate::fold;
 use crate::{Failure, Ground};
+use tress_bench::figure::{Figure, Times};
 
 /// How many events a path brings back.
 const BACK: usize = 1_000;

@@ -10,18 +10,23 @@ use tress_model::StoreId;
 use tress_model::message::Hello;
 
 use crate::figure::{Figure, Times};
-use crate::{EVENTS, Failure, Ground};
+use crate::history::History;
+use crate::{EVENTS, Failure};
 
 /// How many events the one that is behind lacks.
-const BEHIND: usize = 1_000;
-/// A tenth of what Automerge's own sync needs for 1,000 of 100,000 events of such a run, as it was
-/// measured beforehand (571 kB in two round trips); not measured in the same run.
-const GOAL: f64 = 57_100.0;
+pub const BEHIND: usize = 1_000;
+/// What that may cost; `benches/rivals` holds it against what Automerge's own sync costs.
+const GOAL: f64 = 60_000.0;
 /// What it may cost to learn that nothing is missing.
 const EQUAL_GOAL: f64 = 1_000.0;
 
-pub(crate) fn measure_all(ground: &Ground) -> Result<Vec<Figure>, Failure> {
-    let mut pieces = cut(ground.history.segments.clone()).map_err(Failure::other)?;
+/// The log of one that has only the first events of `history` in canonical order, [`BEHIND`] fewer
+/// than there are.
+///
+/// # Errors
+/// When the history cannot be cut.
+pub fn behind(history: &History) -> Result<Log, Failure> {
+    let mut pieces = cut(history.segments.clone()).map_err(Failure::other)?;
     pieces.sort_by_key(|piece: &Segment| {
         (piece.records.first().map(|record| record.time), piece.replica, piece.first)
     });
@@ -32,19 +37,28 @@ pub(crate) fn measure_all(ground: &Ground) -> Result<Vec<Figure>, Failure> {
         count <= EVENTS - BEHIND
     });
     behind.admit_all(pieces, None);
-    let lacks = ground.log.version().events() - behind.version().events();
+    Ok(behind)
+}
+
+/// Measures two peers of which one is behind, and two that are equal.
+///
+/// # Errors
+/// When they do not come to the same.
+pub fn measure_all(history: &History, whole: &Log) -> Result<Vec<Figure>, Failure> {
+    let behind = behind(history)?;
+    let lacks = whole.version().events() - behind.version().events();
     eprintln!("one is {lacks} events behind");
-    let equal = talk(ground.log.clone(), ground.log.clone())?;
+    let equal = talk(whole.clone(), whole.clone())?;
     let mut times = Times::default();
     let mut talked = Talked::default();
     for _ in 0..5 {
-        talked = talk(behind.clone(), ground.log.clone())?;
+        talked = talk(behind.clone(), whole.clone())?;
         times.push(talked.took);
     }
     let mut admitting = Times::default();
     for _ in 0..5 {
         let mut log = behind.clone();
-        let segments = lacking(&ground.log, log.version()).unwrap_or_default();
+        let segments = lacking(whole, log.version()).unwrap_or_default();
         let segments = cut(segments).map_err(Failure::other)?;
         let started = Instant::now();
         log.admit_all(segments, None);
@@ -62,12 +76,13 @@ pub(crate) fn measure_all(ground: &Ground) -> Result<Vec<Figure>, Failure> {
 
 /// What a conversation cost.
 #[derive(Debug, Default)]
-struct Talked {
+pub struct Talked {
     /// Both ways.
-    bytes: usize,
-    /// Until the one that asked has everything.
-    trips: usize,
-    took: std::time::Duration,
+    pub bytes: usize,
+    /// Round trips until the one that asked has everything.
+    pub trips: usize,
+    /// How long that took, in memory.
+    pub took: std::time::Duration,
 }
 
 struct Side {
@@ -110,7 +125,11 @@ impl Side {
     }
 }
 
-fn talk(behind: Log, ahead: Log) -> Result<Talked, Failure> {
+/// Lets one that is behind talk with one that is ahead, in memory.
+///
+/// # Errors
+/// When they do not come to the same.
+pub fn talk(behind: Log, ahead: Log) -> Result<Talked, Failure> {
     let (mut a, mut b) = (Side::new(1, behind), Side::new(2, ahead));
     let mut talked = Talked::default();
     let started = Instant::now();

@@ -24,27 +24,37 @@ fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Builds a package for release and runs it with the arguments behind the command.
-fn release(package: &str) -> ExitCode {
+/// Builds a package for release and runs it with the arguments behind the command; whether that went
+/// well.
+fn release(which: &[&str]) -> bool {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let run = ["run", "--release", "--quiet", "--locked", "--package", package, "--"];
-    let status =
-        std::process::Command::new(cargo).args(run).args(std::env::args_os().skip(2)).status();
-    match status {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+    let mut command = std::process::Command::new(cargo);
+    command.args(["run", "--release", "--quiet", "--locked"]).args(which);
+    match command.arg("--").args(std::env::args_os().skip(2)).status() {
+        Ok(status) => status.success(),
         Err(error) => {
             eprintln!("error: cargo cannot be run: {error}");
-            ExitCode::FAILURE
+            false
         }
     }
+}
+
+fn exit(well: bool) -> ExitCode {
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn main() -> ExitCode {
     let command = std::env::args().nth(1);
     match command.as_deref() {
-        Some("bench") => return release("tress-bench"),
-        Some("sim") => return release("tress-sim"),
+        Some("bench") => {
+            let ours = release(&["--package", "tress-bench"]);
+            // The rest are held against rivals, which nobody else compiles.
+            let manifest = root().join("benches/rivals/Cargo.toml").display().to_string();
+            let target = root().join("target").display().to_string();
+            let rivals = ["--manifest-path", &manifest, "--target-dir", &target];
+            return exit(ours && release(&rivals));
+        }
+        Some("sim") => return exit(release(&["--package", "tress-sim"])),
         _ => {}
     }
     let found = match command.as_deref() {

@@ -4,7 +4,7 @@
 //! kind: u8   number: u64 LE   body
 //!
 //! 1 greeting    "tress"  oldest: u16 LE  newest: u16 LE  Hello
-//! 2 events      0  chains   |   1  size: u32 LE  chains in LZ4
+//! 2 events      0  chains   |   1  size: u32 LE  chains in LZ4   |   2  size: u32 LE  chains in DEFLATE
 //!               chains: replica, store, first, previous, body of a segment's frame
 //! 3 have        version, taken
 //! 4 up to date
@@ -14,6 +14,11 @@
 //! A transport keeps messages apart and in order. Their numbers count up from 1 on each side, so that
 //! one that is lost or comes twice is noticed.
 
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use serde::{Deserialize, Serialize};
 
 use super::{CodecError, decode, decode_segment, encode, encode_segment};
@@ -36,6 +41,17 @@ mod kind {
 const GREETING: [u8; 5] = *b"tress";
 /// Events that have at least so many bytes are compressed.
 const COMPRESS_FROM: usize = 256;
+/// Up to so many bytes are compressed well, and more of them fast: a few messages are to be small, and
+/// a long history is to come soon.
+const DEFLATE_TO: usize = 256 << 10;
+
+/// How events are packed; the first byte of their body.
+mod packing {
+    pub(super) const PLAIN: u8 = 0;
+    pub(super) const LZ4: u8 = 1;
+    /// RFC 1951.
+    pub(super) const DEFLATE: u8 = 2;
+}
 
 #[derive(Serialize, Deserialize)]
 struct WireChain {
@@ -143,11 +159,15 @@ fn encode_events(segments: &[Segment]) -> Result<Vec<u8>, CodecError> {
         chains.push(WireChain { replica, store, first, previous, body: encode_segment(segment)? });
     }
     let plain = encode(&chains, "events", limits::MESSAGE_BYTES_MAX)?;
-    let mut body = vec![0];
+    let mut body = vec![packing::PLAIN];
     if plain.len() >= COMPRESS_FROM {
-        let packed = lz4_flex::block::compress(&plain);
+        let (form, packed) = if plain.len() <= DEFLATE_TO {
+            (packing::DEFLATE, deflate(&plain))
+        } else {
+            (packing::LZ4, lz4_flex::block::compress(&plain))
+        };
         if packed.len() + 4 < plain.len() {
-            body = vec![1];
+            body = vec![form];
             // It fits: it is below the limit on messages.
             body.extend_from_slice(&(plain.len() as u32).to_le_bytes());
             body.extend_from_slice(&packed);
@@ -158,23 +178,44 @@ fn encode_events(segments: &[Segment]) -> Result<Vec<u8>, CodecError> {
     Ok(body)
 }
 
+fn deflate(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(6));
+    // Writing to memory cannot fail; what is not there is larger than what is plain.
+    match encoder.write_all(plain).and_then(|()| encoder.finish()) {
+        Ok(packed) => packed,
+        Err(_) => plain.to_vec(),
+    }
+}
+
+/// As much as `size` says, and one byte more where there is more.
+fn inflate(packed: &[u8], size: usize) -> std::io::Result<Vec<u8>> {
+    let mut plain = Vec::with_capacity(size);
+    DeflateDecoder::new(packed).take(size as u64 + 1).read_to_end(&mut plain)?;
+    Ok(plain)
+}
+
 fn decode_events(body: &[u8]) -> Result<Vec<Segment>, CodecError> {
     let (what, limit) = ("events", limits::MESSAGE_BYTES_MAX);
     let malformed = |reason: String| CodecError::Malformed { what, reason };
     let (&form, rest) = body.split_first().ok_or_else(|| malformed("it is empty".to_owned()))?;
     let unpacked;
     let plain = match form {
-        0 => rest,
-        1 => {
+        packing::PLAIN => rest,
+        packing::LZ4 | packing::DEFLATE => {
             let size = rest.split_first_chunk();
             let (size, packed) = size.ok_or_else(|| malformed("it names no size".to_owned()))?;
             let size = u32::from_le_bytes(*size) as usize;
-            // LZ4 cannot shrink anything to less than a 255th.
-            if size > limit || size / 256 > packed.len() {
+            // Nothing is shrunk to less than a 255th by LZ4, nor to less than a 1,032th by DEFLATE.
+            let most = if form == packing::LZ4 { 256 } else { 1033 };
+            if size > limit || size / most > packed.len() {
                 return Err(CodecError::TooLarge { what, size, limit });
             }
-            let plain = lz4_flex::block::decompress(packed, size);
-            unpacked = plain.map_err(|error| malformed(error.to_string()))?;
+            unpacked = if form == packing::LZ4 {
+                let plain = lz4_flex::block::decompress(packed, size);
+                plain.map_err(|error| malformed(error.to_string()))?
+            } else {
+                inflate(packed, size).map_err(|error| malformed(error.to_string()))?
+            };
             if unpacked.len() != size {
                 return Err(malformed("it has another size than it says".to_owned()));
             }
@@ -253,9 +294,17 @@ mod tests {
     #[test]
     fn a_message_that_unpacks_to_more_than_is_allowed_is_refused_before_it_is_unpacked() {
         let size = u32::try_from(limits::MESSAGE_BYTES_MAX + 1).expect("it fits");
-        for size in [size, u32::MAX, 10_000] {
-            let body = [&[1][..], &size.to_le_bytes(), &[0; 16]].concat();
+        for (size, form) in
+            [size, u32::MAX, 20_000].into_iter().flat_map(|size| [(size, 1), (size, 2)])
+        {
+            let body = [&[form][..], &size.to_le_bytes(), &[0; 16]].concat();
             assert!(matches!(decode_events(&body), Err(CodecError::TooLarge { .. })), "{size}");
+        }
+        // What unpacks to more than it says, or to less, is refused as well.
+        let packed = deflate(&[7; 1000]);
+        for size in [999_u32, 1001] {
+            let body = [&[packing::DEFLATE][..], &size.to_le_bytes(), &packed].concat();
+            assert!(matches!(decode_events(&body), Err(CodecError::Malformed { .. })), "{size}");
         }
         let bytes = vec![kind::UP_TO_DATE; limits::MESSAGE_BYTES_MAX + 1];
         assert!(matches!(decode_message(&bytes), Err(CodecError::TooLarge { .. })));

@@ -189,13 +189,21 @@ async fn meet(
     live: bool,
     told: impl FnMut(&Exchanged) + Send,
 ) -> Result<Exchanged, FollowError> {
-    let follow = match way {
-        Way::To(follow) => follow,
+    match way {
+        Way::To(follow) => meet_at(run, follow, live, told).await,
         #[cfg(feature = "postgres")]
         Way::Database(database) => {
-            return relay::exchange(run, &mut database.run(run.name()).await?, live, told).await;
+            relay::exchange(run, &mut database.run(run.name()).await?, live, told).await
         }
-    };
+    }
+}
+
+async fn meet_at(
+    run: &Run,
+    follow: &Follow,
+    live: bool,
+    told: impl FnMut(&Exchanged) + Send,
+) -> Result<Exchanged, FollowError> {
     let Follow { remote, token, certificates } = follow;
     let token = token.as_deref();
     match remote {

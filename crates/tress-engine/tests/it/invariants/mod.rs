@@ -43,6 +43,8 @@ struct Past {
     beaten: BTreeSet<Dot>,
     /// Claims that ended or lost, each with the events that ended it.
     ended: BTreeMap<Dot, Vec<Dot>>,
+    /// Claims that a deletion ended, and which.
+    aside: BTreeMap<TodoId, (Dot, Dot)>,
     /// Claims that were ever made on a todo that was there.
     claims: BTreeSet<Dot>,
     /// The fields of todos, as they were written.
@@ -188,7 +190,24 @@ impl Past {
         let holds = after.claim.as_ref().map(|claim| claim.token);
         let lost: BTreeSet<_> = after.lost.iter().map(|claim| claim.token).collect();
         let was_lost = before.into_iter().flat_map(|todo| todo.lost.iter());
-        let gone = was_lost.map(|claim| claim.token).filter(|token| !lost.contains(token));
+        let was_lost: BTreeSet<_> = was_lost.map(|claim| claim.token).collect();
+        // A deletion that loses gives its claim back; the event that beats it may end that at once.
+        match (&event.operation, held) {
+            (Operation::Deleted { .. }, Some(held)) if holds.is_none() => {
+                self.aside.insert(after.id, (held, event.dot));
+            }
+            (Operation::Reopened { .. }, _) => drop(self.aside.remove(&after.id)),
+            _ => {}
+        }
+        if let Some((token, deletion)) = self.aside.get(&after.id).copied()
+            && self.beaten.contains(&deletion)
+        {
+            self.aside.remove(&after.id);
+            if held.is_none() {
+                self.ended.insert(token, vec![event.dot]);
+            }
+        }
+        let gone = was_lost.into_iter().filter(|token| !lost.contains(token));
         for token in held.into_iter().chain(gone).filter(|token| Some(*token) != holds) {
             self.ended.entry(token).or_default().push(event.dot);
         }
