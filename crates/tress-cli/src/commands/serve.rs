@@ -56,6 +56,9 @@ pub(crate) struct Serve {
     /// Certificates to trust beside those of the system when the database is reached, as PEM
     #[arg(long, value_name = "FILE", requires = "postgres")]
     ca: Option<PathBuf>,
+    /// How many events a second each peer with a token may bring in the long run; more of them wait
+    #[arg(long, value_name = "EVENTS", default_value_t = tress::sync::RATE)]
+    rate: u32,
     /// The socket for this machine (default: local/hub.sock in the store)
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -87,6 +90,8 @@ pub(crate) async fn run(context: &Context, args: &Serve) -> Result<(), Failure> 
         tls: args.cert.clone().zip(args.key.clone()),
         hosts: args.hosts.clone(),
         origins: args.origins.clone(),
+        rate: Some(args.rate),
+        ..HubOptions::default()
     };
     let certificates = Certificates { trusted: args.ca.clone() };
     let database = args.postgres.as_deref().map(|url| Postgres::new(url, None, &certificates));

@@ -4,13 +4,14 @@
 //! browser says where its page is from (`Origin`), and every client to whom it thinks it speaks
 //! (`Host`): both are checked, so that a page on the web cannot use a hub on its visitor's machine.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,13 +29,21 @@ use crate::store::Store;
 
 /// How many peers a hub talks to at once, those that have not shown a token yet among them.
 pub const PEERS_MAX: usize = 4096;
+/// How many events a peer with a token may bring a second unless something else is said: many times
+/// what a team of agents writes.
+pub const RATE: u32 = 5_000;
+/// How many wrong tokens may come from one address in [`WRONG_WITHIN`] before it has to wait.
+pub const WRONG_MAX: u32 = 20;
+const WRONG_WITHIN: Duration = Duration::from_secs(60);
+/// Of how many addresses that is remembered.
+const ADDRESSES_MAX: usize = 4096;
 /// How long a peer may take to say who it is.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often it is looked whether the token of a peer still holds.
 const HOLDS_EVERY: Duration = Duration::from_secs(2);
 
 /// How a hub is to be.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HubOptions {
     /// The Unix socket to listen at.
     pub socket: Option<PathBuf>,
@@ -46,6 +55,24 @@ pub struct HubOptions {
     pub hosts: Vec<String>,
     /// Where pages that may use it come from, as browsers say it: `https://example.org`.
     pub origins: Vec<String>,
+    /// How long a peer may take nothing before it is let go.
+    pub patience: Duration,
+    /// How many events a peer with a token may bring a second, in the long run. Who brings more waits.
+    pub rate: Option<u32>,
+}
+
+impl Default for HubOptions {
+    fn default() -> Self {
+        Self {
+            socket: None,
+            listen: None,
+            tls: None,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            patience: super::PATIENCE,
+            rate: Some(RATE),
+        }
+    }
 }
 
 /// A hub at work.
@@ -90,6 +117,28 @@ struct Door {
     tokens: Tokens,
     options: HubOptions,
     stop: watch::Receiver<bool>,
+    wrong: Mutex<Wrong>,
+}
+
+/// Who came with wrong tokens, how often, and since when.
+#[derive(Default)]
+struct Wrong(BTreeMap<IpAddr, (u32, Instant)>);
+
+impl Wrong {
+    /// Whether somebody there has to wait.
+    fn is_over(&mut self, from: IpAddr) -> bool {
+        self.0.retain(|_, (_, since)| since.elapsed() < WRONG_WITHIN);
+        self.0.get(&from).is_some_and(|(count, _)| *count >= WRONG_MAX)
+    }
+
+    fn add(&mut self, from: IpAddr) {
+        if self.0.len() >= ADDRESSES_MAX && !self.0.contains_key(&from) {
+            // Better that the oldest may try again than that memory grows.
+            let oldest = self.0.iter().min_by_key(|(_, (_, since))| *since).map(|(ip, _)| *ip);
+            oldest.map(|oldest| self.0.remove(&oldest));
+        }
+        self.0.entry(from).or_insert((0, Instant::now())).0 += 1;
+    }
 }
 
 /// Who came in, and for what.
@@ -108,7 +157,8 @@ impl Hub {
         let tls =
             options.tls.as_ref().map(|(chain, key)| socket::acceptor(chain, key)).transpose()?;
         let tokens = Tokens::of(store.dir());
-        let door = Arc::new(Door { store, tokens, options: options.clone(), stop: stopped });
+        let (options_of, wrong) = (options.clone(), Mutex::default());
+        let door = Arc::new(Door { store, tokens, options: options_of, stop: stopped, wrong });
         let peers = Arc::new(Semaphore::new(PEERS_MAX));
         let mut hub = Self { stop, listening: Listening::default(), tasks: JoinSet::new() };
         #[cfg(unix)]
@@ -230,9 +280,19 @@ impl Door {
         }
         let grant = match from {
             None => None,
-            Some(_) => {
+            Some(from) => {
                 let now = self.store.files().host().now();
                 let checked = self.tokens.check(bearer(headers), run, now);
+                // Whoever has a right one comes in, also where others come from the same address, as
+                // all do behind a proxy.
+                if let Err(TokenRefused::Unknown) = &checked {
+                    let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                    if wrong.is_over(from.ip()) {
+                        let reason = "too many wrong tokens came from there: wait a minute";
+                        return refuse(StatusCode::TOO_MANY_REQUESTS, reason);
+                    }
+                    wrong.add(from.ip());
+                }
                 Some(checked.map_err(|refused| (status_of(&refused), refused.to_string()))?)
             }
         };
@@ -338,6 +398,9 @@ async fn talk(
         takes: may_write,
         role: grant.as_ref().and_then(|grant| grant.role),
         counts: may_write,
+        patience: door.options.patience,
+        // Whoever comes by the socket may write the store anyway.
+        rate: door.options.rate.filter(|_| grant.is_some()),
     };
     let closing = async {
         loop {

@@ -38,7 +38,7 @@ pub use address::{Address, AddressError, Remote};
 pub use follow::{Follow, FollowError, News, follow, sync_once};
 #[cfg(feature = "postgres")]
 pub use follow::{follow_postgres, follow_store};
-pub use hub::{Hub, HubError, HubOptions, Listening, PEERS_MAX};
+pub use hub::{Hub, HubError, HubOptions, Listening, PEERS_MAX, RATE, WRONG_MAX};
 pub use socket::{Certificates, ConnectError};
 pub use tress_engine::SyncError;
 
@@ -76,11 +76,17 @@ pub struct Terms {
     pub role: Option<Role>,
     /// Whether what the peer has counts as a copy; see [`Run::replicated`].
     pub counts: bool,
+    /// How long the peer may take to greet, and to acknowledge what it was sent.
+    pub patience: Duration,
+    /// How many events of the peer are taken in a second, in the long run, where that is limited. Who
+    /// sends more waits; nothing is refused.
+    pub rate: Option<u32>,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { live: false, takes: true, role: None, counts: false }
+        let patience = PATIENCE;
+        Self { live: false, takes: true, role: None, counts: false, patience, rate: None }
     }
 }
 
@@ -106,8 +112,8 @@ pub enum Broken {
     #[error("the connection broke off")]
     Link,
     /// The peer said nothing, or took nothing, for too long.
-    #[error("the peer has {0} for {secs} seconds", secs = PATIENCE.as_secs())]
-    Silent(&'static str),
+    #[error("the peer has {0} for {secs} seconds", secs = .1.as_secs())]
+    Silent(&'static str, Duration),
     /// The peer left.
     #[error("the peer ended it{}{reason}", if reason.is_empty() { "" } else { ": " })]
     Left {
@@ -131,7 +137,7 @@ impl Broken {
     /// Whether to connect again may help.
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Link | Self::Silent(_) => true,
+            Self::Link | Self::Silent(..) => true,
             Self::Left { why, .. } => !why.is_refusal(),
             Self::Sync(error) => matches!(error, SyncError::Lost { .. }),
             Self::Forbidden(_) | Self::Run(_) => false,
@@ -173,7 +179,8 @@ pub(crate) async fn converse_until(
         have: run.durable().await?,
     };
     let (session, exchanged) = (Session::new(hello), Exchanged::default());
-    let mut talk = Talk { run, terms, link, session, exchanged, at_first: None, told };
+    let pace = terms.rate.map(Pace::new);
+    let mut talk = Talk { run, terms, link, session, exchanged, at_first: None, told, pace };
     let mut heard = Instant::now();
     loop {
         if talk.act().await? {
@@ -198,11 +205,11 @@ pub(crate) async fn converse_until(
                 talk.part().await;
                 return Ok(talk.exchanged);
             }
-            () = tokio::time::sleep_until(heard + PATIENCE), if !greeted || talk.session.under_way() > 0 => {
+            () = tokio::time::sleep_until(heard + terms.patience), if !greeted || talk.session.under_way() > 0 => {
                 let what = if greeted { "taken nothing" } else { "said nothing" };
                 talk.session.leave(Leave::Slow, &format!("you have {what} for too long: connect again"));
                 talk.part().await;
-                return Err(Broken::Silent(what));
+                return Err(Broken::Silent(what, terms.patience));
             }
         }
     }
@@ -218,6 +225,29 @@ struct Talk<'a, F> {
     /// What the peer had at first.
     at_first: Option<VersionVector>,
     told: F,
+    pace: Option<Pace>,
+}
+
+/// Holds up who sends more than so many events a second: a bucket of tokens that fills up in a second
+/// (a leaky bucket as a meter; Turner 1986).
+struct Pace {
+    rate: f64,
+    /// When it is empty again at this rate.
+    empty: Instant,
+}
+
+impl Pace {
+    fn new(rate: u32) -> Self {
+        Self { rate: f64::from(rate.max(1)), empty: Instant::now() }
+    }
+
+    /// Notes that so many came; how long to wait before more is taken.
+    fn came(&mut self, events: usize) -> Duration {
+        let now = Instant::now();
+        self.empty = self.empty.max(now) + Duration::from_secs_f64(events as f64 / self.rate);
+        // As many as come in a second may come at once.
+        self.empty.duration_since(now).saturating_sub(Duration::from_secs(1))
+    }
 }
 
 impl<F: FnMut(&Exchanged)> Talk<'_, F> {
@@ -263,7 +293,12 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
                 return Err(Broken::Forbidden(reason));
             }
         }
+        let came = segments.iter().map(|segment| segment.records.len()).sum();
         let taken = self.run.take_in(segments).await?;
+        if let Some(pace) = &mut self.pace {
+            // Until it is acknowledged, the peer sends no more than may be under way.
+            tokio::time::sleep(pace.came(came)).await;
+        }
         self.exchanged.received += taken.events.len();
         self.exchanged.refused += taken.refused.len();
         self.session.taken(&self.run.durable().await?);
@@ -304,5 +339,21 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
                     tokio::time::timeout(Duration::from_secs(1), self.link.to.send(bytes)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_of_the_rate_may_come_at_once_and_the_rest_waits() {
+        let mut pace = Pace::new(100);
+        assert_eq!(pace.came(100), Duration::ZERO);
+        let wait = pace.came(50);
+        // Some of it may have run off meanwhile.
+        assert!(wait <= Duration::from_millis(500), "{wait:?}");
+        let wait = pace.came(100_000);
+        assert!(wait > Duration::from_secs(900), "{wait:?}");
     }
 }

@@ -10,7 +10,7 @@ use tress::sync::{
     Address, Broken, Certificates, ConnectError, Exchanged, Follow, FollowError, Hub, HubOptions,
     News, Terms, converse, follow, pipe, sync_once,
 };
-use tress::{Role, Run, Store, VersionVector, now};
+use tress::{Role, Run, Store, StoreId, VersionVector, now};
 
 use super::human;
 
@@ -373,4 +373,82 @@ async fn a_long_history_comes_in_pieces_and_a_conversation_that_is_cut_goes_on()
     assert_eq!(rest.unwrap().received as u64, 12_000 - known);
     assert_eq!(a.state().root(), b.state().root());
     assert!(a.lacking(VersionVector::new()).await.unwrap().len() <= 2);
+}
+
+/// A peer that is let in by the socket and speaks as `session` says.
+struct Slow {
+    socket: tokio_tungstenite::WebSocketStream<tokio::net::UnixStream>,
+    session: tress_engine::sync::Session,
+}
+
+impl Slow {
+    async fn connect(house: &House) -> Self {
+        let socket = house.options.socket.clone().unwrap();
+        let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+        let begun = tokio_tungstenite::client_async("ws://localhost/v1/runs/main", stream).await;
+        let hello = tress_model::message::Hello {
+            run: "main".to_owned(),
+            place: StoreId([9; 16]),
+            live: true,
+            takes: true,
+            have: VersionVector::new(),
+        };
+        Self { socket: begun.unwrap().0, session: tress_engine::sync::Session::new(hello) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_nothing_is_let_go_with_a_reason_and_can_come_again() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+    use tress_engine::sync::Effect;
+    let patience = Duration::from_millis(300);
+    let house = House::with(HubOptions { patience, ..HubOptions::default() }).await;
+    human(&house.run).add("to be taken").await.unwrap();
+    let mut slow = Slow::connect(&house).await;
+    let why = loop {
+        match slow.session.next_effect() {
+            Some(Effect::Send(bytes)) => {
+                slow.socket.send(Message::Binary(bytes.into())).await.unwrap();
+            }
+            // It never says that it has taken this.
+            Some(Effect::Take(_)) => {}
+            Some(Effect::Read { .. }) => slow.session.supply(Vec::new()).unwrap(),
+            Some(Effect::UpToDate) => panic!("it has taken nothing"),
+            Some(Effect::End { why, reason, by_peer }) => break (why, reason, by_peer),
+            None => match soon(slow.socket.next()).await {
+                Some(Ok(Message::Binary(bytes))) => slow.session.receive(&bytes).unwrap(),
+                other => assert!(matches!(other, Some(Ok(_))), "{other:?}"),
+            },
+        }
+    };
+    assert_eq!((why.0, why.2), (tress_model::message::Leave::Slow, true));
+    assert!(why.1.contains("taken nothing for too long"), "{}", why.1);
+    let again = in_memory().await;
+    assert_eq!(once(&again, &house.unix()).await.unwrap().received, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_brings_more_than_the_rate_waits_and_loses_nothing() {
+    let house = House::with(HubOptions { rate: Some(100), ..HubOptions::default() }).await;
+    let token = house.token(None, None, true);
+    let run = in_memory().await;
+    let many = (0..150).map(|n| tress::todo(tress::new_todo_id().unwrap(), format!("{n}")));
+    human(&run).append(many.collect::<Vec<_>>()).await.unwrap();
+    let sent = once(&run, &house.tcp(Some(token))).await.unwrap().sent;
+    assert_eq!(sent, 150);
+}
+
+#[tokio::test]
+async fn who_comes_with_many_wrong_tokens_has_to_wait() {
+    let house = House::new().await;
+    let wrong = "Host: localhost\r\nAuthorization: Bearer tress_00000000_0\r\n";
+    for number in 0..=tress::sync::WRONG_MAX {
+        let answer = ask(house.at(), "/v1/runs/main", wrong).await;
+        let status = if number < tress::sync::WRONG_MAX { "401" } else { "429" };
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{number}: {answer}");
+    }
+    // Whoever has a right one comes in, also from there.
+    let right = house.tcp(Some(house.token(None, None, true)));
+    once(&in_memory().await, &right).await.unwrap();
 }
