@@ -318,6 +318,33 @@ impl Document {
     }
 }
 
+/// The strand of a document that some tool of Automerge saved, and its changes, each in its own bytes, to
+/// be handed to [`Document::apply_foreign`]. The file is somebody's own: what it inflates to is bounded
+/// by nothing but its size.
+///
+/// # Errors
+/// When it is no Automerge document, is over a limit, or does not begin as ours do.
+pub fn changes_of(saved: &[u8]) -> Result<(Strand, Vec<Vec<u8>>), DocumentError> {
+    if saved.len() > DOCUMENT_BYTES_MAX {
+        return Err(DocumentError::TooLarge {
+            what: "saved document",
+            size: saved.len() as u64,
+            unit: "bytes",
+            limit: DOCUMENT_BYTES_MAX as u64,
+        });
+    }
+    let unreadable = |reason| DocumentError::NoDocument { reason };
+    let doc = fence(|| load(saved)).and_then(|loaded| loaded).map_err(unreadable)?;
+    let begins = |strand: &Strand| doc.get_change_by_hash(&genesis_hash(*strand)).is_some();
+    let strand = Strand::ALL.into_iter().find(begins).ok_or(DocumentError::Stranger)?;
+    let changes = fence(|| doc.get_changes(&[])).map_err(unreadable)?;
+    Ok((strand, changes.into_iter().map(|change| change.raw_bytes().to_vec()).collect()))
+}
+
+fn genesis_hash(strand: Strand) -> ChangeHash {
+    seedling(strand).get_heads().first().copied().unwrap_or(ChangeHash([0; 32]))
+}
+
 fn load(saved: &[u8]) -> Result<Automerge, String> {
     let options =
         LoadOptions::new().text_encoding(ENCODING).verification_mode(VerificationMode::Check);

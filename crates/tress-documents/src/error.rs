@@ -27,6 +27,15 @@ pub enum DocumentError {
         /// The strand that was expected.
         strand: &'static str,
     },
+    /// What a tool is said to have saved is no document.
+    #[error("this is no document of Automerge ({reason})")]
+    NoDocument {
+        /// What Automerge says.
+        reason: String,
+    },
+    /// The document does not begin as ours do.
+    #[error("this is no document of a run: edit one that `tress export automerge` wrote")]
+    Stranger,
     /// A change is damaged, or no well-behaved writer made it.
     #[error("change {index} of the batch is refused ({reason}): quarantine it, apply the others")]
     Change {

@@ -7,12 +7,15 @@
 //! under which a store writes is derived from the store's id, and changes bear the time 0. It never
 //! decides anything: the log decides, and the documents reflect.
 //!
+//! Changes that stock tools of Automerge made are read as operations ([`edits`]).
+//!
 //! What comes from outside (saved bytes, changes) never panics: sizes are bounded before anything
 //! is expanded, changes are checked for the structure that Automerge takes for granted, and the
 //! calls into Automerge are fenced.
 
 mod chunk;
 mod document;
+mod edits;
 mod error;
 mod history;
 pub mod limits;
@@ -22,7 +25,8 @@ mod read;
 pub mod schema;
 mod write;
 
-pub use document::{Applied, Document, genesis};
+pub use document::{Applied, Document, changes_of, genesis};
+pub use edits::{Edits, RefusedEdit, edits};
 pub use error::DocumentError;
 pub use node::Node;
 pub use projection::{Changes, Entries, project, project_changed};

@@ -40,6 +40,7 @@ mod care;
 mod check;
 mod copies;
 mod core;
+mod edits;
 mod error;
 mod exchange;
 pub mod formats;
@@ -53,6 +54,7 @@ mod watch;
 mod work;
 
 pub use check::{Checked, Found, Stretch};
+pub use edits::Edited;
 pub use error::{Error, Refused};
 pub use exchange::TakenIn;
 pub use paths::{Fork, Merge, log_of};
@@ -60,7 +62,7 @@ pub use run::{Agent, Run, Updates};
 pub use seal::{Documents, Sealed};
 pub use store::{DIR, Store};
 pub use subscription::Subscription;
-pub use tress_documents::Node;
+pub use tress_documents::{Node, RefusedEdit, changes_of};
 pub use tress_engine::diff::{self, Difference, difference};
 pub use tress_engine::log::Draft;
 pub use tress_engine::{

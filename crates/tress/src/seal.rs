@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tress_documents::{Applied, Document, DocumentError, Node, project};
+use tress_documents::{Applied, Document, DocumentError, Edits, Node, project};
 use tress_model::event::Seal;
 use tress_model::operation::Strand;
 use tress_model::{State, StoreId, VersionVector};
@@ -43,6 +43,7 @@ pub struct Documents {
     pub version: VersionVector,
     /// What the sealing before the reading did.
     pub sealed: Sealed,
+    state: Arc<State>,
     documents: Vec<(Strand, Document)>,
 }
 
@@ -99,9 +100,60 @@ impl Run {
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Group(error.to_string()))?
     }
 
+    /// What changes that others made to a document mean, and the state against which; the document that
+    /// they were applied to is a copy.
+    ///
+    /// # Errors
+    /// When one of the changes is damaged, or none can be applied.
+    pub(crate) async fn read_changes(
+        &self,
+        strand: Strand,
+        changes: &[Vec<u8>],
+    ) -> Result<Foreign, Error> {
+        let mut documents = self.documents().await?;
+        let document = documents.documents.iter_mut().find(|(of, _)| *of == strand);
+        let (_, document) = document.ok_or(Error::Closed)?;
+        let before: Vec<_> = document.heads();
+        let applied = document.apply_foreign(changes)?;
+        let new = document.heads() != before;
+        let edits = if new {
+            tress_documents::edits(&documents.state, strand, &document.read()?)
+        } else {
+            Edits::default()
+        };
+        Ok(Foreign { applied, edits, state: documents.state })
+    }
+
+    /// Keeps changes that others made, as they are, with the seals of this store; the next seal settles
+    /// what they changed and may not.
+    pub(crate) async fn keep_changes(
+        &self,
+        strand: Strand,
+        changes: Vec<Vec<u8>>,
+    ) -> Result<(), Error> {
+        let state = self.refresh().await?;
+        let store = Sealing::new(self)?.store;
+        let seals = changes.into_iter().map(|change| Seal {
+            store,
+            strand,
+            number: state.events(),
+            version: state.version.clone(),
+            change,
+        });
+        self.append_seals(seals.collect()).await
+    }
+
     async fn append_seals(&self, seals: Vec<Seal>) -> Result<(), Error> {
         self.query(move |core| core.append_seals(&seals)).await?
     }
+}
+
+/// What foreign changes came to.
+pub(crate) struct Foreign {
+    pub(crate) applied: Applied,
+    pub(crate) edits: Edits,
+    /// What the documents showed without them.
+    pub(crate) state: Arc<State>,
 }
 
 /// The name under which a run's documents are kept. A path that is made again under an old name is
@@ -155,7 +207,7 @@ impl Sealing {
         let mut sealed = Sealed::default();
         let Some(dirs) = &self.dirs else {
             let saved = Strand::ALL.map(|_| None);
-            return self.seal(&*newest()?, saved, sealed, append, |_, _| Ok(()));
+            return self.seal(newest()?, saved, sealed, append, |_, _| Ok(()));
         };
         let (database, saved) = match open(dirs).and_then(|db| Ok((self.load(&db)?, db))) {
             Ok((saved, database)) => (database, saved),
@@ -166,7 +218,7 @@ impl Sealing {
             }
             Err(error) => return Err(error),
         };
-        self.seal(&*newest()?, saved, sealed, append, |strand, document| {
+        self.seal(newest()?, saved, sealed, append, |strand, document| {
             Ok(database.save(&self.name, strand, document)?)
         })
     }
@@ -179,7 +231,7 @@ impl Sealing {
 
     fn seal(
         &self,
-        state: &State,
+        state: Arc<State>,
         saved: [Option<SavedDocument>; 3],
         mut sealed: Sealed,
         append: impl Fn(Vec<Seal>) -> Result<(), Error>,
@@ -213,7 +265,7 @@ impl Sealing {
             }
             let positions = if applied.waiting.is_empty() { ends_at } else { positions };
             let message = format!("seal of {} events", state.events());
-            let desired = project(state, strand);
+            let desired = project(&state, strand);
             let before = seals.len();
             while let Some(change) = document.seal(&desired, &message)? {
                 sealed.changes += 1;
@@ -240,7 +292,7 @@ impl Sealing {
                 save(*strand, &SavedDocument { bytes: document.save(), version, positions })?;
             }
         }
-        Ok(Documents { version: state.version.clone(), sealed, documents })
+        Ok(Documents { version: state.version.clone(), sealed, state, documents })
     }
 }
 

@@ -93,6 +93,10 @@ fn unvouched(mut document: Document, changes: &[Vec<u8>]) {
     // By their text: a number that is none does not equal itself.
     let text = |node: &tress_documents::Node| format!("{node:?}");
     assert_eq!(text(&loaded.read().expect("it is the same document")), text(&read));
+    // Whatever it says means something, or is refused.
+    let edits = tress_documents::edits(rich(), strand, &read);
+    let same = text(&read) == text(&project(rich(), strand));
+    assert!(!same || edits == tress_documents::Edits::default(), "nothing was edited: {edits:?}");
     let again = document.apply_foreign(changes).expect("it was taken before");
     assert_eq!(again.new, 0, "it is new each time");
     let desired = project(rich(), strand);

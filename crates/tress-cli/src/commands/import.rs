@@ -55,6 +55,19 @@ Examples:
         #[arg(long = "as", value_enum, default_value = "todo")]
         holds: Holds,
     },
+    /// A document that a tool of Automerge edited (`-` for stdin)
+    #[command(after_help = "\
+Write the documents with `tress export automerge DIR`, edit one with any tool of Automerge, and take it
+in here. What was edited becomes operations under your name; texts merge character by character with
+what others wrote meanwhile. What may not be edited (a claim, what is verified) is put back, and said.
+
+Example:
+  tress export automerge out/
+  tress --agent ada import automerge out/todo.automerge")]
+    Automerge {
+        /// The document, as Automerge saves it
+        file: PathBuf,
+    },
     /// A tasks.json of Task Master (`-` for stdin)
     #[command(after_help = "Example:\n  tress import taskmaster .taskmaster/tasks/tasks.json")]
     Taskmaster {
@@ -164,6 +177,7 @@ pub(crate) async fn run(context: &Context, args: &Import) -> Result<(), Failure>
             };
             (file, planned)
         }
+        Import::Automerge { file } => return document(context, &writer, file).await,
         Import::Taskmaster { file } => {
             (file, Ok(taskmaster::import_over(&writer.state, &read_text(file)?)))
         }
@@ -171,6 +185,63 @@ pub(crate) async fn run(context: &Context, args: &Import) -> Result<(), Failure>
     let file = if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() };
     let planned = planned.map_err(|problems| nothing_taken(context, &file, &problems))?;
     take(context, &writer, &file, planned).await
+}
+
+#[derive(Serialize)]
+struct DocumentView {
+    file: String,
+    /// Which document it is.
+    strand: &'static str,
+    /// How many Automerge changes were new.
+    changes: usize,
+    events: usize,
+    /// What was put back.
+    refused: Vec<RefusedView>,
+}
+
+#[derive(Serialize)]
+struct RefusedView {
+    path: String,
+    reason: String,
+}
+
+/// Takes in what a tool of Automerge edited.
+async fn document(context: &Context, writer: &Writer, file: &Path) -> Result<(), Failure> {
+    let bytes = read(file)?;
+    let invalid =
+        |error: &dyn std::fmt::Display| Failure::invalid(format!("{}: {error}", file.display()));
+    let (strand, changes) = tress::changes_of(&bytes).map_err(|error| invalid(&error))?;
+    let editing = writer.agent.edit_document(strand, changes);
+    let edited = context.out.waiting("comparing the document", editing).await;
+    let edited = edited.map_err(|error| match error {
+        Error::Document(error) => invalid(&error),
+        error => error.into(),
+    })?;
+    if !edited.waiting.is_empty() {
+        let waiting = count(edited.waiting.len(), "change");
+        context.out.warn(&format!("left out {waiting}: what came before them is not in the file"));
+    }
+    let refused = edited.refused.into_iter();
+    let view = DocumentView {
+        file: file.display().to_string(),
+        strand: strand.name(),
+        changes: edited.changes,
+        events: edited.events.len(),
+        refused: refused.map(|edit| RefusedView { path: edit.path, reason: edit.reason }).collect(),
+    };
+    if !context.out.json() {
+        for edit in &view.refused {
+            context.out.warn(&format!("put back {}: {}", clean(&edit.path), edit.reason));
+        }
+    }
+    context.out.answer(&view, || {
+        let (changes, events) = (count(view.changes, "change"), count(view.events, "event"));
+        let put_back = match view.refused.len() {
+            0 => String::new(),
+            many => format!("; {} put back", count(many, "edit")),
+        };
+        format!("took in {changes} of the {} document: {events}{put_back}", view.strand)
+    })
 }
 
 fn no_todos(writer: &Writer) -> Result<(), Failure> {

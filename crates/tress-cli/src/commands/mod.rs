@@ -87,7 +87,9 @@ fn help(error: &clap::Error, out: &Output) -> Result<(), Failure> {
 }
 
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("TRESS_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // What Automerge has to say of bytes from outside, we say ourselves.
+    let filter = EnvFilter::try_from_env("TRESS_LOG");
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("warn,automerge=off"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -165,3 +165,42 @@ fn stock_automerge_reads_the_documents_that_are_written() {
         assert_eq!(scalar(document, &root, "schema"), ScalarValue::Int(1));
     }
 }
+
+#[test]
+fn a_document_that_stock_automerge_edited_is_taken_in() {
+    use automerge::transaction::Transactable;
+    use automerge::{AutoCommit, ROOT, ReadDoc};
+    let bench = Bench::new();
+    bench.ok(&["add", "write the parser", "-d", "tokens first"]);
+    bench.ok(&["export", "automerge", "out"]);
+    let path = bench.path().join("out/todo.automerge");
+    let mut todos =
+        AutoCommit::load(&std::fs::read(&path).expect("it is there")).expect("it loads");
+    let at = |doc: &AutoCommit, object: &automerge::ObjId, key: &str| {
+        doc.get(object, key).expect("a map").expect("it is there").1
+    };
+    let map = at(&todos, &ROOT, "todos");
+    let id = todos.keys(&map).next().expect("a todo");
+    let todo = at(&todos, &map, &id);
+    todos.put(&todo, "title", "write the whole parser").expect("it is a map");
+    todos.put(&todo, "percent", 99).expect("it is a map");
+    let description = at(&todos, &todo, "description");
+    todos.splice_text(&description, 0, 6, "Tokens").expect("it is a text");
+    std::fs::write(&path, todos.save()).expect("it can be written");
+    bench.ok(&["edit", &id, "-p", "0"]);
+    let taken = bench.run_as("guest", &["import", "automerge", "out/todo.automerge"]);
+    assert_eq!(taken.code, 0, "{taken:?}");
+    assert!(
+        taken.stdout.contains("took in 1 change of the todo document: 2 events; 1 edit put back"),
+        "{taken:?}"
+    );
+    assert!(taken.stderr.contains(&format!("put back todos/{id}/percent: ")), "{taken:?}");
+    let shown = bench.json(&["show", &id]);
+    assert_eq!(text(&shown, "title"), "write the whole parser");
+    assert_eq!(text(&shown, "priority"), "0");
+    assert_eq!(text(&shown, "description"), "Tokens first");
+    let log = bench.ok(&["log"]);
+    assert!(log.contains("guest"), "{log}");
+    bench.write("nonsense.automerge", "nonsense");
+    bench.run(&["import", "automerge", "nonsense.automerge"]).fails(4, "nonsense.automerge");
+}

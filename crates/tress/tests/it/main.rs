@@ -3,6 +3,7 @@
 
 mod damage;
 mod documents;
+mod edits;
 mod faults;
 mod paths;
 mod runs;
