@@ -141,6 +141,7 @@ pub(crate) enum Command {
     /// Say who may use the hub of this store
     #[command(subcommand)]
     Token(commands::token::Token),
+    Documents(commands::documents::Documents),
     Fsck(commands::fsck::Fsck),
     Doctor(commands::doctor::Doctor),
     Stats(commands::stats::Stats),

@@ -63,7 +63,7 @@ fn actor(store: StoreId) -> ActorId {
 }
 
 /// Runs what may panic on bytes from outside.
-fn fence<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn fence<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
@@ -311,6 +311,10 @@ impl Document {
         fence(apply).and_then(|applied| applied).map_err(refused)?;
         let next = Self { strand: self.strand, doc, history: Some(history), broken: false };
         Ok((Some(next), applied))
+    }
+
+    pub(crate) fn automerge(&mut self) -> &mut Automerge {
+        &mut self.doc
     }
 
     fn usable(&self) -> Result<(), DocumentError> {

@@ -23,6 +23,7 @@ mod node;
 mod projection;
 mod read;
 pub mod schema;
+mod sync;
 mod write;
 
 pub use document::{Applied, Document, changes_of, genesis};
@@ -30,3 +31,4 @@ pub use edits::{Edits, RefusedEdit, edits};
 pub use error::DocumentError;
 pub use node::Node;
 pub use projection::{Changes, Entries, project, project_changed};
+pub use sync::{Follower, Heard};

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tress_documents::{Applied, Document, DocumentError, Edits, Node, project};
+use tress_documents::{Applied, Document, DocumentError, Edits, Follower, Heard, Node, project};
 use tress_model::event::Seal;
 use tress_model::operation::Strand;
 use tress_model::{State, StoreId, VersionVector};
@@ -61,6 +61,27 @@ impl Documents {
     pub fn heads(&mut self, strand: Strand) -> Vec<[u8; 32]> {
         let document = self.documents.iter_mut().find(|(of, _)| *of == strand);
         document.map(|(_, document)| document.heads()).unwrap_or_default()
+    }
+
+    /// Moves the conversation with a stock client on; see [`Document::heard`].
+    pub(crate) fn hear(
+        &mut self,
+        strand: Strand,
+        follower: &mut Follower,
+        heard: Heard,
+    ) -> Result<(), Error> {
+        let document = self.documents.iter_mut().find(|(of, _)| *of == strand);
+        Ok(document.ok_or(Error::Closed)?.1.heard(follower, heard)?)
+    }
+
+    /// What there is to tell a stock client; see [`Document::tell`].
+    pub(crate) fn tell(
+        &mut self,
+        strand: Strand,
+        follower: &mut Follower,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let document = self.documents.iter_mut().find(|(of, _)| *of == strand);
+        Ok(document.ok_or(Error::Closed)?.1.tell(follower)?)
     }
 
     /// What a document says.

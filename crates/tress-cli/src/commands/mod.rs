@@ -13,6 +13,7 @@ pub(crate) mod demo;
 pub(crate) mod dep;
 pub(crate) mod diff;
 pub(crate) mod doctor;
+pub(crate) mod documents;
 pub(crate) mod explore;
 pub(crate) mod export;
 pub(crate) mod fields;
@@ -154,6 +155,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Sync(args) => sync::run(context, &args).await,
         Command::Token(args) => token::run(context, &args),
         Command::Doctor(_) => doctor::run(context).await,
+        Command::Documents(_) => documents::run(context).await,
         Command::Stats(_) => stats::run(context).await,
         Command::Completions(args) => completions::run(context, &args),
     }

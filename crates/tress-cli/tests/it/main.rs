@@ -11,6 +11,7 @@ mod orchestrate;
 mod paths;
 mod reconcile;
 mod replay;
+mod repo;
 mod sync;
 mod todos;
 mod told;

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use super::Bench;
 
 /// A process that is ended with the test.
-struct Running(Child);
+pub(super) struct Running(Child);
 
 impl Running {
     fn start(bench: &Bench, args: &[&str]) -> Self {
@@ -15,7 +15,7 @@ impl Running {
     }
 
     /// A hub, once it listens; where it does.
-    fn hub(bench: &Bench, listen: &str) -> (Self, String) {
+    pub(super) fn hub(bench: &Bench, listen: &str) -> (Self, String) {
         let mut hub = Self::start(bench, &["serve", "--listen", listen, "--json"]);
         let mut line = String::new();
         let said = hub.0.stdout.as_mut().expect("it is piped");

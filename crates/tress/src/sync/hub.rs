@@ -21,7 +21,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderMap, StatusCode, header};
 
+use tress_model::Role;
+
 use super::Terms;
+use super::repo::{self, Client, RepoError};
 use super::socket::{self, ConnectError};
 use super::token::{Grant, TokenRefused, Tokens};
 use crate::error::Error;
@@ -145,7 +148,12 @@ impl Wrong {
 struct Guest {
     run: String,
     grant: Option<Grant>,
+    /// The name under which a stock Automerge client writes, if it is one.
+    client: Option<String>,
 }
+
+/// What a path behind [`socket::PATH`] ends in for a stock Automerge client.
+const AUTOMERGE: &str = "/automerge";
 
 impl Hub {
     /// Opens a hub on `store`.
@@ -268,6 +276,12 @@ impl Door {
         let Some(run) = request.uri().path().strip_prefix(socket::PATH) else {
             return refuse(StatusCode::NOT_FOUND, "there is nothing here: ask for /v1/runs/RUN");
         };
+        // A stock client has nothing but a URL: the token rides in it, and so does a name.
+        let (run, stock) = match run.strip_suffix(AUTOMERGE) {
+            Some(run) => (run, true),
+            None => (run, false),
+        };
+        let query = |name| stock.then(|| query_of(request.uri().query(), name)).flatten();
         if from.is_some() && !self.is_ours(text(header::HOST).unwrap_or_default()) {
             return refuse(
                 StatusCode::MISDIRECTED_REQUEST,
@@ -282,7 +296,8 @@ impl Door {
             None => None,
             Some(from) => {
                 let now = self.store.files().host().now();
-                let checked = self.tokens.check(bearer(headers), run, now);
+                let checked =
+                    self.tokens.check(bearer(headers).or_else(|| query("token")), run, now);
                 // Whoever has a right one comes in, also where others come from the same address, as
                 // all do behind a proxy.
                 if let Err(TokenRefused::Unknown) = &checked {
@@ -301,7 +316,14 @@ impl Door {
         if !there && !may_make {
             return refuse(StatusCode::NOT_FOUND, "there is no such run here");
         }
-        Ok(Guest { run: run.to_owned(), grant })
+        let named = query("agent").map(str::to_owned);
+        let token = grant.as_ref().map(|grant| match grant.name.as_str() {
+            "" => grant.id.clone(),
+            name => name.to_owned(),
+        });
+        let named = named.or(token).unwrap_or_else(|| "automerge".to_owned());
+        let client = stock.then_some(named);
+        Ok(Guest { run: run.to_owned(), grant, client })
     }
 
     /// Whether we are who is called `host` (with a port, or without).
@@ -315,6 +337,12 @@ impl Door {
             || name.parse::<IpAddr>().is_ok()
             || self.options.hosts.iter().any(named)
     }
+}
+
+/// A value in the query of a URL. Tokens and names need no escapes.
+fn query_of<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
+    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value).filter(|value| !value.is_empty())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -376,9 +404,9 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         Ok(Err(error)) => return tracing::debug!(from = who, %error, "no conversation"),
         Err(_) => return tracing::warn!(from = who, "a peer took too long to say who it is"),
     };
-    let Some(Guest { run, grant }) = guest else { return };
+    let Some(Guest { run, grant, client }) = guest else { return };
     let id = grant.as_ref().map_or("local", |grant| grant.id.as_str()).to_owned();
-    match talk(&door, socket::carry(socket), &run, grant).await {
+    match talk(&door, socket::carry(socket), &run, grant, client).await {
         Ok(()) => tracing::debug!(from = who, token = id, run, "a peer has left"),
         Err(reason) => tracing::warn!(from = who, token = id, run, reason, "a conversation ended"),
     }
@@ -389,6 +417,7 @@ async fn talk(
     link: super::Link,
     run: &str,
     grant: Option<Grant>,
+    client: Option<String>,
 ) -> Result<(), String> {
     let opened = door.store.create_run(run).await;
     let run = opened.map_err(|error: Error| error.to_string())?;
@@ -413,6 +442,15 @@ async fn talk(
             }
         }
     };
+    if let Some(name) = client {
+        let role = terms.role.unwrap_or(Role::Human);
+        let agent = may_write.then(|| run.agent(&name, role));
+        let client = Client { run: &run, agent, link };
+        return match repo::serve(client, closing).await {
+            Ok(()) | Err(RepoError::Left) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+    }
     let ended = super::converse_until(&run, link, &terms, |_| {}, closing).await;
     ended.map(|_| ()).map_err(|broken| broken.to_string())
 }

@@ -6,6 +6,7 @@
 //! Link                     messages in order: in memory (pipe), or a WebSocket over a Unix socket,
 //!                          TCP or TLS (socket)
 //! Hub                      listens, asks for a token, and converses with each who may
+//! repo                     the hub's door for stock Automerge clients
 //! relay::exchange(run, …)  the same with what keeps and does not take part: PostgreSQL, a git remote
 //! follow(run, remote)      connects, exchanges, and connects again with a growing wait
 //! ```
@@ -19,6 +20,7 @@ mod address;
 mod follow;
 mod hub;
 pub mod relay;
+mod repo;
 mod socket;
 pub mod token;
 
@@ -39,6 +41,7 @@ pub use follow::{Follow, FollowError, News, follow, sync_once};
 #[cfg(feature = "postgres")]
 pub use follow::{follow_postgres, follow_store};
 pub use hub::{Hub, HubError, HubOptions, Listening, PEERS_MAX, RATE, WRONG_MAX};
+pub use repo::document_id;
 pub use socket::{Certificates, ConnectError};
 pub use tress_engine::SyncError;
 

@@ -6,6 +6,7 @@ mod documents;
 mod edits;
 mod faults;
 mod paths;
+mod repo;
 mod runs;
 mod sync;
 mod told;

@@ -19,7 +19,7 @@ async fn in_memory() -> Run {
 }
 
 /// Waits for what is to come; that it never comes is a failure, and not a hang.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("it never came")
 }
 
@@ -31,15 +31,15 @@ async fn until(run: &Run, todos: usize) {
 }
 
 /// A hub on a store of its own, and what to do with it.
-struct House {
+pub(crate) struct House {
     dir: tempfile::TempDir,
     hub: Option<Hub>,
-    run: Run,
+    pub(crate) run: Run,
     options: HubOptions,
 }
 
 impl House {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(HubOptions::default()).await
     }
 
@@ -54,7 +54,11 @@ impl House {
         Self { dir, hub, run, options }
     }
 
-    fn at(&self) -> SocketAddr {
+    pub(crate) fn socket(&self) -> &std::path::Path {
+        self.options.socket.as_deref().unwrap()
+    }
+
+    pub(crate) fn at(&self) -> SocketAddr {
         self.hub.as_ref().unwrap().listening().address.unwrap()
     }
 
@@ -62,7 +66,7 @@ impl House {
         Tokens::of(&self.dir.path().join(".tress"))
     }
 
-    fn token(&self, run: Option<&str>, role: Option<Role>, write: bool) -> String {
+    pub(crate) fn token(&self, run: Option<&str>, role: Option<Role>, write: bool) -> String {
         let grant = Grant {
             id: String::new(),
             name: String::new(),

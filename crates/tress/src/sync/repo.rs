@@ -1,0 +1,242 @@
+//! Stock Automerge clients: the WebSocket protocol of automerge-repo, version 1, for a run's three
+//! documents. (<https://github.com/automerge/automerge-repo>, *automerge-repo-network-websocket*.)
+//!
+//! ```text
+//! join ->              <- peer
+//! request, sync ->     what the client wrote becomes operations (Agent::edit_document)
+//!                      <- sync        what it lacks, and what comes later
+//! leave ->
+//! ```
+//!
+//! One binary frame is one map in CBOR. What is not known is passed over. A client that says what makes
+//! no sense, or may not write and does, is told so and let go: its conversation is its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ciborium::Value;
+use tress_documents::{Follower, Heard};
+use tress_model::{StoreId, Strand};
+
+use super::Link;
+use crate::error::Error;
+use crate::run::{Agent, Run};
+use crate::seal::Documents;
+
+/// The version of the protocol that is spoken.
+const VERSION: &str = "1";
+/// How long it is waited for more to come before clients are told: sealing is warm work.
+const GATHER: Duration = Duration::from_millis(50);
+/// How deep what a client says may nest.
+const DEPTH: usize = 16;
+
+/// The id under which automerge-repo clients know a document of `run` in `place`: the part behind
+/// `automerge:` in its URL.
+pub fn document_id(place: StoreId, run: &str, strand: Strand) -> String {
+    let hash = blake3::Hasher::new_derive_key("tress 2026 id of an automerge-repo document, v1")
+        .update(place.as_bytes())
+        .update(strand.name().as_bytes())
+        .update(run.as_bytes())
+        .finalize();
+    let id = hash.as_bytes().first_chunk::<16>().copied().unwrap_or_default();
+    bs58::encode(id).with_check().into_string()
+}
+
+/// Why a conversation with a client ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RepoError {
+    /// It left, or its link broke.
+    #[error("it has left")]
+    Left,
+    /// It said what makes no sense, or what it may not.
+    #[error("{0}")]
+    Refused(String),
+    /// The run failed.
+    #[error(transparent)]
+    Run(#[from] Error),
+}
+
+/// One client.
+pub(crate) struct Client<'a> {
+    pub(crate) run: &'a Run,
+    /// Under whom it writes; nobody, where it may only read.
+    pub(crate) agent: Option<Agent>,
+    pub(crate) link: Link,
+}
+
+/// Talks with a client until it leaves, or `closing` ends.
+pub(crate) async fn serve(
+    mut client: Client<'_>,
+    closing: impl Future<Output = String>,
+) -> Result<(), RepoError> {
+    let mut closing = std::pin::pin!(closing);
+    let place = client.run.place().map_err(RepoError::Run)?;
+    let ids = Strand::ALL.map(|strand| (document_id(place, client.run.name(), strand), strand));
+    let mut talk = Talk {
+        us: format!("tress-{place}"),
+        them: None,
+        ids: BTreeMap::from(ids),
+        followers: BTreeMap::new(),
+    };
+    let mut updates = client.run.updates();
+    loop {
+        let told = tokio::select! {
+            message = client.link.from.recv() => {
+                let bytes = message.ok_or(RepoError::Left)?;
+                talk.hear(&mut client, &bytes).await
+            }
+            changed = updates.changed() => {
+                changed.map_err(RepoError::Run)?;
+                tokio::time::sleep(GATHER).await;
+                talk.tell_all(&client).await
+            }
+            reason = &mut closing => Err(RepoError::Refused(reason)),
+        };
+        if let Err(error) = told {
+            if let RepoError::Refused(reason) = &error {
+                let said = talk.envelope("error", [("message", Value::from(reason.as_str()))]);
+                let _ = send(&client.link, &said).await;
+            }
+            return Err(error);
+        }
+    }
+}
+
+struct Talk {
+    us: String,
+    them: Option<String>,
+    ids: BTreeMap<String, Strand>,
+    /// The documents that the client follows.
+    followers: BTreeMap<Strand, Follower>,
+}
+
+impl Talk {
+    fn envelope<const N: usize>(&self, kind: &str, fields: [(&str, Value); N]) -> Value {
+        let them = self.them.clone().unwrap_or_default();
+        let about = [
+            ("type", kind.into()),
+            ("senderId", self.us.as_str().into()),
+            ("targetId", them.into()),
+        ];
+        let all = about.into_iter().chain(fields);
+        Value::Map(all.map(|(key, value)| (Value::from(key), value)).collect())
+    }
+
+    async fn hear(&mut self, client: &mut Client<'_>, bytes: &[u8]) -> Result<(), RepoError> {
+        let refuse = |reason: &str| RepoError::Refused(reason.to_owned());
+        let message: Value = ciborium::de::from_reader_with_recursion_limit(bytes, DEPTH)
+            .map_err(|_| refuse("this is no message of automerge-repo"))?;
+        let text = |name: &str| field(&message, name).and_then(Value::as_text);
+        let kind = text("type").unwrap_or_default();
+        if kind == "join" {
+            let versions = field(&message, "supportedProtocolVersions").and_then(Value::as_array);
+            let ours =
+                |versions: &Vec<Value>| versions.iter().any(|v| v.as_text() == Some(VERSION));
+            if !versions.is_some_and(ours) {
+                return Err(refuse("only version 1 of the protocol is spoken here"));
+            }
+            self.them = Some(text("senderId").unwrap_or_default().chars().take(200).collect());
+            let metadata = Value::Map(vec![("isEphemeral".into(), Value::Bool(false))]);
+            let fields = [("selectedProtocolVersion", VERSION.into()), ("peerMetadata", metadata)];
+            return send(&client.link, &self.envelope("peer", fields)).await;
+        }
+        if self.them.is_none() {
+            return Err(refuse("it has not said who it is: `join` comes first"));
+        }
+        match kind {
+            "request" | "sync" => {
+                let id = text("documentId").unwrap_or_default();
+                let Some(strand) = self.ids.get(id).copied() else {
+                    let fields = [("documentId", Value::from(id))];
+                    return send(&client.link, &self.envelope("doc-unavailable", fields)).await;
+                };
+                let data = field(&message, "data").and_then(bytes_of);
+                let data = data.ok_or_else(|| refuse("a message of sync has no data"))?;
+                self.sync(client, strand, data).await
+            }
+            "leave" => Err(RepoError::Left),
+            _ => Ok(()),
+        }
+    }
+
+    async fn sync(
+        &mut self,
+        client: &mut Client<'_>,
+        strand: Strand,
+        data: &[u8],
+    ) -> Result<(), RepoError> {
+        let refused = |error: tress_documents::DocumentError| RepoError::Refused(error.to_string());
+        let mut heard = Heard::read(data).map_err(refused)?;
+        if !heard.changes.is_empty() {
+            let Some(agent) = &client.agent else {
+                return Err(RepoError::Refused("this token may only read".to_owned()));
+            };
+            let changes = std::mem::take(&mut heard.changes);
+            match agent.edit_document(strand, changes).await {
+                Ok(edited) => {
+                    for edit in &edited.refused {
+                        let (agent, path) = (agent.name(), &edit.path);
+                        tracing::info!(agent, path, reason = edit.reason, "put back an edit");
+                    }
+                }
+                Err(Error::Document(error)) => return Err(refused(error)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut documents = client.run.documents().await?;
+        let follower = self.followers.entry(strand).or_default();
+        documents.hear(strand, follower, heard).map_err(RepoError::from)?;
+        self.tell(client, &mut documents, strand).await
+    }
+
+    async fn tell_all(&mut self, client: &Client<'_>) -> Result<(), RepoError> {
+        let strands: Vec<_> = self.followers.keys().copied().collect();
+        if strands.is_empty() {
+            return Ok(());
+        }
+        let mut documents = client.run.documents().await?;
+        for strand in strands {
+            self.tell(client, &mut documents, strand).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(
+        &mut self,
+        client: &Client<'_>,
+        documents: &mut Documents,
+        strand: Strand,
+    ) -> Result<(), RepoError> {
+        let Some(follower) = self.followers.get_mut(&strand) else { return Ok(()) };
+        let Some(data) = documents.tell(strand, follower)? else { return Ok(()) };
+        let id = self.ids.iter().find(|(_, of)| **of == strand).map(|(id, _)| id.clone());
+        let id = Value::from(id.unwrap_or_default());
+        let fields = [("documentId", id), ("data", Value::Bytes(data))];
+        send(&client.link, &self.envelope("sync", fields)).await
+    }
+}
+
+fn field<'a>(message: &'a Value, name: &str) -> Option<&'a Value> {
+    let fields = message.as_map()?;
+    fields.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value)
+}
+
+/// Bytes, also with the tag that some encoders put on them.
+fn bytes_of(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::Bytes(bytes) => Some(bytes),
+        Value::Tag(_, inner) => bytes_of(inner),
+        _ => None,
+    }
+}
+
+async fn send(link: &Link, message: &Value) -> Result<(), RepoError> {
+    let mut bytes = Vec::new();
+    // Writing to memory cannot fail.
+    ciborium::into_writer(message, &mut bytes).map_err(|_| RepoError::Left)?;
+    let sent = tokio::time::timeout(super::PATIENCE, link.to.send(bytes)).await;
+    match sent {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(RepoError::Left),
+    }
+}
