@@ -17,3 +17,9 @@ pub const DEPTH_MAX: usize = 16;
 /// How much of a text (characters deleted times characters inserted) is compared character by
 /// character; a larger difference is written as one replacement.
 pub const TEXT_DIFF_MAX: u64 = 250_000;
+/// The most heads and needs of a client's sync message.
+pub const SYNC_HASHES_MAX: usize = 8192;
+/// The most filters in it: Automerge sends one.
+pub const SYNC_FILTERS_MAX: usize = 8;
+/// The most probes of such a filter: Automerge makes 7.
+pub const SYNC_PROBES_MAX: u64 = 32;

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
-use tress_documents::{Document, project};
+use tress_documents::{Document, Follower, Heard, project};
 use tress_model::{StoreId, Strand};
 
 use crate::bytes::Bytes;
@@ -65,9 +65,22 @@ pub fn foreign(data: &[u8]) {
         let chunk = bytes.chunk();
         changes.push(if raw { chunk.to_vec() } else { change(chunk) });
     }
+    said(before.clone(), data.get(1..).unwrap_or_default());
     vouched_for(before.clone(), &changes);
     unvouched(before, &changes);
     Document::load(strand, STORE, data).ok();
+}
+
+/// The same bytes as a message of a stock client: whatever it says, the document stays what it was, and
+/// there is an answer.
+fn said(mut document: Document, message: &[u8]) {
+    let Ok(heard) = Heard::read(message) else { return };
+    let (heads, mut follower) = (document.heads(), Follower::default());
+    unvouched(document.clone(), &heard.changes);
+    if document.heard(&mut follower, heard).is_ok() {
+        document.tell(&mut follower).ok();
+    }
+    assert_eq!(document.heads(), heads, "what it said changed something by itself");
 }
 
 /// Whoever vouches for a change may be wrong: nothing panics, and what is refused changes nothing.

@@ -12,9 +12,11 @@
 //! no sense, or may not write and does, is told so and let go: its conversation is its own.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use ciborium::Value;
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use tress_documents::{Follower, Heard};
 use tress_model::{StoreId, Strand};
 
@@ -124,18 +126,14 @@ impl Talk {
 
     async fn hear(&mut self, client: &mut Client<'_>, bytes: &[u8]) -> Result<(), RepoError> {
         let refuse = |reason: &str| RepoError::Refused(reason.to_owned());
-        let message: Value = ciborium::de::from_reader_with_recursion_limit(bytes, DEPTH)
+        let said: Said = ciborium::de::from_reader_with_recursion_limit(bytes, DEPTH)
             .map_err(|_| refuse("this is no message of automerge-repo"))?;
-        let text = |name: &str| field(&message, name).and_then(Value::as_text);
-        let kind = text("type").unwrap_or_default();
+        let kind = said.kind.as_str();
         if kind == "join" {
-            let versions = field(&message, "supportedProtocolVersions").and_then(Value::as_array);
-            let ours =
-                |versions: &Vec<Value>| versions.iter().any(|v| v.as_text() == Some(VERSION));
-            if !versions.is_some_and(ours) {
+            if !said.versions.is_some_and(|versions| versions.ours) {
                 return Err(refuse("only version 1 of the protocol is spoken here"));
             }
-            self.them = Some(text("senderId").unwrap_or_default().chars().take(200).collect());
+            self.them = Some(said.sender.chars().take(200).collect());
             let metadata = Value::Map(vec![("isEphemeral".into(), Value::Bool(false))]);
             let fields = [("selectedProtocolVersion", VERSION.into()), ("peerMetadata", metadata)];
             return send(&client.link, &self.envelope("peer", fields)).await;
@@ -145,14 +143,12 @@ impl Talk {
         }
         match kind {
             "request" | "sync" => {
-                let id = text("documentId").unwrap_or_default();
-                let Some(strand) = self.ids.get(id).copied() else {
-                    let fields = [("documentId", Value::from(id))];
+                let Some(strand) = self.ids.get(&said.document).copied() else {
+                    let fields = [("documentId", Value::from(said.document))];
                     return send(&client.link, &self.envelope("doc-unavailable", fields)).await;
                 };
-                let data = field(&message, "data").and_then(bytes_of);
-                let data = data.ok_or_else(|| refuse("a message of sync has no data"))?;
-                self.sync(client, strand, data).await
+                let data = said.data.ok_or_else(|| refuse("a message of sync has no data"))?;
+                self.sync(client, strand, &data.0).await
             }
             "leave" => Err(RepoError::Left),
             _ => Ok(()),
@@ -216,17 +212,66 @@ impl Talk {
     }
 }
 
-fn field<'a>(message: &'a Value, name: &str) -> Option<&'a Value> {
-    let fields = message.as_map()?;
-    fields.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value)
+/// What a client says, as far as it matters here. The rest is passed over and not kept, so a message
+/// takes no more memory than its bytes.
+#[derive(serde::Deserialize)]
+struct Said {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(rename = "senderId", default)]
+    sender: String,
+    #[serde(rename = "documentId", default)]
+    document: String,
+    #[serde(default)]
+    data: Option<Data>,
+    #[serde(rename = "supportedProtocolVersions", default)]
+    versions: Option<Versions>,
 }
 
-/// Bytes, also with the tag that some encoders put on them.
-fn bytes_of(value: &Value) -> Option<&[u8]> {
-    match value {
-        Value::Bytes(bytes) => Some(bytes),
-        Value::Tag(_, inner) => bytes_of(inner),
-        _ => None,
+/// Bytes, as CBOR has them.
+struct Data(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Data;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Data, E> {
+                Ok(Data(bytes.to_vec()))
+            }
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Data, E> {
+                Ok(Data(bytes))
+            }
+        }
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}
+
+/// Whether ours is among the versions that a client speaks.
+struct Versions {
+    ours: bool,
+}
+
+impl<'de> Deserialize<'de> for Versions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Versions;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of versions")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Versions, A::Error> {
+                let mut ours = false;
+                while let Some(version) = list.next_element::<String>()? {
+                    ours |= version == VERSION;
+                }
+                Ok(Versions { ours })
+            }
+        }
+        deserializer.deserialize_seq(List)
     }
 }
 
