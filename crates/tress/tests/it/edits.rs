@@ -178,6 +178,19 @@ async fn what_may_not_be_edited_is_put_back_and_said() {
 }
 
 #[tokio::test]
+async fn where_nothing_may_be_edited_the_document_is_put_back_all_the_same() {
+    let run = in_memory().await;
+    let id = human(&run).add("work").await.unwrap();
+    let mut client = Client::open(&run, Strand::Todo).await;
+    let one = client.at(&["todos", &id.to_string()]);
+    client.doc.put(&one, "percent", 50).unwrap();
+    let edited = client.send().await;
+    assert_eq!((edited.changes, edited.events.len(), edited.refused.len()), (1, 0, 1));
+    at_rest(&run).await;
+    assert_eq!(client.send().await.changes, 0, "it is known now");
+}
+
+#[tokio::test]
 async fn a_design_is_edited_and_its_decisions_stand() {
     let run = in_memory().await;
     let ada = human(&run);
