@@ -24,6 +24,8 @@ const GENESIS_ACTOR: [u8; 16] = [0; 16];
 pub struct Applied {
     /// How many changes the document did not hold before.
     pub new: usize,
+    /// Their places in the batch, causes first.
+    pub taken: Vec<usize>,
     /// The places in the batch of changes whose causes are neither in the document nor in the
     /// batch. They were left out: keep them, and try again with their causes.
     pub waiting: Vec<usize>,
@@ -290,7 +292,8 @@ impl Document {
             batch.push(parsed.map_err(refused)?);
         }
         let Sorted { ready, waiting } = history.sort(batch);
-        let applied = Applied { new: ready.len(), waiting };
+        let taken: Vec<usize> = ready.iter().map(|one| one.index).collect();
+        let applied = Applied { new: ready.len(), taken, waiting };
         if ready.is_empty() {
             return Ok((None, applied));
         }

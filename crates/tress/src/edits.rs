@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use tress_documents::{Edits, RefusedEdit};
+use tress_documents::{Applied, Edits, RefusedEdit};
 use tress_engine::admit::check;
 use tress_model::{Event, Strand};
 
@@ -42,8 +42,8 @@ impl Agent {
     ) -> Result<Edited, Error> {
         for _ in 0..TRIES {
             let foreign = self.run().read_changes(strand, &changes).await?;
-            let waiting = foreign.applied.waiting;
-            if foreign.applied.new == 0 {
+            let Applied { new, taken, waiting } = foreign.applied;
+            if new == 0 {
                 return Ok(Edited { waiting, ..Edited::default() });
             }
             let Edits { operations, mut refused } = foreign.edits;
@@ -59,21 +59,22 @@ impl Agent {
                 }
             }
             // Edits of texts count characters of what was compared: nothing may come between.
-            let appended = self.append_if(
+            let nothing = valid.is_empty();
+            let condition = self.append_if(
                 move |state| {
                     if state.version == seen { Ok(valid) } else { Err(()) }
                 },
             );
-            let events = match appended.await {
+            let appended = if nothing { Ok(Vec::new()) } else { condition.await };
+            let events = match appended {
                 Ok(events) => events,
                 Err(Refused::Condition(())) => continue,
                 Err(Refused::Error(error)) => return Err(error),
             };
-            let kept = changes.into_iter().enumerate();
-            let kept = kept.filter(|(at, _)| !waiting.contains(at)).map(|(_, change)| change);
-            self.run().keep_changes(strand, kept.collect()).await?;
+            let kept = taken.iter().filter_map(|at| changes.get(*at)).cloned().collect();
+            self.run().keep_changes(strand, kept).await?;
             self.run().seal().await?;
-            return Ok(Edited { events, refused, changes: foreign.applied.new, waiting });
+            return Ok(Edited { events, refused, changes: new, waiting });
         }
         Err(Error::Group("others append all the while: try again".to_owned()))
     }

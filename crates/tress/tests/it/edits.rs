@@ -101,6 +101,15 @@ async fn edits_of_a_document_become_operations_under_who_made_them() {
     theirs.doc.merge(&mut client.doc).unwrap();
     let nothing = theirs.send().await;
     assert_eq!(nothing.changes, 0, "the run's document holds all that the client wrote");
+    // What was known already is not written again.
+    let file = tress::decode_run_file("run".as_ref(), &run.export().await.unwrap()).unwrap();
+    let seals = file.items.iter().filter_map(|item| match item {
+        tress::Item::Seal(seal) => Some(&seal.change),
+        tress::Item::Segment(_) => None,
+    });
+    let seals: Vec<_> = seals.collect();
+    let once: std::collections::BTreeSet<_> = seals.iter().collect();
+    assert_eq!(once.len(), seals.len());
 }
 
 #[tokio::test]
