@@ -1,6 +1,7 @@
 //! What goes to stdout and stderr: the JSON envelope, sentences, tables.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
@@ -254,6 +255,39 @@ impl Output {
         let done = work.await;
         bar.finish_and_clear();
         done
+    }
+
+    /// The same for work that does not let others run: it is told until what this gives is dropped.
+    pub(crate) fn busy(&self, what: &str) -> Busy {
+        let (done, until) = std::sync::mpsc::channel::<()>();
+        let told = !self.json && io::stderr().is_terminal();
+        let what = what.to_owned();
+        let teller = told.then(|| {
+            std::thread::spawn(move || {
+                if until.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+                let bar = indicatif::ProgressBar::new_spinner().with_message(what);
+                bar.enable_steady_tick(Duration::from_millis(100));
+                let _ = until.recv();
+                bar.finish_and_clear();
+            })
+        });
+        Busy { done: Some(done), teller }
+    }
+}
+
+/// While it is there, people at a terminal are told what they wait for.
+pub(crate) struct Busy {
+    done: Option<std::sync::mpsc::Sender<()>>,
+    teller: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.done = None;
+        // It clears its line before anything else is said.
+        let _ = self.teller.take().map(std::thread::JoinHandle::join);
     }
 }
 

@@ -96,9 +96,12 @@ pub(crate) async fn run(context: &Context, fsck: &Fsck) -> Result<(), Failure> {
         None => None,
     };
     for name in store.runs()? {
+        let _busy = context.out.busy(&format!("checking {name}"));
         look(&store, &name, repair, source.as_ref(), &mut report);
     }
+    let busy = context.out.busy("checking the documents");
     documents(context, &store, repair, &mut report);
+    drop(busy);
     answer(context, &report)
 }
 
