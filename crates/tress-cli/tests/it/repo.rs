@@ -79,7 +79,9 @@ impl Drop for Client {
 #[test]
 fn stock_clients_open_watch_and_edit_a_run() {
     let Some(js) = packages() else {
-        println!("skipped: node, or `npm ci` in integrations/js, is missing");
+        println!(
+            "skipped: node, or what `npm install --prefix integrations/js` brings, is missing"
+        );
         return;
     };
     let bench = Bench::new();
