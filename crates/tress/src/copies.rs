@@ -39,10 +39,9 @@ impl Run {
     ///     tokio::join!(converse(&run, link, &terms, |_| {}), converse(&other, far, &terms, |_| {}))
     /// };
     /// let work = async {
-    ///     let events = run.agent("ada", Role::Human).append([
-    ///         tress::todo(TodoId::from_external("first"), "write it down"),
-    ///     ]);
-    ///     let events = events.await?;
+    ///     let ada = run.agent("ada", Role::Human);
+    ///     let todo = tress::todo(TodoId::from_external("first"), "write it down");
+    ///     let events = ada.append([todo]).await?;
     ///     run.replicated(&events, 1).await
     /// };
     /// tokio::select! { _ = sync => {}, done = work => done? }

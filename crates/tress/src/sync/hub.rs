@@ -34,7 +34,7 @@ use crate::store::Store;
 pub const PEERS_MAX: usize = 4096;
 /// How many events a peer with a token may bring a second unless something else is said: many times
 /// what a team of agents writes.
-pub const RATE: u32 = 5_000;
+pub const RATE: u32 = 20_000;
 /// How many wrong tokens may come from one address in [`WRONG_WITHIN`] before it has to wait.
 pub const WRONG_MAX: u32 = 20;
 const WRONG_WITHIN: Duration = Duration::from_secs(60);

@@ -299,8 +299,9 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
         let came = segments.iter().map(|segment| segment.records.len()).sum();
         let taken = self.run.take_in(segments).await?;
         if let Some(pace) = &mut self.pace {
-            // Until it is acknowledged, the peer sends no more than may be under way.
-            tokio::time::sleep(pace.came(came)).await;
+            // Until it is acknowledged, the peer sends no more than may be under way; it loses patience
+            // where that takes too long, so the rest of the wait comes with the next piece.
+            tokio::time::sleep(pace.came(came).min(PATIENCE / 3)).await;
         }
         self.exchanged.received += taken.events.len();
         self.exchanged.refused += taken.refused.len();

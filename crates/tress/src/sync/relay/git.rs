@@ -41,6 +41,8 @@ const GIT_MAX: Duration = Duration::from_secs(300);
 const FILE_BYTES: usize = 256 << 10;
 /// The files of one place; at [`FILE_BYTES`] each that is some billions of events.
 const FILES_MAX: usize = 65_536;
+/// Where we run within a hook, git says with these where its repository is. Ours is another.
+const OF_HOOKS: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"];
 /// What is in the file `format`.
 const FORMAT: &str = "1";
 
@@ -350,6 +352,9 @@ async fn resolve(around: &Path, remote: &str) -> Result<String, RelayError> {
         return Err(RelayError::Unusable(format!("{remote:?} is no git remote")));
     }
     let mut asked = Command::new("git");
+    for name in OF_HOOKS {
+        asked.env_remove(name);
+    }
     asked.arg("-C").arg(around).args(["remote", "get-url", remote]).stdin(Stdio::null());
     let answer = asked.kill_on_drop(true).output().await.map_err(|error| no_git(&error))?;
     let url = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
@@ -393,8 +398,7 @@ impl Runner {
         if args.first() != Some(&"init") {
             command.arg("--git-dir").arg(&self.dir);
         }
-        // Where we run within a hook, git says where its repository is.
-        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
+        for name in OF_HOOKS {
             command.env_remove(name);
         }
         for who in ["AUTHOR", "COMMITTER"] {
