@@ -1,5 +1,6 @@
 //! One strand's Automerge document in the hands of one store.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::transaction::{CommitOptions, Transactable};
@@ -9,7 +10,7 @@ use tress_model::{State, StoreId, Strand};
 
 use crate::error::DocumentError;
 use crate::history::{self, History, Incoming, Sorted};
-use crate::limits::DOCUMENT_BYTES_MAX;
+use crate::limits::{DOCUMENT_BYTES_MAX, FOREIGN_BYTES_MAX, FOREIGN_OPS_MAX};
 use crate::node::Node;
 use crate::projection::{project, project_changed};
 use crate::read::Walk;
@@ -52,6 +53,37 @@ pub struct Document {
     history: Option<History>,
     /// Whether Automerge panicked while it wrote.
     broken: bool,
+}
+
+/// What is left of what changes of which nobody vouches may take together, in one batch.
+struct Bounds {
+    bytes: usize,
+    operations: usize,
+    /// Whether changes under the actors of stores are among them.
+    stores: bool,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { bytes: FOREIGN_BYTES_MAX, operations: FOREIGN_OPS_MAX, stores: true }
+    }
+}
+
+impl Bounds {
+    fn take(&mut self, change: &Change) -> Result<(), String> {
+        let over = || {
+            format!(
+                "it and those before it have more than {FOREIGN_BYTES_MAX} bytes or {FOREIGN_OPS_MAX} operations"
+            )
+        };
+        let actor = change.actor_id().to_bytes();
+        if !self.stores && actor.len() == 20 && actor.starts_with(&[0xff; 4]) {
+            return Err("it is written under the actor of a store".to_owned());
+        }
+        self.bytes = self.bytes.checked_sub(change.raw_bytes().len()).ok_or_else(over)?;
+        self.operations = self.operations.checked_sub(change.len()).ok_or_else(over)?;
+        Ok(())
+    }
 }
 
 /// The actor that `store` writes under. It sorts behind others: an actor that sorts early makes
@@ -250,7 +282,7 @@ impl Document {
     /// # Errors
     /// When a change is damaged, over a limit, or does not fit.
     pub fn apply(&mut self, changes: &[Vec<u8>]) -> Result<Applied, DocumentError> {
-        let (next, applied) = self.with_changes(changes)?;
+        let (next, applied) = self.with_changes(changes, None)?;
         if let Some(next) = next {
             *self = next;
         }
@@ -264,7 +296,24 @@ impl Document {
     /// # Errors
     /// As [`Document::apply`], and when the proof fails.
     pub fn apply_foreign(&mut self, changes: &[Vec<u8>]) -> Result<Applied, DocumentError> {
-        let (next, applied) = self.with_changes(changes)?;
+        self.apply_bounded(changes, Bounds::default())
+    }
+
+    /// As [`Document::apply_foreign`], for changes that come from a client itself: it writes under no
+    /// store's actor.
+    ///
+    /// # Errors
+    /// As [`Document::apply_foreign`].
+    pub fn apply_of_client(&mut self, changes: &[Vec<u8>]) -> Result<Applied, DocumentError> {
+        self.apply_bounded(changes, Bounds { stores: false, ..Bounds::default() })
+    }
+
+    fn apply_bounded(
+        &mut self,
+        changes: &[Vec<u8>],
+        bounds: Bounds,
+    ) -> Result<Applied, DocumentError> {
+        let (next, applied) = self.with_changes(changes, Some(bounds))?;
         let Some(next) = next else { return Ok(applied) };
         let refused = |reason| DocumentError::Batch { reason };
         let proof = || {
@@ -282,14 +331,24 @@ impl Document {
     fn with_changes(
         &mut self,
         changes: &[Vec<u8>],
+        mut bounds: Option<Bounds>,
     ) -> Result<(Option<Self>, Applied), DocumentError> {
         self.usable()?;
         let history = self.history.get_or_insert_with(|| History::of(&self.doc));
-        let mut batch: Vec<Incoming> = Vec::with_capacity(changes.len());
+        let mut seen = BTreeSet::new();
+        let mut batch: Vec<Incoming> = Vec::new();
         for (index, bytes) in changes.iter().enumerate() {
             let refused = |reason| DocumentError::Change { index, reason };
             let parsed = fence(|| history::parse(index, bytes)).and_then(|parsed| parsed);
-            batch.push(parsed.map_err(refused)?);
+            let parsed = parsed.map_err(refused)?;
+            // One that is known, or comes twice, is not kept while the others are looked at.
+            if history.holds(&parsed.change) || !seen.insert(parsed.change.hash()) {
+                continue;
+            }
+            if let Some(bounds) = &mut bounds {
+                bounds.take(&parsed.change).map_err(refused)?;
+            }
+            batch.push(parsed);
         }
         let Sorted { ready, waiting } = history.sort(batch);
         let taken: Vec<usize> = ready.iter().map(|one| one.index).collect();

@@ -123,9 +123,15 @@ fn whole(node: &Node) -> Option<i64> {
     }
 }
 
-/// The members of a set.
+/// The members of a set: the keys of a map, or what a list of texts holds, as JavaScript writes sets.
 fn members(node: Option<&Node>) -> Vec<String> {
     let entries = node.and_then(Node::as_map).unwrap_or(NONE);
+    let place = |key: &String| key.len() == 8 && key.bytes().all(|byte| byte.is_ascii_digit());
+    if !entries.is_empty()
+        && entries.iter().all(|(key, value)| place(key) && value.as_str().is_some())
+    {
+        return entries.values().filter_map(Node::as_str).map(str::to_owned).collect();
+    }
     let kept = entries.iter().filter(|(_, value)| **value != Node::Bool(false));
     kept.map(|(member, _)| member.clone()).collect()
 }

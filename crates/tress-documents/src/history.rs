@@ -15,10 +15,12 @@ type Range = (u64, u64);
 /// The changes of a document.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History {
-    /// Where the operation numbers of each change end.
-    ends: BTreeMap<ChangeHash, u64>,
+    /// Where the operation numbers of each change end, and its causes.
+    ends: BTreeMap<ChangeHash, (u64, Vec<ChangeHash>)>,
     /// The changes of each actor, in order.
     actors: BTreeMap<ActorId, Vec<Range>>,
+    /// The last change of each actor.
+    last: BTreeMap<ActorId, ChangeHash>,
 }
 
 /// A change from outside, parsed.
@@ -56,20 +58,27 @@ impl History {
         changes.sort_by_key(|change| change.seq);
         for change in changes {
             let range = (change.start_op, change.max_op + 1);
-            history.note(change.hash, &change.actor, range);
+            history.note(change.hash, &change.actor, range, change.deps.clone());
         }
         history
     }
 
-    fn note(&mut self, hash: ChangeHash, actor: &ActorId, range: Range) {
-        self.ends.insert(hash, range.1);
+    fn note(&mut self, hash: ChangeHash, actor: &ActorId, range: Range, deps: Vec<ChangeHash>) {
+        self.ends.insert(hash, (range.1, deps));
+        self.last.insert(actor.clone(), hash);
         self.actors.entry(actor.clone()).or_default().push(range);
     }
 
     /// Takes note of a change that the document holds by now.
     pub(crate) fn add(&mut self, change: &Change) {
         let first = change.start_op().get();
-        self.note(change.hash(), change.actor_id(), (first, first + change.len() as u64));
+        let range = (first, first + change.len() as u64);
+        self.note(change.hash(), change.actor_id(), range, change.deps().to_vec());
+    }
+
+    /// Whether the document holds `change` already.
+    pub(crate) fn holds(&self, change: &Change) -> bool {
+        self.ends.contains_key(&change.hash())
     }
 
     /// Leaves out what is known, and sorts the others so that causes come first.
@@ -133,14 +142,37 @@ impl History {
         if change.author().is_some() && change.seq() != 1 {
             return Err("it names an author that its actor's first change did not".to_owned());
         }
-        let deps = change.deps().iter().map(|dep| self.ends.get(dep));
+        if self.last.get(change.actor_id()).is_some_and(|last| !self.follows(change.deps(), last)) {
+            return Err("it does not follow the change before it of its actor".to_owned());
+        }
+        let deps = change.deps().iter().map(|dep| self.ends.get(dep).map(|(end, _)| end));
         let after = deps.chain([own.last().map(|(_, end)| end)]).flatten().max();
         if after.is_some_and(|&after| first < after) {
             return Err("its operation numbers are those of its causes".to_owned());
         }
         self.check_references(change, first)?;
-        self.note(change.hash(), change.actor_id(), (first, end));
+        self.note(change.hash(), change.actor_id(), (first, end), change.deps().to_vec());
         Ok(())
+    }
+
+    /// Whether `last` is one of `deps`, or one of their causes. Automerge takes that for granted, and sorts
+    /// batches by causes alone. Looks only at changes whose numbers do not end before those of `last`.
+    fn follows(&self, deps: &[ChangeHash], last: &ChangeHash) -> bool {
+        let Some((bound, _)) = self.ends.get(last) else { return true };
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<ChangeHash> = deps.to_vec();
+        while let Some(hash) = next.pop() {
+            if hash == *last {
+                return true;
+            }
+            if let Some((end, deps)) = self.ends.get(&hash)
+                && end >= bound
+                && seen.insert(hash)
+            {
+                next.extend(deps);
+            }
+        }
+        false
     }
 
     fn check_references(&self, change: &Change, first: u64) -> Result<(), String> {

@@ -23,3 +23,7 @@ pub const SYNC_HASHES_MAX: usize = 8192;
 pub const SYNC_FILTERS_MAX: usize = 8;
 /// The most probes of such a filter: Automerge makes 7.
 pub const SYNC_PROBES_MAX: u64 = 32;
+/// The most bytes, inflated, that new changes of a stock client may have together in one batch.
+pub const FOREIGN_BYTES_MAX: usize = 64 << 20;
+/// The most operations of such changes: a text has one for each character.
+pub const FOREIGN_OPS_MAX: usize = 1 << 20;

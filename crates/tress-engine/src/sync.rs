@@ -376,7 +376,8 @@ pub fn lacking(log: &Log, than: &VersionVector) -> Option<Vec<Segment>> {
             return None;
         }
         // Behind an event that is lost, nothing can be given.
-        let events = (known + 1..=number).filter_map(|number| log.event(Dot::new(replica, number)));
+        let events = (known.saturating_add(1)..=number)
+            .filter_map(|number| log.event(Dot::new(replica, number)));
         lacking
             .extend(events.take(limits::SEGMENT_EVENTS_MAX).take_while(|event| !event.is_lost()));
     }

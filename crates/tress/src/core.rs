@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tress_engine::log::Draft;
 use tress_engine::{Log, PrepareError};
 use tress_model::codec::Snapshot;
+use tress_model::event::Seal;
 use tress_model::{
     Event, Millis, OrderKey, ReplicaId, Segment, State, StoreId, VersionVector, limits,
 };
@@ -419,7 +420,7 @@ impl Core {
                 }
             }
         }
-        self.flush(group, waiting);
+        self.flush(group, &[], waiting);
         drop(lock);
         for query in queries {
             query(self);
@@ -428,11 +429,11 @@ impl Core {
         self.follow();
     }
 
-    fn flush(&mut self, group: Vec<Staged>, waiting: Vec<Waiting>) {
-        if group.is_empty() {
+    fn flush(&mut self, group: Vec<Staged>, seals: &[Seal], waiting: Vec<Waiting>) {
+        if group.is_empty() && seals.is_empty() {
             return;
         }
-        if let Err(error) = self.files.append(&merge(group), &[]) {
+        if let Err(error) = self.files.append(&merge(group), seals) {
             tracing::error!(%error, "an append failed");
             let unsure = is_unsure(&error);
             self.find_out(&error.to_string(), unsure, waiting);
@@ -467,8 +468,35 @@ impl Core {
         let mut group = Vec::new();
         let events = self.stage(drafts, &mut group)?;
         let (reply, mut answer) = oneshot::channel();
-        self.flush(group, vec![Waiting { reply, events }]);
+        self.flush(group, &[], vec![Waiting { reply, events }]);
         answer.try_recv().map_err(|_| Error::Closed)?
+    }
+
+    /// Appends drafts with the changes of a document that they were read from, in one write, where the log
+    /// is still what it was: `None` where it is not.
+    pub(crate) fn append_edits(
+        &mut self,
+        seen: &VersionVector,
+        drafts: Vec<Draft>,
+        seals: &[Seal],
+    ) -> Result<Option<Vec<Arc<Event>>>, Error> {
+        let lock = self.files.lock()?;
+        self.writer()?;
+        self.poll()?;
+        self.show();
+        if self.log.version() != seen {
+            return Ok(None);
+        }
+        if drafts.is_empty() {
+            self.append_seals(seals)?;
+            return Ok(Some(Vec::new()));
+        }
+        let mut group = Vec::new();
+        let events = self.stage(drafts, &mut group)?;
+        let (reply, mut answer) = oneshot::channel();
+        self.flush(group, seals, vec![Waiting { reply, events }]);
+        drop(lock);
+        answer.try_recv().map_err(|_| Error::Closed)?.map(Some)
     }
 
     /// Forgets which replica is written, so that it is looked at again.
@@ -477,7 +505,7 @@ impl Core {
     }
 
     /// Appends seals. A journal that fails with them is not written any more.
-    pub(crate) fn append_seals(&mut self, seals: &[tress_model::event::Seal]) -> Result<(), Error> {
+    pub(crate) fn append_seals(&mut self, seals: &[Seal]) -> Result<(), Error> {
         self.writer()?;
         if let Err(error) = self.files.append(&[], seals) {
             self.ids = None;

@@ -10,7 +10,7 @@ use tress_documents::{Applied, Edits, RefusedEdit};
 use tress_engine::admit::check;
 use tress_model::{Event, Strand};
 
-use crate::error::{Error, Refused};
+use crate::error::Error;
 use crate::run::Agent;
 
 /// How often it is begun anew, where others append meanwhile.
@@ -40,14 +40,24 @@ impl Agent {
         strand: Strand,
         changes: Vec<Vec<u8>>,
     ) -> Result<Edited, Error> {
+        self.edit(strand, changes, false).await
+    }
+
+    /// The same; a client that is connected (`of_client`) writes under no store's actor.
+    pub(crate) async fn edit(
+        &self,
+        strand: Strand,
+        changes: Vec<Vec<u8>>,
+        of_client: bool,
+    ) -> Result<Edited, Error> {
         for _ in 0..TRIES {
-            let foreign = self.run().read_changes(strand, &changes).await?;
+            let foreign = self.run().read_changes(strand, &changes, of_client).await?;
             let Applied { new, taken, waiting } = foreign.applied;
             if new == 0 {
                 return Ok(Edited { waiting, ..Edited::default() });
             }
             let Edits { operations, mut refused } = foreign.edits;
-            let (mut valid, seen) = (Vec::new(), foreign.state.version.clone());
+            let mut valid = Vec::new();
             for operation in operations {
                 match check(self.author(), &operation) {
                     Ok(()) => valid.push(operation),
@@ -58,21 +68,22 @@ impl Agent {
                     }
                 }
             }
-            // Edits of texts count characters of what was compared: nothing may come between.
-            let nothing = valid.is_empty();
-            let condition = self.append_if(
-                move |state| {
-                    if state.version == seen { Ok(valid) } else { Err(()) }
-                },
-            );
-            let appended = if nothing { Ok(Vec::new()) } else { condition.await };
-            let events = match appended {
-                Ok(events) => events,
-                Err(Refused::Condition(())) => continue,
-                Err(Refused::Error(error)) => return Err(error),
+            let kept: Vec<_> = taken.iter().filter_map(|at| changes.get(*at)).cloned().collect();
+            let drafts = valid.into_iter().map(|operation| self.draft(operation)).collect();
+            // Edits of texts count characters of what was compared: nothing may come between. And the
+            // changes are known exactly where what they say is, or it would be said twice.
+            let run = self.run();
+            let appended = run.append_edits(strand, &foreign.state, drafts, kept.clone()).await;
+            let appended = match appended {
+                Err(Error::Prepare(reason)) => {
+                    // Too large, and so none of it can be; the document is put back.
+                    let (path, reason) = (strand.name().to_owned(), reason.to_string());
+                    refused.push(RefusedEdit { path, reason });
+                    run.append_edits(strand, &foreign.state, Vec::new(), kept).await
+                }
+                appended => appended,
             };
-            let kept = taken.iter().filter_map(|at| changes.get(*at)).cloned().collect();
-            self.run().keep_changes(strand, kept).await?;
+            let Some(events) = appended? else { continue };
             self.run().seal().await?;
             return Ok(Edited { events, refused, changes: new, waiting });
         }

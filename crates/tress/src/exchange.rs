@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use tress_engine::{PrepareError, Rejection, sync};
-use tress_model::{Event, Segment, VersionVector, codec, limits};
+use tress_model::{Dot, Event, Segment, VersionVector, codec, limits};
 use tress_store::Item;
 
 use crate::core::Core;
@@ -45,8 +45,21 @@ impl Run {
     /// # Errors
     /// When they cannot be written; taking them in again does no harm.
     pub async fn take_in(&self, segments: Vec<Segment>) -> Result<TakenIn, Error> {
-        let segments = sync::cut(segments).map_err(PrepareError::from)?;
-        self.query(move |core| core.take_in(segments)).await?
+        let (mut pieces, mut refused) = (Vec::with_capacity(segments.len()), Vec::new());
+        for segment in segments {
+            let dot = Dot::new(segment.replica, segment.first);
+            match sync::cut(vec![segment.clone()]) {
+                Ok(mut cut) => pieces.append(&mut cut),
+                // One that cannot be hashed harms no other.
+                Err(error) => {
+                    let reason = Rejection::Invalid { dot, reason: error.to_string() };
+                    refused.push((segment, reason));
+                }
+            }
+        }
+        let mut taken = self.query(move |core| core.take_in(pieces)).await??;
+        taken.refused.append(&mut refused);
+        Ok(taken)
     }
 
     /// Makes durable what is known here, whoever wrote it: what other stores may be told that the

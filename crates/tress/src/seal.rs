@@ -10,9 +10,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tress_documents::{Applied, Document, DocumentError, Edits, Follower, Heard, Node, project};
+use tress_engine::Draft;
 use tress_model::event::Seal;
 use tress_model::operation::Strand;
-use tress_model::{State, StoreId, VersionVector};
+use tress_model::{Event, State, StoreId, VersionVector};
 use tress_store::documents::move_aside;
 use tress_store::{DocumentsError, Item, RunStore, SavedDocument, SledDocuments};
 
@@ -130,12 +131,16 @@ impl Run {
         &self,
         strand: Strand,
         changes: &[Vec<u8>],
+        of_client: bool,
     ) -> Result<Foreign, Error> {
         let mut documents = self.documents().await?;
         let document = documents.documents.iter_mut().find(|(of, _)| *of == strand);
         let (_, document) = document.ok_or(Error::Closed)?;
         let before: Vec<_> = document.heads();
-        let applied = document.apply_foreign(changes)?;
+        let applied = match of_client {
+            true => document.apply_of_client(changes)?,
+            false => document.apply_foreign(changes)?,
+        };
         let new = document.heads() != before;
         let edits = if new {
             tress_documents::edits(&documents.state, strand, &document.read()?)
@@ -145,23 +150,27 @@ impl Run {
         Ok(Foreign { applied, edits, state: documents.state })
     }
 
-    /// Keeps changes that others made, as they are, with the seals of this store; the next seal settles
-    /// what they changed and may not.
-    pub(crate) async fn keep_changes(
+    /// Appends what changes that others made say, and the changes as they are, with the seals of this
+    /// store, in one write; where the run is no longer what it was, nothing, and `None`. The next seal
+    /// settles what the changes changed and may not.
+    pub(crate) async fn append_edits(
         &self,
         strand: Strand,
+        state: &State,
+        drafts: Vec<Draft>,
         changes: Vec<Vec<u8>>,
-    ) -> Result<(), Error> {
-        let state = self.refresh().await?;
+    ) -> Result<Option<Vec<Arc<Event>>>, Error> {
         let store = Sealing::new(self)?.store;
+        let version = state.version.clone();
         let seals = changes.into_iter().map(|change| Seal {
             store,
             strand,
             number: state.events(),
-            version: state.version.clone(),
+            version: version.clone(),
             change,
         });
-        self.append_seals(seals.collect()).await
+        let seals: Vec<_> = seals.collect();
+        self.query(move |core| core.append_edits(&version, drafts, &seals)).await?
     }
 
     async fn append_seals(&self, seals: Vec<Seal>) -> Result<(), Error> {

@@ -217,7 +217,7 @@ async fn what_a_git_remote_lost_or_never_meant_hurts_nobody() {
     let text = dir.path().join("text");
     std::fs::write(&text, "1").unwrap();
     let format = git(&hub, &["hash-object", "-w", &text.display().to_string()]);
-    std::fs::write(&text, format!("{} 7\n", "07".repeat(16))).unwrap();
+    std::fs::write(&text, format!("{} 1 7\n", "07".repeat(16))).unwrap();
     let version = git(&hub, &["hash-object", "-w", &text.display().to_string()]);
     let tree = dir.path().join("tree");
     let entry = |blob: &str, name: &str| format!("100644 blob {}\t{name}\n", blob.trim());

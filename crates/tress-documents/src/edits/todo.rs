@@ -28,6 +28,9 @@ impl Edits {
             let id: Option<TodoId> = pair.key.parse().ok();
             let todo = id.and_then(|id| state.todo(id));
             match (todo, pair.new) {
+                (_, Some(new)) if new.as_map().is_none() => {
+                    self.refuse(format!("todos/{}", pair.key), FORM);
+                }
                 (Some(todo), Some(new)) => {
                     let todo = Here { todo, path: format!("todos/{}", pair.key) };
                     self.todo(&todo, pair.old, new);
@@ -91,8 +94,10 @@ impl Edits {
         for pair in differing(old, Some(new)) {
             match field(&pair) {
                 Ok(Some(edit)) => edits.push(edit),
-                Ok(None) if pair.key == "finished" => later.finished(here, text(pair.new)),
-                Ok(None) if pair.key == "blockers" => later.blockers(here, &pair),
+                Ok(None) if pair.key == "finished" => later.finished(here, pair.new),
+                Ok(None) if pair.key == "blockers" && is_map(pair.new) => {
+                    later.blockers(here, &pair);
+                }
                 Ok(None) => later.part(here.todo.id, &here.path, &pair),
                 Err(reason) => later.refuse(format!("{}/{}", here.path, pair.key), reason),
             }
@@ -116,6 +121,10 @@ impl Edits {
             };
         }
         let path = format!("{path}/{}", pair.key);
+        let maps = ["labels", "edges", "remarks", "extra", "blockers"];
+        if maps.contains(&pair.key) && pair.new.is_some_and(|new| new.as_map().is_none()) {
+            return self.refuse(path, FORM);
+        }
         match pair.key {
             "labels" => self.labels(todo, pair),
             "edges" => self.edges(todo, &path, pair),
@@ -204,10 +213,10 @@ impl Edits {
         }
     }
 
-    fn finished(&mut self, here: &Here<'_>, new: Option<&str>) {
+    fn finished(&mut self, here: &Here<'_>, new: Option<&Node>) {
         let todo = here.todo.id;
         let reason = "in the document".to_owned();
-        let operation = match new {
+        let operation = match new.map(|new| new.as_str().unwrap_or_default()) {
             Some("closed") => Operation::Closed { todo, reason },
             Some("deleted") => Operation::Deleted { todo, reason },
             // Only a verdict on a claim of completion completes a todo, and the fold decides whose.
@@ -274,6 +283,11 @@ impl Edits {
             }
         }
     }
+}
+
+/// Whether it is a map, or nothing.
+fn is_map(node: Option<&Node>) -> bool {
+    node.is_none_or(|node| node.as_map().is_some())
 }
 
 /// A todo that is there, and where.

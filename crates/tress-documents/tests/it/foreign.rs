@@ -244,3 +244,30 @@ fn deflated_changes_are_taken() {
     assert_eq!(other.read(), document.read());
     assert_eq!(document.apply(&[change]).map(|applied| applied.new), Ok(0));
 }
+
+/// Automerge sorts a batch by causes alone: a second change of an actor that does not follow its first was taken
+/// live, and no document could be rebuilt with it.
+#[test]
+fn a_change_that_does_not_follow_the_one_before_it_of_its_actor_is_refused() {
+    let (mut document, _) = sealed(Strand::Todo);
+    let mut client = stock(&document);
+    client.put(ROOT, "x", 1).expect("the root takes any key");
+    client.commit();
+    let first = client.get_last_local_change().expect("it was just made").raw_bytes().to_vec();
+    document.apply_foreign(&[first]).expect("it follows what there is");
+    client.put(ROOT, "x", 2).expect("the root takes any key");
+    client.commit();
+    let mut second = client.get_last_local_change().expect("it was just made").decode();
+    let begins = Change::try_from(genesis(Strand::Todo).as_slice()).expect("a change");
+    second.deps = vec![begins.hash()];
+    let second = Change::from(second).raw_bytes().to_vec();
+    let refused = document.apply_foreign(&[second]).expect_err("it does not follow").to_string();
+    assert!(refused.contains("does not follow"), "{refused}");
+    // A client of a store's own name is refused where it is one.
+    let mut client = stock(&document).with_actor(ActorId::from([0xff; 20]));
+    client.put(ROOT, "x", 3).expect("the root takes any key");
+    client.commit();
+    let change = client.get_last_local_change().expect("it was just made").raw_bytes().to_vec();
+    assert!(document.clone().apply_of_client(&[change.clone()]).is_err());
+    assert!(document.apply_foreign(&[change]).is_ok());
+}

@@ -134,16 +134,19 @@ impl fmt::Display for Remote {
     }
 }
 
-/// A URL without a password and without options.
+/// A URL without what is secret in it, and without options. Of a web address nothing that stands before
+/// its host is shown: a token stands there as well.
 pub(super) fn without_secret(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let rest = rest.split('?').next().unwrap_or_default();
-    match rest.rsplit_once('@') {
-        Some((who, hosts)) => {
-            let name = who.split(':').next().unwrap_or_default();
-            format!("{scheme}://{name}@{hosts}")
-        }
-        None => format!("{scheme}://{rest}"),
+    let (who, hosts) = match rest.rsplit_once('@') {
+        Some((who, hosts)) => (Some(who), hosts),
+        None => (None, rest),
+    };
+    let hosts = hosts.split('?').next().unwrap_or_default();
+    let name = who.and_then(|who| who.split(':').next()).filter(|_| !scheme.starts_with("http"));
+    match name {
+        Some(name) => format!("{scheme}://{name}@{hosts}"),
+        None => format!("{scheme}://{hosts}"),
     }
 }
 
@@ -155,7 +158,9 @@ mod tests {
     fn what_is_followed_is_told_apart_and_secrets_are_not_shown() {
         let shown = [
             ("git:origin", "git:origin"),
-            ("git:https://ada:pass@example.org/x.git", "git:https://ada@example.org/x.git"),
+            ("git:https://ada:pass@example.org/x.git", "git:https://example.org/x.git"),
+            ("git:https://token@example.org/x.git", "git:https://example.org/x.git"),
+            ("postgres://ada:se?cret@a/tress", "postgres://ada@a/tress"),
             ("git:git@example.org:team/x.git", "git:git@example.org:team/x.git"),
             ("postgres://ada:pass@a:1,b:2/tress?sslmode=require", "postgres://ada@a:1,b:2/tress"),
             ("ws://127.0.0.1:1", "ws://127.0.0.1:1"),

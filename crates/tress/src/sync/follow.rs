@@ -21,6 +21,10 @@ const WAIT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_s
 #[cfg(feature = "postgres")]
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How many runs of a database are followed.
+#[cfg(feature = "postgres")]
+const RUNS_MAX: usize = 1024;
+
 /// Whom to follow, and how.
 #[derive(Debug, Clone)]
 pub struct Follow {
@@ -122,23 +126,33 @@ pub async fn follow_store(
         tokio::select! {
             _ = look.tick() => {}
             Some(ended) = tasks.join_next() => {
-                match ended.map_err(|error| Error::Group(error.to_string()))? {
-                    Ok(never) => match never {},
-                    Err(error) => return Err(error),
+                // One run does not end the others.
+                let (name, error): (String, FollowError) =
+                    ended.map_err(|error| Error::Group(error.to_string()))?;
+                if matches!(error, FollowError::Relay(_)) {
+                    return Err(error);
                 }
+                tracing::error!(run = name, %error, "the run is not followed any more");
             }
         }
         let mut runs = store.runs()?;
         // Where it is away, those who follow say so.
         runs.extend(database.runs().await.unwrap_or_default());
         for name in runs {
-            if !followed.insert(name.clone()) {
+            // What a database calls its runs may be no name of a run here, or more than anybody has.
+            if followed.len() >= RUNS_MAX || !followed.insert(name.clone()) {
                 continue;
             }
             let (store, database, told) = (store.clone(), database.clone(), told.clone());
             tasks.spawn(async move {
-                let run = store.create_run(&name).await?;
-                follow_postgres(&run, &database, |news| told(&name, news)).await
+                let run = match store.create_run(&name).await {
+                    Ok(run) => run,
+                    Err(error) => return (name, error.into()),
+                };
+                match follow_postgres(&run, &database, |news| told(&name, news)).await {
+                    Ok(never) => match never {},
+                    Err(error) => (name, error),
+                }
             });
         }
     }

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderMap, StatusCode, header};
 
-use tress_model::Role;
+use tress_model::{Role, limits};
 
 use super::Terms;
 use super::repo::{self, Client, RepoError};
@@ -296,8 +296,8 @@ impl Door {
             None => None,
             Some(from) => {
                 let now = self.store.files().host().now();
-                let checked =
-                    self.tokens.check(bearer(headers).or_else(|| query("token")), run, now);
+                let token = bearer(headers).map(str::to_owned).or_else(|| query("token"));
+                let checked = self.tokens.check(token.as_deref(), run, now);
                 // Whoever has a right one comes in, also where others come from the same address, as
                 // all do behind a proxy.
                 if let Err(TokenRefused::Unknown) = &checked {
@@ -316,13 +316,10 @@ impl Door {
         if !there && !may_make {
             return refuse(StatusCode::NOT_FOUND, "there is no such run here");
         }
-        let named = query("agent").map(str::to_owned);
-        let token = grant.as_ref().map(|grant| match grant.name.as_str() {
-            "" => grant.id.clone(),
-            name => name.to_owned(),
-        });
-        let named = named.or(token).unwrap_or_else(|| "automerge".to_owned());
-        let client = stock.then_some(named);
+        let client = match stock {
+            true => Some(name_of(grant.as_ref(), query("agent"))?),
+            false => None,
+        };
         Ok(Guest { run: run.to_owned(), grant, client })
     }
 
@@ -339,10 +336,46 @@ impl Door {
     }
 }
 
-/// A value in the query of a URL. Tokens and names need no escapes.
-fn query_of<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
+/// A value in the query of a URL, as forms write it: `+` for a space, `%` and two digits for a byte.
+fn query_of(query: Option<&str>, name: &str) -> Option<String> {
     let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value).filter(|value| !value.is_empty())
+    let value = pairs.find(|(key, _)| *key == name).map(|(_, value)| value)?;
+    let (mut bytes, mut rest) = (Vec::new(), value.as_bytes());
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| byte == b'%');
+        let digits = digits.and_then(|two| std::str::from_utf8(two).ok());
+        match digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(if byte == b'+' { b' ' } else { byte });
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|value| !value.is_empty())
+}
+
+/// Under which name a stock client writes: that of its token, where that has one, since rules tell agents
+/// apart by their names; else the one that it asks for.
+fn name_of(grant: Option<&Grant>, asked: Option<String>) -> Result<String, (StatusCode, String)> {
+    let of_token = grant.map(|grant| grant.name.as_str()).filter(|name| !name.is_empty());
+    match (of_token, asked) {
+        (Some(name), Some(asked)) if name != asked => {
+            let reason = format!("this token is {name}'s, and writes under no other name");
+            Err((StatusCode::FORBIDDEN, reason))
+        }
+        (Some(name), _) => Ok(name.to_owned()),
+        (None, Some(asked))
+            if asked.trim().is_empty() || asked.len() > limits::AGENT_NAME_BYTES_MAX =>
+        {
+            Err((StatusCode::BAD_REQUEST, "this is no name of an agent".to_owned()))
+        }
+        (None, Some(asked)) => Ok(asked),
+        (None, None) => Ok(grant.map_or_else(|| "automerge".to_owned(), |grant| grant.id.clone())),
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -445,7 +478,7 @@ async fn talk(
     if let Some(name) = client {
         let role = terms.role.unwrap_or(Role::Human);
         let agent = may_write.then(|| run.agent(&name, role));
-        let client = Client { run: &run, agent, link };
+        let client = Client { run: &run, agent, link, rate: terms.rate };
         return match repo::serve(client, closing).await {
             Ok(()) | Err(RepoError::Left) => Ok(()),
             Err(error) => Err(error.to_string()),

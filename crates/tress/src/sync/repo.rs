@@ -20,7 +20,7 @@ use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use tress_documents::{Follower, Heard};
 use tress_model::{StoreId, Strand};
 
-use super::Link;
+use super::{Link, Pace};
 use crate::error::Error;
 use crate::run::{Agent, Run};
 use crate::seal::Documents;
@@ -64,6 +64,8 @@ pub(crate) struct Client<'a> {
     /// Under whom it writes; nobody, where it may only read.
     pub(crate) agent: Option<Agent>,
     pub(crate) link: Link,
+    /// How much it may say a second, in the long run.
+    pub(crate) rate: Option<u32>,
 }
 
 /// Talks with a client until it leaves, or `closing` ends.
@@ -79,6 +81,8 @@ pub(crate) async fn serve(
         them: None,
         ids: BTreeMap::from(ids),
         followers: BTreeMap::new(),
+        documents: None,
+        pace: client.rate.map(Pace::new),
     };
     let mut updates = client.run.updates();
     loop {
@@ -95,8 +99,9 @@ pub(crate) async fn serve(
             reason = &mut closing => Err(RepoError::Refused(reason)),
         };
         if let Err(error) = told {
-            if let RepoError::Refused(reason) = &error {
-                let said = talk.envelope("error", [("message", Value::from(reason.as_str()))]);
+            if !matches!(error, RepoError::Left) {
+                let reason = Value::from(error.to_string());
+                let said = talk.envelope("error", [("message", reason)]);
                 let _ = send(&client.link, &said).await;
             }
             return Err(error);
@@ -110,6 +115,9 @@ struct Talk {
     ids: BTreeMap<String, Strand>,
     /// The documents that the client follows.
     followers: BTreeMap<Strand, Follower>,
+    /// As they were when they were looked at last: to seal and to load them is dear.
+    documents: Option<Documents>,
+    pace: Option<Pace>,
 }
 
 impl Talk {
@@ -163,13 +171,19 @@ impl Talk {
     ) -> Result<(), RepoError> {
         let refused = |error: tress_documents::DocumentError| RepoError::Refused(error.to_string());
         let mut heard = Heard::read(data).map_err(refused)?;
+        if let Some(pace) = &mut self.pace {
+            // Each message costs, and each change in it.
+            tokio::time::sleep(pace.came(1 + heard.changes.len()).min(super::PATIENCE / 3)).await;
+        }
+        let mut edited_it = false;
         if !heard.changes.is_empty() {
             let Some(agent) = &client.agent else {
                 return Err(RepoError::Refused("this token may only read".to_owned()));
             };
             let changes = std::mem::take(&mut heard.changes);
-            match agent.edit_document(strand, changes).await {
+            match agent.edit(strand, changes, true).await {
                 Ok(edited) => {
+                    edited_it = edited.changes > 0;
                     for edit in &edited.refused {
                         let (agent, path) = (agent.name(), &edit.path);
                         tracing::info!(agent, path, reason = edit.reason, "put back an edit");
@@ -179,10 +193,17 @@ impl Talk {
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut documents = client.run.documents().await?;
+        let current = |known: &Documents| known.version == client.run.state().version;
+        let mut documents = match self.documents.take().filter(|known| !edited_it && current(known))
+        {
+            Some(known) => known,
+            None => client.run.documents().await?,
+        };
         let follower = self.followers.entry(strand).or_default();
-        documents.hear(strand, follower, heard).map_err(RepoError::from)?;
-        self.tell(client, &mut documents, strand).await
+        documents.hear(strand, follower, heard)?;
+        self.tell(client, &mut documents, strand).await?;
+        self.documents = Some(documents);
+        Ok(())
     }
 
     async fn tell_all(&mut self, client: &Client<'_>) -> Result<(), RepoError> {
@@ -194,6 +215,7 @@ impl Talk {
         for strand in strands {
             self.tell(client, &mut documents, strand).await?;
         }
+        self.documents = Some(documents);
         Ok(())
     }
 

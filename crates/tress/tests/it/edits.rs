@@ -199,6 +199,81 @@ async fn where_nothing_may_be_edited_the_document_is_put_back_all_the_same() {
     assert_eq!(client.send().await.changes, 0, "it is known now");
 }
 
+/// A list for a set made labels of its places, and a value of another type emptied or reopened a todo.
+#[tokio::test]
+async fn values_of_other_types_do_no_harm() {
+    let run = in_memory().await;
+    let ada = human(&run);
+    let id = ada.add("work").await.unwrap();
+    let other = ada.add("other").await.unwrap();
+    let label = vec!["kept".to_owned()];
+    let close = Operation::Closed { todo: id, reason: String::new() };
+    let labels = Operation::LabelsChanged { todo: other, added: label, removed: Vec::new() };
+    ada.append([close, labels]).await.unwrap();
+    let mut client = Client::open(&run, Strand::Todo).await;
+    let todos = client.at(&["todos"]);
+    let one = client.at(&["todos", &id.to_string()]);
+    client.doc.put(&one, "finished", true).unwrap();
+    let two = client.at(&["todos", &other.to_string()]);
+    client.doc.put(&two, "labels", "none").unwrap();
+    client.doc.put(&two, "blockers", 1).unwrap();
+    let third = client.doc.put_object(&todos, "third", ObjType::Map).unwrap();
+    client.doc.put(&third, "title", "third").unwrap();
+    let list = client.doc.put_object(&third, "labels", ObjType::List).unwrap();
+    client.doc.insert(&list, 0, "bug").unwrap();
+    client.doc.put(&todos, "fourth", "not a todo").unwrap();
+    let edited = client.send().await;
+    assert_eq!(edited.refused.len(), 4, "{:?}", edited.refused);
+    let state = run.state();
+    assert_eq!(state.status_unblocked(state.todo(id).unwrap(), tress::now()), Status::Closed);
+    assert!(state.todo(other).unwrap().labels.contains_key("kept"));
+    let third = state.todo(TodoId::from_external("third")).unwrap();
+    assert_eq!(third.labels.keys().collect::<Vec<_>>(), ["bug"]);
+    at_rest(&run).await;
+}
+
+/// A text that no event can hold was an error each time, and nothing that came behind it got in.
+#[tokio::test]
+async fn an_edit_that_is_too_large_is_put_back_and_later_ones_come_in() {
+    let run = in_memory().await;
+    let id = human(&run).add("work").await.unwrap();
+    let mut client = Client::open(&run, Strand::Todo).await;
+    let one = client.at(&["todos", &id.to_string()]);
+    let extra = client.doc.put_object(&one, "extra", ObjType::Map).unwrap();
+    client.doc.put(&extra, "log", "x".repeat(2 << 20)).unwrap();
+    let edited = client.send().await;
+    assert_eq!((edited.events.len(), edited.refused.len()), (0, 1), "{:?}", edited.refused);
+    at_rest(&run).await;
+    client.doc.put(&one, "title", "goes on").unwrap();
+    client.send().await;
+    assert_eq!(&*run.state().todo(id).unwrap().title, "goes on");
+    at_rest(&run).await;
+}
+
+/// Two who hand in the same changes at once said everything twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_changes_from_two_sides_are_taken_once() {
+    let run = in_memory().await;
+    let id = human(&run).add("work").await.unwrap();
+    for round in 0..10 {
+        let mut client = Client::open(&run, Strand::Todo).await;
+        let remarks = client.at(&["todos", &id.to_string(), "remarks"]);
+        client.doc.put(&remarks, format!("mine {round}"), format!("remark {round}")).unwrap();
+        let (strand, changes) = changes_of(&client.doc.save()).unwrap();
+        let both = [client.agent.clone(), run.agent("other", Role::Human)].map(|agent| {
+            let changes = changes.clone();
+            tokio::spawn(async move { agent.edit_document(strand, changes).await.unwrap() })
+        });
+        let mut events = 0;
+        for task in both {
+            events += task.await.unwrap().events.len();
+        }
+        assert_eq!(events, 1);
+    }
+    assert_eq!(run.state().todo(id).unwrap().notes.len(), 10);
+    at_rest(&run).await;
+}
+
 #[tokio::test]
 async fn a_design_is_edited_and_its_decisions_stand() {
     let run = in_memory().await;

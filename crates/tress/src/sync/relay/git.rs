@@ -3,7 +3,7 @@
 //! ```text
 //! refs/tress/RUN/PLACE  ->  commit  ->  tree
 //!                                        format        "1"
-//!                                        version       what is in here: "REPLICA NUMBER" a line
+//!                                        version       what is in here: "REPLICA FROM TO" a line
 //!                                        00000001 …    length: u32 LE, a message with events; again
 //! ```
 //!
@@ -25,7 +25,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 use tress_model::codec::{self, Received};
 use tress_model::message::Message;
-use tress_model::{Segment, StoreId, VersionVector, limits};
+use tress_model::{ReplicaId, Segment, StoreId, VersionVector, limits};
 
 use super::super::address::without_secret;
 use super::{Relay, RelayError};
@@ -39,6 +39,8 @@ const PUSH_EVERY: Duration = Duration::from_secs(2);
 const GIT_MAX: Duration = Duration::from_secs(300);
 /// A file that has so many bytes is not added to.
 const FILE_BYTES: usize = 256 << 10;
+/// How long a `version` may be: a line for each replica that a run may have.
+const VERSION_BYTES: usize = limits::REPLICAS_MAX * 64;
 /// The files of one place; at [`FILE_BYTES`] each that is some billions of events.
 const FILES_MAX: usize = 65_536;
 /// Where we run within a hook, git says with these where its repository is. Ours is another.
@@ -57,12 +59,13 @@ pub struct Git {
     own: String,
     id: StoreId,
     /// What the remote had when it was fetched last: the tip of each ref, and what it holds.
-    tips: BTreeMap<String, (String, VersionVector)>,
+    tips: BTreeMap<String, (String, Held)>,
     /// What is yet to be given of it.
     streams: Vec<Stream>,
     /// How far each file goes, by its name in git: it is not read again for nothing.
     known: BTreeMap<String, VersionVector>,
     pushed: Option<Instant>,
+    looked: Instant,
 }
 
 /// What one place left, as it is read.
@@ -109,10 +112,12 @@ impl Git {
             streams: Vec::new(),
             known: BTreeMap::new(),
             pushed: None,
+            looked: Instant::now(),
         })
     }
 
     async fn look(&mut self) -> Result<VersionVector, RelayError> {
+        self.looked = Instant::now();
         let all = format!("+{0}*:{0}*", self.refs);
         let fetch = ["fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head"];
         self.git.run(&[&fetch[..], &[&self.remote, &all]].concat(), None).await?;
@@ -129,20 +134,28 @@ impl Git {
         }
         self.tips = tips;
         self.streams.clear();
-        Ok(self.tips.values().fold(VersionVector::new(), |all, (_, version)| all.join(version)))
+        Ok(whole(self.tips.values().map(|(_, held)| held)))
     }
 
     /// What the commit `tip` says that it holds. One that is not ours holds nothing.
-    async fn version_of(&self, tip: &str, name: &str) -> Result<VersionVector, RelayError> {
-        let format = self.git.text(&["cat-file", "blob", &format!("{tip}:format")]).await;
+    async fn version_of(&self, tip: &str, name: &str) -> Result<Held, RelayError> {
+        let small = |name: &str| format!("{tip}:{name}");
+        for (name, most) in [("format", 64), ("version", VERSION_BYTES)] {
+            let size = self.git.text(&["cat-file", "-s", &small(name)]).await.unwrap_or_default();
+            if !size.trim().parse().is_ok_and(|size: usize| size <= most) {
+                tracing::warn!(name, "passed over a ref of {} that is not ours", self.git.at);
+                return Ok(Held::default());
+            }
+        }
+        let format = self.git.text(&["cat-file", "blob", &small("format")]).await;
         let format = format.unwrap_or_default();
         if let Ok(found) = format.trim().parse::<i32>()
-            && format.trim() != FORMAT
+            && found > 1
         {
             return Err(RelayError::Newer { at: self.git.at.clone(), found, known: 1 });
         }
         let text = self.git.text(&["cat-file", "blob", &format!("{tip}:version")]).await;
-        let version = text.ok().and_then(|text| read_version(&text));
+        let version = text.ok().and_then(|text| Held::read(&text));
         if format.trim() != FORMAT || version.is_none() {
             tracing::warn!(name, "passed over a ref of {} that is not ours", self.git.at);
         }
@@ -169,7 +182,7 @@ impl Git {
             return Ok(Vec::new());
         }
         let bytes = self.git.run(&["cat-file", "blob", blob], None).await?;
-        let segments = unframe(&bytes);
+        let (segments, _) = unframe(&bytes);
         let ends = segments.iter().map(|segment| (segment.replica, segment.last()));
         self.known.insert(blob.to_owned(), ends.collect());
         Ok(segments)
@@ -178,8 +191,8 @@ impl Git {
     /// Opens a stream for each place that has what `than` lacks.
     async fn open_streams(&mut self, than: &VersionVector) -> Result<(), RelayError> {
         let mut streams = Vec::new();
-        for (tip, version) in self.tips.values() {
-            if version <= than {
+        for (tip, held) in self.tips.values() {
+            if held.is_in(than) {
                 continue;
             }
             let files = self.files(tip).await?.into_iter().map(|(_, blob)| blob);
@@ -214,21 +227,22 @@ impl Relay for Git {
             tokio::time::sleep_until(pushed + PUSH_EVERY).await;
         }
         let tip = self.tips.get(&self.own).cloned();
-        let (mut files, mut version) = (Vec::new(), VersionVector::new());
+        let (mut files, mut held) = (Vec::new(), Held::default());
         if let Some((tip, known)) = &tip {
             files = self.files(tip).await?;
-            version = known.clone();
+            held = known.clone();
         }
         let mut last = Vec::new();
         if let Some((name, blob)) = files.last().cloned() {
             let bytes = self.git.run(&["cat-file", "blob", &blob], None).await?;
-            if bytes.len() < FILE_BYTES {
+            // Behind what cannot be read, nobody would read on.
+            if bytes.len() < FILE_BYTES && unframe(&bytes).1 {
                 files.pop();
                 last = vec![(name, bytes)];
             }
         }
         for segment in segments {
-            version.advance(segment.replica, segment.last());
+            held.add(segment.replica, segment.first, segment.last());
             let frame = frame(segment)?;
             match last.last_mut() {
                 Some((_, bytes)) if bytes.len() < FILE_BYTES => bytes.extend_from_slice(&frame),
@@ -248,13 +262,13 @@ impl Relay for Git {
             files.push((name, self.git.keep(&bytes).await?));
         }
         files.push(("format".to_owned(), self.git.keep(FORMAT.as_bytes()).await?));
-        let text = version_text(&version);
+        let text = held.text();
         files.push(("version".to_owned(), self.git.keep(text.as_bytes()).await?));
         let tree: String =
             files.iter().map(|(name, blob)| format!("100644 blob {blob}\t{name}\n")).collect();
         let tree = self.git.run(&["mktree"], Some(tree.as_bytes())).await?;
         let tree = String::from_utf8_lossy(&tree).trim().to_owned();
-        let message = format!("{} events of {}", version.events(), self.refs);
+        let message = format!("{} segments of {}", segments.len(), self.refs);
         let mut commit = vec!["commit-tree", &tree, "-m", &message];
         if let Some((tip, _)) = &tip {
             commit.extend(["-p", tip]);
@@ -264,7 +278,7 @@ impl Relay for Git {
         self.git.run(&["push", "--quiet", "--no-verify", &self.remote, &to], None).await?;
         self.git.run(&["update-ref", &self.own, &commit], None).await?;
         self.pushed = Some(Instant::now());
-        self.tips.insert(self.own.clone(), (commit, version));
+        self.tips.insert(self.own.clone(), (commit, held));
         Ok(())
     }
 
@@ -272,8 +286,8 @@ impl Relay for Git {
         if self.streams.is_empty() {
             self.open_streams(than).await?;
         }
-        let (mut given, mut events) = (Vec::new(), 0);
-        while events < limits::BATCH_EVENTS {
+        let (mut given, mut events, mut bytes) = (Vec::new(), 0, 0);
+        while events < limits::BATCH_EVENTS && bytes < limits::BATCH_BYTES {
             // Each stream has causes first; across streams the earlier goes first, which is nearly so.
             for at in 0..self.streams.len() {
                 while let Some(stream) = self.streams.get_mut(at)
@@ -295,13 +309,15 @@ impl Relay for Git {
             let next = self.streams.iter_mut().min_by_key(|stream| begin(stream));
             let Some(segment) = next.and_then(|stream| stream.segments.pop_front()) else { break };
             events += segment.records.len();
+            bytes += codec::encode_segment(&segment).map_or(0, |body| body.len());
             given.push(segment);
         }
         Ok(given)
     }
 
     async fn changed(&mut self) -> Result<(), RelayError> {
-        tokio::time::sleep(LOOK_EVERY).await;
+        // Also where others wake us more often than that.
+        tokio::time::sleep_until(self.looked + LOOK_EVERY).await;
         Ok(())
     }
 }
@@ -314,16 +330,27 @@ fn frame(segment: &Segment) -> Result<Vec<u8>, RelayError> {
     Ok(frame)
 }
 
-/// The segments in a file, up to the first that cannot be read.
-fn unframe(mut bytes: &[u8]) -> Vec<Segment> {
-    let mut segments = Vec::new();
+/// The segments in a file, up to the first that cannot be read, and whether that is all.
+fn unframe(mut bytes: &[u8]) -> (Vec<Segment>, bool) {
+    let (mut segments, mut unpacked) = (Vec::new(), 0);
     while let Some((length, rest)) = bytes.split_first_chunk() {
         let Some((message, rest)) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)
         else {
             break;
         };
         match codec::decode_message(message) {
-            Ok((_, Received::Message(Message::Events(more)))) => segments.extend(more),
+            Ok((_, Received::Message(Message::Events(more)))) => {
+                // A small file may unpack to much.
+                unpacked += more
+                    .iter()
+                    .map(|s| codec::encode_segment(s).map_or(0, |b| b.len()))
+                    .sum::<usize>();
+                segments.extend(more);
+                if unpacked > FILE_BYTES * 64 + FRAME_MAX {
+                    tracing::warn!("passed over the rest of a file that unpacks to too much");
+                    break;
+                }
+            }
             other => {
                 tracing::warn!(?other, "passed over what is no message with events");
                 break;
@@ -331,19 +358,68 @@ fn unframe(mut bytes: &[u8]) -> Vec<Segment> {
         }
         bytes = rest;
     }
-    segments
+    (segments, bytes.is_empty())
 }
 
-fn version_text(version: &VersionVector) -> String {
-    version.iter().map(|(replica, number)| format!("{replica} {number}\n")).collect()
+/// Which events a ref has: stretches of each replica, the first and the last number, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Held(BTreeMap<ReplicaId, Vec<(u64, u64)>>);
+
+impl Held {
+    fn add(&mut self, replica: ReplicaId, first: u64, last: u64) {
+        let stretches = self.0.entry(replica).or_default();
+        match stretches.last_mut() {
+            Some((from, to)) if *from <= first && first <= to.saturating_add(1) => {
+                *to = last.max(*to)
+            }
+            _ => stretches.push((first, last)),
+        }
+    }
+
+    fn text(&self) -> String {
+        let stretches = self.0.iter().flat_map(|(replica, all)| {
+            all.iter().map(move |(from, to)| format!("{replica} {from} {to}\n"))
+        });
+        stretches.collect()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut held = Self::default();
+        for line in text.lines() {
+            let mut words = line.split(' ');
+            let (replica, from, to) = (words.next()?, words.next()?, words.next()?);
+            let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
+            if from == 0 || from > to || words.next().is_some() {
+                return None;
+            }
+            held.add(replica.parse().ok()?, from, to);
+        }
+        Some(held)
+    }
+
+    /// Whether `version` has all of it.
+    fn is_in(&self, version: &VersionVector) -> bool {
+        let mut ends =
+            self.0.iter().flat_map(|(replica, all)| all.iter().map(move |s| (replica, s.1)));
+        ends.all(|(replica, to)| to <= version.get(*replica))
+    }
 }
 
-fn read_version(text: &str) -> Option<VersionVector> {
-    let heads = text.lines().map(|line| {
-        let (replica, number) = line.split_once(' ')?;
-        Some((replica.parse().ok()?, number.parse().ok()?))
-    });
-    heads.collect()
+/// What all of it together has of each replica, from its first event on without a hole. What lies behind a
+/// hole (somebody deleted a ref) counts only once the hole is filled again.
+fn whole<'a>(all: impl Iterator<Item = &'a Held>) -> VersionVector {
+    let mut stretches: Vec<_> = all
+        .flat_map(|held| held.0.iter())
+        .flat_map(|(replica, all)| all.iter().map(move |(from, to)| (*replica, *from, *to)))
+        .collect();
+    stretches.sort_unstable();
+    let mut whole = VersionVector::new();
+    for (replica, from, to) in stretches {
+        if from <= whole.get(replica).saturating_add(1) {
+            whole.advance(replica, to);
+        }
+    }
+    whole
 }
 
 /// What git calls `remote` around the store, or itself, where it is no name.
@@ -429,5 +505,33 @@ impl Runner {
         let line = said.lines().find(|line| line.contains("fatal:") || line.contains("rejected"));
         let line = line.or_else(|| said.lines().next()).unwrap_or("git failed");
         Err(away(line.trim().chars().take(300).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_refs_have_together_ends_where_there_is_a_hole() {
+        let (one, two) = (ReplicaId([1; 16]), ReplicaId([2; 16]));
+        let mut here = Held::default();
+        for (first, last) in [(1, 10), (11, 12), (21, 30)] {
+            here.add(one, first, last);
+        }
+        here.add(two, 5, 9);
+        let mut there = Held::default();
+        there.add(one, 13, 20);
+        assert_eq!(Held::read(&here.text()), Some(here.clone()));
+        let both = whole([&here, &there].into_iter());
+        assert_eq!((both.get(one), both.get(two)), (30, 0));
+        assert_eq!(whole([&here].into_iter()).get(one), 12, "somebody deleted the other ref");
+        assert!(here.is_in(&VersionVector::from_iter([(one, 30), (two, 9)])));
+        assert!(!here.is_in(&both));
+        for wrong in
+            ["x", "01 1 2", &format!("{one} 0 2"), &format!("{one} 3 2"), &format!("{one} 1")]
+        {
+            assert_eq!(Held::read(wrong), None, "{wrong}");
+        }
     }
 }

@@ -133,7 +133,6 @@ pub async fn exchange<R: Relay>(
         run,
         relay,
         confirmed: there.clone(),
-        at_first: there.clone(),
         there,
         passed: VersionVector::new(),
         waits: false,
@@ -144,7 +143,6 @@ pub async fn exchange<R: Relay>(
     loop {
         side.take_all(&mut told).await?;
         side.give_all().await?;
-        run.note_copy(side.relay.id(), &side.confirmed);
         side.exchanged.up_to_date = true;
         told(&side.exchanged);
         if !live {
@@ -169,7 +167,6 @@ struct Side<'a, R> {
     there: VersionVector,
     /// What of that is as durable as it can be, for sure.
     confirmed: VersionVector,
-    at_first: VersionVector,
     /// What is there and was refused, or cannot be given: it is not asked for again.
     passed: VersionVector,
     /// Whether something of that waited for its causes.
@@ -192,44 +189,64 @@ impl<R: Relay> Side<'_, R> {
                 self.passed.merge(&self.there.clone());
                 return Ok(());
             }
+            let before = self.passed.clone();
             for segment in &segments {
                 self.passed.advance(segment.replica, segment.last());
             }
             let taken = self.run.take_in(segments).await?;
             self.exchanged.received += taken.events.len();
             self.exchanged.refused += taken.refused.len();
+            if taken.events.is_empty() && self.passed == before {
+                // It gives what is known already, and would do so for ever.
+                self.passed.merge(&self.there.clone());
+                return Ok(());
+            }
             if self.waits && !taken.events.is_empty() {
                 // Perhaps that is what others waited for.
                 self.passed = VersionVector::new();
+                self.waits = false;
             }
-            self.waits = taken.waiting > 0;
+            self.waits |= taken.waiting > 0;
             if !taken.events.is_empty() {
                 told(&self.exchanged);
             }
         }
     }
 
+    /// Leaves what is here when it begins; what comes meanwhile has its turn in the next round.
     async fn give_all(&mut self) -> Result<(), FollowError> {
+        let ours = self.run.durable().await?;
         // What cannot be given, since it is lost here, is not tried again.
         let mut given = self.there.clone();
-        loop {
-            if self.run.durable().await? <= given {
-                break;
-            }
-            let segments = self.run.lacking(given.clone()).await?;
+        while ours.join(&given) != given {
+            let mut segments = self.run.lacking(given.clone()).await?;
+            // Behind a hole of ours nothing can be left: nobody else would fill it there.
+            segments.retain(|segment| {
+                let next = segment.first <= given.get(segment.replica).saturating_add(1);
+                if next {
+                    given.advance(segment.replica, segment.last());
+                }
+                next
+            });
             if segments.is_empty() {
                 break;
             }
             self.relay.put(&segments).await?;
             for segment in &segments {
-                for version in [&mut given, &mut self.there, &mut self.confirmed] {
+                self.exchanged.sent += segment.records.len() as u64;
+                for version in [&mut self.there, &mut self.confirmed] {
                     version.advance(segment.replica, segment.last());
                 }
             }
+            self.run.note_copy(self.relay.id(), &self.confirmed);
         }
-        let ours = &self.run.state().version;
-        let both = |version: &VersionVector| version.meet(ours).events();
-        self.exchanged.sent = both(&self.confirmed).saturating_sub(both(&self.at_first));
+        let seen = self.there.meet(&ours);
+        if seen.join(&self.confirmed) != self.confirmed {
+            // Others left some of it there: a write of ours behind it says that it is as durable.
+            self.relay.put(&[]).await?;
+            self.confirmed.merge(&seen);
+        }
+        self.run.note_copy(self.relay.id(), &self.confirmed);
         Ok(())
     }
 }

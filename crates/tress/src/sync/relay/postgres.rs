@@ -18,8 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -81,7 +82,8 @@ const PUT: &str = "
 /// Writes something small, so that its commit comes behind all that was seen.
 const CONFIRM: &str = "UPDATE tress_schema SET confirmed = confirmed + 1";
 
-const HOLDS: &str = "SELECT replica, last FROM tress_head WHERE run = $1";
+/// How many replicas a run has at the most, and one more, which is too many.
+const HOLDS: &str = "SELECT replica, last FROM tress_head WHERE run = $1 LIMIT 16385";
 
 /// What lies behind what is known of each replica, in the order in which it came, up to so many bytes.
 const GET: &str = "
@@ -89,11 +91,12 @@ const GET: &str = "
         SELECT s.position, octet_length(s.body) AS size
         FROM unnest($2::bytea[], $3::bigint[]) AS k(replica, last)
         JOIN tress_segment s ON s.run = $1 AND s.replica = k.replica AND s.last > k.last
+        WHERE octet_length(s.body) <= $6 AND s.position > $7
         ORDER BY s.position LIMIT $4
     ), picked AS (
         SELECT position, sum(size) OVER (ORDER BY position) - size AS before FROM near
     )
-    SELECT s.replica, s.store, s.first, s.previous, s.format, s.body
+    SELECT s.replica, s.store, s.first, s.previous, s.format, s.body, s.last, s.position
     FROM picked JOIN tress_segment s USING (position) WHERE before < $5 ORDER BY position";
 
 /// A database that holds runs. Cheap to clone; all clones share one connection, which is made again
@@ -183,7 +186,7 @@ impl Postgres {
         let news = connection.news.clone();
         let shared = Arc::clone(&self.shared);
         let (run, there) = (run.to_owned(), VersionVector::new());
-        Ok(PostgresRun { shared, connection, news, run, seen: 0, there })
+        Ok(PostgresRun { shared, connection, news, run, seen: 0, there, looked: Instant::now() })
     }
 
     async fn connection(&self) -> Result<Arc<Connection>, RelayError> {
@@ -255,7 +258,8 @@ impl Shared {
                     }),
                     AsyncMessage::Notice(notice) => {
                         tracing::debug!(severity = notice.severity(), message = notice.message());
-                        if notice.severity() == "WARNING" {
+                        // Its text may be in any language.
+                        if notice.parsed_severity() == Some(Severity::Warning) {
                             tell.send_modify(|news| news.warnings += 1);
                         }
                     }
@@ -331,6 +335,7 @@ pub struct PostgresRun {
     /// and what was there then.
     seen: u64,
     there: VersionVector,
+    looked: Instant,
 }
 
 impl PostgresRun {
@@ -345,15 +350,21 @@ impl Relay for PostgresRun {
     }
 
     async fn holds(&mut self) -> Result<VersionVector, RelayError> {
-        self.seen = self.count();
+        (self.seen, self.looked) = (self.count(), Instant::now());
         let Connection { client, holds, .. } = &*self.connection;
         let rows = self.shared.within(async { client.query(holds, &[&self.run]).await }).await?;
-        let heads = rows.iter().map(|row| {
-            let replica = ReplicaId(self.shared.sixteen(self.shared.column::<&[u8]>(row, 0)?)?);
+        let mut there = VersionVector::new();
+        for row in &rows {
             let last: i64 = self.shared.column(row, 1)?;
-            Ok((replica, u64::try_from(last).unwrap_or_default()))
-        });
-        self.there = heads.collect::<Result<_, RelayError>>()?;
+            // A row that is none of ours is passed over.
+            if let Ok(replica) = self.shared.column::<&[u8]>(row, 0)?.try_into() {
+                there.advance(ReplicaId(replica), u64::try_from(last).unwrap_or_default());
+            }
+        }
+        if there.len() > limits::REPLICAS_MAX {
+            return Err(self.shared.refused("there are more replicas than a run may have"));
+        }
+        self.there = there;
         Ok(self.there.clone())
     }
 
@@ -391,23 +402,29 @@ impl Relay for PostgresRun {
             replicas.push(replica.as_bytes().to_vec());
             known.push(i64::try_from(than.get(replica)).unwrap_or(i64::MAX));
         }
-        let bytes = limits::BATCH_BYTES as i64;
-        let values: [&(dyn ToSql + Sync); 5] = [&self.run, &replicas, &known, &ROWS, &bytes];
-        let rows =
-            self.shared.within(self.connection.client.query(&self.connection.get, &values)).await?;
-        let mut segments = Vec::with_capacity(rows.len());
-        for row in &rows {
-            if let Some(segment) = self.segment(row)? {
-                segments.push(segment);
+        let (bytes, most) = (limits::BATCH_BYTES as i64, limits::SEGMENT_BYTES_MAX as i32);
+        let mut position = 0_i64;
+        loop {
+            let values: [&(dyn ToSql + Sync); 7] =
+                [&self.run, &replicas, &known, &ROWS, &bytes, &most, &position];
+            let Connection { client, get, .. } = &*self.connection;
+            let rows = self.shared.within(client.query(get, &values)).await?;
+            let mut segments = Vec::with_capacity(rows.len());
+            for row in &rows {
+                segments.extend(self.segment(row)?);
+                position = position.max(self.shared.column(row, 7)?);
+            }
+            // Behind rows that cannot be read there may be others that can.
+            if !segments.is_empty() || rows.is_empty() {
+                return Ok(segments);
             }
         }
-        Ok(segments)
     }
 
     async fn changed(&mut self) -> Result<(), RelayError> {
         let (mut news, run, seen) = (self.news.clone(), self.run.clone(), self.seen);
         let news = news.wait_for(move |news| news.changed.get(&run).is_some_and(|now| *now > seen));
-        match tokio::time::timeout(LOOK_EVERY, news).await {
+        match tokio::time::timeout_at(self.looked + LOOK_EVERY, news).await {
             Ok(Err(_)) => Err(self.shared.away("the connection broke off")),
             Ok(Ok(_)) | Err(_) => Ok(()),
         }
@@ -418,8 +435,10 @@ impl PostgresRun {
     /// The segment of a row; nothing where it is none that can be read here.
     fn segment(&self, row: &Row) -> Result<Option<Segment>, RelayError> {
         let bytes = |at| self.shared.column::<&[u8]>(row, at);
-        let replica = ReplicaId(self.shared.sixteen(bytes(0)?)?);
-        let store = StoreId(self.shared.sixteen(bytes(1)?)?);
+        let (Ok(replica), Ok(store)) = (bytes(0)?.try_into(), bytes(1)?.try_into()) else {
+            return Ok(None);
+        };
+        let (replica, store) = (ReplicaId(replica), StoreId(store));
         let first = u64::try_from(self.shared.column::<i64>(row, 2)?).unwrap_or_default();
         let (format, known) = (self.shared.column::<i32>(row, 4)?, codec::FORMAT.major);
         if format > i32::from(known) {
@@ -431,6 +450,11 @@ impl PostgresRun {
             Ok(previous) => codec::decode_segment(replica, store, first, previous, bytes(5)?),
             Err(_) => Err(CodecError::Malformed { what: "row", reason: "its previous id".into() }),
         };
+        let last: i64 = self.shared.column(row, 6)?;
+        let read = read.and_then(|segment| match i64::try_from(segment.last()) == Ok(last) {
+            true => Ok(segment),
+            false => Err(CodecError::Malformed { what: "row", reason: "its last number".into() }),
+        });
         if let Err(error) = &read {
             tracing::warn!(%replica, first, %error, "passed over a row of {}", self.shared.at);
         }
