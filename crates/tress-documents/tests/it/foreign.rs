@@ -268,6 +268,6 @@ fn a_change_that_does_not_follow_the_one_before_it_of_its_actor_is_refused() {
     client.put(ROOT, "x", 3).expect("the root takes any key");
     client.commit();
     let change = client.get_last_local_change().expect("it was just made").raw_bytes().to_vec();
-    assert!(document.clone().apply_of_client(&[change.clone()]).is_err());
+    assert!(document.clone().apply_of_client(std::slice::from_ref(&change)).is_err());
     assert!(document.apply_foreign(&[change]).is_ok());
 }
