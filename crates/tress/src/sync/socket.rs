@@ -212,14 +212,14 @@ pub(super) fn carry<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let (incoming, from) = mpsc::channel::<Vec<u8>>(LINK_MESSAGES);
     let (mut sink, mut stream) = socket.split();
     // Two tasks, since two sides that both wait until the other reads would wait for ever.
-    let reader = tokio::spawn(async move {
+    let mut reader = tokio::spawn(async move {
         loop {
             match tokio::time::timeout(4 * HEARTBEAT, stream.next()).await {
                 Ok(Some(Ok(Message::Binary(bytes)))) => {
-                    // Where the conversation is behind, the socket waits, and so does the peer.
-                    if incoming.send(bytes.into()).await.is_err() {
-                        break;
-                    }
+                    // Where the conversation is behind, the socket waits, and so does the peer. Where it is
+                    // over, what still comes is read all the same: a socket that is closed with something
+                    // unread takes back what was said last.
+                    let _ = incoming.send(bytes.into()).await;
                 }
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
                 Ok(other) => {
@@ -250,6 +250,8 @@ pub(super) fn carry<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             }
         }
         let _ = tokio::time::timeout(PATIENCE / 10, sink.close()).await;
+        // The last words of the peer, and its end.
+        let _ = tokio::time::timeout(PATIENCE / 10, &mut reader).await;
         reader.abort();
     });
     Link { to, from }
