@@ -5,7 +5,7 @@
 //! that was durable. The subscribers are sessions of the engine over WebSockets, without logs.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -219,7 +219,7 @@ struct Subscribers(#[expect(dead_code, reason = "it is held, not looked at")] wa
 
 type Socket = WebSocketStream<UnixStream>;
 
-async fn connect(socket: &PathBuf) -> Result<Socket, Failure> {
+async fn connect(socket: &Path) -> Result<Socket, Failure> {
     let stream = UnixStream::connect(socket).await.map_err(Failure::other)?;
     let begun = tokio_tungstenite::client_async("ws://localhost/v1/runs/main", stream).await;
     Ok(begun.map_err(Failure::other)?.0)
@@ -231,7 +231,7 @@ async fn subscribe(socket: &Path, count: usize) -> Result<(Heard, Subscribers), 
     let (met, mut meets) = mpsc::unbounded_channel();
     let (stay, stop) = watch::channel(());
     for number in 0..count {
-        let stream = connect(&socket.to_owned()).await?;
+        let stream = connect(socket).await?;
         let (tell, met, mut stop) = (tell.clone(), met.clone(), stop.clone());
         tokio::spawn(async move {
             tokio::select! {

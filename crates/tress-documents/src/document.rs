@@ -144,14 +144,7 @@ impl Document {
     /// # Errors
     /// When the bytes are damaged, over a limit, or no document of this strand.
     pub fn load(strand: Strand, store: StoreId, saved: &[u8]) -> Result<Self, DocumentError> {
-        if saved.len() > DOCUMENT_BYTES_MAX {
-            return Err(DocumentError::TooLarge {
-                what: "saved document",
-                size: saved.len() as u64,
-                unit: "bytes",
-                limit: DOCUMENT_BYTES_MAX as u64,
-            });
-        }
+        within_limit(saved)?;
         if saved.is_empty() {
             // Automerge takes no bytes for an empty document.
             return Err(DocumentError::Unreadable { reason: "it is empty".to_owned() });
@@ -391,20 +384,25 @@ impl Document {
 /// # Errors
 /// When it is no Automerge document, is over a limit, or does not begin as ours do.
 pub fn changes_of(saved: &[u8]) -> Result<(Strand, Vec<Vec<u8>>), DocumentError> {
-    if saved.len() > DOCUMENT_BYTES_MAX {
-        return Err(DocumentError::TooLarge {
-            what: "saved document",
-            size: saved.len() as u64,
-            unit: "bytes",
-            limit: DOCUMENT_BYTES_MAX as u64,
-        });
-    }
+    within_limit(saved)?;
     let unreadable = |reason| DocumentError::NoDocument { reason };
     let doc = fence(|| load(saved)).and_then(|loaded| loaded).map_err(unreadable)?;
     let begins = |strand: &Strand| doc.get_change_by_hash(&genesis_hash(*strand)).is_some();
     let strand = Strand::ALL.into_iter().find(begins).ok_or(DocumentError::Stranger)?;
     let changes = fence(|| doc.get_changes(&[])).map_err(unreadable)?;
     Ok((strand, changes.into_iter().map(|change| change.raw_bytes().to_vec()).collect()))
+}
+
+fn within_limit(saved: &[u8]) -> Result<(), DocumentError> {
+    if saved.len() <= DOCUMENT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(DocumentError::TooLarge {
+        what: "saved document",
+        size: saved.len() as u64,
+        unit: "bytes",
+        limit: DOCUMENT_BYTES_MAX as u64,
+    })
 }
 
 fn genesis_hash(strand: Strand) -> ChangeHash {

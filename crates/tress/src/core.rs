@@ -430,7 +430,7 @@ impl Core {
     }
 
     fn flush(&mut self, group: Vec<Staged>, seals: &[Seal], waiting: Vec<Waiting>) {
-        if group.is_empty() && seals.is_empty() {
+        if group.is_empty() {
             return;
         }
         if let Err(error) = self.files.append(&merge(group), seals) {
@@ -458,17 +458,17 @@ impl Core {
         self.poll()?;
         self.show();
         let drafts = decide(&self.log).map_err(Refused::Condition)?;
-        let appended = self.append_alone(drafts);
+        let appended = self.append_alone(drafts, &[]);
         drop(lock);
         Ok(appended?)
     }
 
-    /// Appends drafts as a group of their own.
-    pub(crate) fn append_alone(&mut self, drafts: Vec<Draft>) -> Appended {
+    /// Appends drafts as a group of their own, with seals behind them in the same write.
+    pub(crate) fn append_alone(&mut self, drafts: Vec<Draft>, seals: &[Seal]) -> Appended {
         let mut group = Vec::new();
         let events = self.stage(drafts, &mut group)?;
         let (reply, mut answer) = oneshot::channel();
-        self.flush(group, &[], vec![Waiting { reply, events }]);
+        self.flush(group, seals, vec![Waiting { reply, events }]);
         answer.try_recv().map_err(|_| Error::Closed)?
     }
 
@@ -487,16 +487,12 @@ impl Core {
         if self.log.version() != seen {
             return Ok(None);
         }
-        if drafts.is_empty() {
-            self.append_seals(seals)?;
-            return Ok(Some(Vec::new()));
-        }
-        let mut group = Vec::new();
-        let events = self.stage(drafts, &mut group)?;
-        let (reply, mut answer) = oneshot::channel();
-        self.flush(group, seals, vec![Waiting { reply, events }]);
+        let appended = match drafts.is_empty() {
+            true => self.append_seals(seals).map(|()| Vec::new()),
+            false => self.append_alone(drafts, seals),
+        };
         drop(lock);
-        answer.try_recv().map_err(|_| Error::Closed)?.map(Some)
+        appended.map(Some)
     }
 
     /// Forgets which replica is written, so that it is looked at again.

@@ -313,7 +313,7 @@ impl Core {
         self.forget_writer();
         let version = theirs(&merge.events);
         merge.recorded =
-            self.append_alone(vec![record(file.run.clone(), version)])?.into_iter().next();
+            self.append_alone(vec![record(file.run.clone(), version)], &[])?.into_iter().next();
         merge.state = Arc::clone(self.log.state());
         drop(lock);
         Ok(merge)

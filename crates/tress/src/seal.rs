@@ -54,14 +54,17 @@ impl Documents {
     /// # Errors
     /// When the document cannot be saved.
     pub fn save(&mut self, strand: Strand) -> Vec<u8> {
-        let document = self.documents.iter_mut().find(|(of, _)| *of == strand);
-        document.map(|(_, document)| document.save()).unwrap_or_default()
+        self.document(strand).map(|document| document.save()).unwrap_or_default()
     }
 
     /// The heads of a document.
     pub fn heads(&mut self, strand: Strand) -> Vec<[u8; 32]> {
+        self.document(strand).map(|document| document.heads()).unwrap_or_default()
+    }
+
+    fn document(&mut self, strand: Strand) -> Result<&mut Document, Error> {
         let document = self.documents.iter_mut().find(|(of, _)| *of == strand);
-        document.map(|(_, document)| document.heads()).unwrap_or_default()
+        document.map(|(_, document)| document).ok_or(Error::Closed)
     }
 
     /// Moves the conversation with a stock client on; see [`Document::heard`].
@@ -71,8 +74,7 @@ impl Documents {
         follower: &mut Follower,
         heard: Heard,
     ) -> Result<(), Error> {
-        let document = self.documents.iter_mut().find(|(of, _)| *of == strand);
-        Ok(document.ok_or(Error::Closed)?.1.heard(follower, heard)?)
+        Ok(self.document(strand)?.heard(follower, heard)?)
     }
 
     /// What there is to tell a stock client; see [`Document::tell`].
@@ -81,8 +83,7 @@ impl Documents {
         strand: Strand,
         follower: &mut Follower,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let document = self.documents.iter_mut().find(|(of, _)| *of == strand);
-        Ok(document.ok_or(Error::Closed)?.1.tell(follower)?)
+        Ok(self.document(strand)?.tell(follower)?)
     }
 
     /// What a document says.
@@ -134,18 +135,17 @@ impl Run {
         of_client: bool,
     ) -> Result<Foreign, Error> {
         let mut documents = self.documents().await?;
-        let document = documents.documents.iter_mut().find(|(of, _)| *of == strand);
-        let (_, document) = document.ok_or(Error::Closed)?;
-        let before: Vec<_> = document.heads();
+        let document = documents.document(strand)?;
         let applied = match of_client {
             true => document.apply_of_client(changes)?,
             false => document.apply_foreign(changes)?,
         };
-        let new = document.heads() != before;
-        let edits = if new {
-            tress_documents::edits(&documents.state, strand, &document.read()?)
-        } else {
-            Edits::default()
+        let edits = match applied.new {
+            0 => Edits::default(),
+            _ => {
+                let read = document.read()?;
+                tress_documents::edits(&documents.state, strand, &read)
+            }
         };
         Ok(Foreign { applied, edits, state: documents.state })
     }
