@@ -92,7 +92,7 @@ impl Stock {
     }
 
     /// Talks until something holds of the document. Where the hub is silent for long, it comes again, as the
-    /// npm package does. (On a machine that did much else it was, twice in forty runs, and not once in five
+    /// npm package does. (On a machine that did much else it was, twice in forty runs, and not once in four
     /// hundred after that; it is not known why.)
     async fn until(&mut self, house: &House, holds: impl Fn(&mut AutoCommit) -> bool) {
         self.tell().await;
