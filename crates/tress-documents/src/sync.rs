@@ -7,16 +7,45 @@
 //! Only the first form of the messages is spoken (single changes), and nothing else is offered: in the
 //! second one a client sends bundles or whole documents, which cannot be checked change by change.
 
+use std::collections::BTreeSet;
+
+use automerge::ReadDoc;
 use automerge::sync::{ChunkList, Message, State, SyncDoc};
 
 use crate::document::{Document, fence};
 use crate::error::DocumentError;
-use crate::limits::{SYNC_FILTERS_MAX, SYNC_HASHES_MAX, SYNC_PROBES_MAX};
+use crate::history;
+use crate::limits::{FOREIGN_BYTES_MAX, SYNC_FILTERS_MAX, SYNC_HASHES_MAX, SYNC_PROBES_MAX};
 
 /// What this side knows of a client that follows a document.
 #[derive(Debug, Default)]
 pub struct Follower {
     state: State,
+    /// Changes whose causes have not come yet. A client leaves out what it takes for known here, by a Bloom
+    /// filter that is wrong once in a hundred times, and says no change a second time.
+    waiting: Vec<Vec<u8>>,
+}
+
+impl Follower {
+    /// What waited for causes, and then `changes`: what there is to be taken in now.
+    pub fn with_waiting(&mut self, changes: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+        let mut all = std::mem::take(&mut self.waiting);
+        all.extend(changes);
+        all
+    }
+
+    /// Keeps changes whose causes have not come; the next message asks for these.
+    ///
+    /// # Errors
+    /// When they are over [`FOREIGN_BYTES_MAX`] together.
+    pub fn wait(&mut self, changes: Vec<Vec<u8>>) -> Result<(), DocumentError> {
+        if changes.iter().map(Vec::len).sum::<usize>() > FOREIGN_BYTES_MAX {
+            let reason = "too much of it waits for causes that do not come".to_owned();
+            return Err(DocumentError::Batch { reason });
+        }
+        self.waiting = changes;
+        Ok(())
+    }
 }
 
 /// A message of a client, taken apart.
@@ -126,7 +155,8 @@ impl Document {
         moved.map_err(refused)?.map_err(|error| refused(error.to_string()))
     }
 
-    /// What there is to tell the client; nothing where it has all, or has yet to answer.
+    /// What there is to tell the client; nothing where it has all, or has yet to answer. It is asked for
+    /// the causes of what waits ([`Follower::wait`]).
     ///
     /// # Errors
     /// When Automerge cannot say.
@@ -134,13 +164,103 @@ impl Document {
         let refused = |reason: String| DocumentError::Batch { reason };
         let doc = self.automerge();
         let told = fence(|| doc.generate_sync_message(&mut follower.state)).map_err(refused)?;
-        Ok(told.map(|told| Message { flags: None, ..told }.encode()))
+        let Some(mut told) = told else { return Ok(None) };
+        told.flags = None;
+        if !follower.waiting.is_empty() {
+            let parsed = follower.waiting.iter().enumerate().map(|(index, bytes)| {
+                let parsed = fence(|| history::parse(index, bytes)).and_then(|parsed| parsed);
+                parsed.map(|incoming| incoming.change)
+            });
+            let waiting: Vec<_> = parsed.collect::<Result<_, _>>().map_err(refused)?;
+            let here: BTreeSet<_> = waiting.iter().map(|change| change.hash()).collect();
+            let causes = waiting.iter().flat_map(|change| change.deps()).copied();
+            let need: BTreeSet<_> = told.need.iter().copied().chain(causes).collect();
+            let lacks = |hash: &_| !here.contains(hash) && doc.get_change_by_hash(hash).is_none();
+            told.need = need.into_iter().filter(lacks).collect();
+        }
+        Ok(Some(told.encode()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use automerge::transaction::Transactable;
+    use automerge::{AutoCommit, ROOT};
+    use tress_model::{State as RunState, StoreId, Strand};
+
     use super::*;
+    use crate::projection::project;
+
+    /// What the client says next.
+    fn next(client: &mut AutoCommit, state: &mut State) -> Option<Heard> {
+        let said = client.sync().generate_sync_message(state)?;
+        Some(Heard::read(&said.encode()).unwrap())
+    }
+
+    /// What is told, as the client takes it.
+    fn take(client: &mut AutoCommit, state: &mut State, told: Option<Vec<u8>>) {
+        let Some(told) = told else { return };
+        let told = Message::decode(&told).unwrap();
+        client.sync().receive_sync_message(state, told).unwrap();
+    }
+
+    #[test]
+    fn a_change_that_a_filter_hides_is_asked_for() {
+        let mut document = Document::new(Strand::Todo, StoreId([7; 16]));
+        let desired = project(&RunState::default(), Strand::Todo);
+        document.seal(&desired, "a seal").unwrap();
+        let (mut follower, mut state) = (Follower::default(), State::new());
+        let mut client = AutoCommit::new();
+        while let Some(heard) = next(&mut client, &mut state) {
+            document.heard(&mut follower, heard).unwrap();
+            take(&mut client, &mut state, document.tell(&mut follower).unwrap());
+        }
+        assert_eq!(client.get_heads().len(), 1);
+        // Something new here, so that the next filter is not empty.
+        client.put(ROOT, "run", "mine").unwrap();
+        let heard = next(&mut client, &mut state).unwrap();
+        document.apply_of_client(&heard.changes).unwrap();
+        document.seal(&desired, "put back").unwrap();
+        document.heard(&mut follower, heard).unwrap();
+        take(&mut client, &mut state, document.tell(&mut follower).unwrap());
+        // The first of two changes is taken for known, and only the second is said.
+        let mut hidden = None;
+        for number in 0..100_000 {
+            let (mut one, mut its) = (client.fork(), state.clone());
+            for value in [number, -1] {
+                one.put(ROOT, "run", value).unwrap();
+                one.commit();
+            }
+            let heard = next(&mut one, &mut its).unwrap();
+            if heard.changes.len() == 1 {
+                let applied = document.clone().apply_of_client(&heard.changes).unwrap();
+                if applied.waiting == [0] {
+                    hidden = Some((one, its, heard));
+                    break;
+                }
+            }
+        }
+        let (mut client, mut state, mut heard) = hidden.expect("no filter is perfect");
+        for _ in 0..10 {
+            let changes = follower.with_waiting(std::mem::take(&mut heard.changes));
+            let applied = document.apply_of_client(&changes).unwrap();
+            let waiting = applied.waiting.iter().map(|at| changes[*at].clone());
+            follower.wait(waiting.collect()).unwrap();
+            document.heard(&mut follower, heard).unwrap();
+            take(&mut client, &mut state, document.tell(&mut follower).unwrap());
+            let Some(said) = next(&mut client, &mut state) else { break };
+            heard = said;
+        }
+        let heads: Vec<[u8; 32]> = client.get_heads().iter().map(|head| head.0).collect();
+        assert_eq!(document.heads(), heads);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut follower = Follower::default();
+        assert!(follower.wait(vec![vec![0; FOREIGN_BYTES_MAX]]).is_ok());
+        assert!(follower.wait(vec![vec![0; FOREIGN_BYTES_MAX], vec![0]]).is_err());
+    }
 
     /// A message without heads, with one filter: so many entries, bits an entry, and probes.
     fn message(filters: usize, entries: u8, bits: u8, probes: u32) -> Vec<u8> {

@@ -77,6 +77,10 @@ fn said(mut document: Document, message: &[u8]) {
     let Ok(heard) = Heard::read(message) else { return };
     let (heads, mut follower) = (document.heads(), Follower::default());
     unvouched(document.clone(), &heard.changes);
+    if let Ok(applied) = document.clone().apply_of_client(&heard.changes) {
+        let waiting = applied.waiting.iter().filter_map(|at| heard.changes.get(*at));
+        follower.wait(waiting.cloned().collect()).expect("it is small");
+    }
     if document.heard(&mut follower, heard).is_ok() {
         document.tell(&mut follower).ok();
     }

@@ -176,14 +176,17 @@ impl Talk {
             tokio::time::sleep(pace.came(1 + heard.changes.len()).min(super::PATIENCE / 3)).await;
         }
         let mut edited_it = false;
+        let follower = self.followers.entry(strand).or_default();
         if !heard.changes.is_empty() {
             let Some(agent) = &client.agent else {
                 return Err(RepoError::Refused("this token may only read".to_owned()));
             };
-            let changes = std::mem::take(&mut heard.changes);
-            match agent.edit(strand, changes, true).await {
+            let changes = follower.with_waiting(std::mem::take(&mut heard.changes));
+            match agent.edit(strand, changes.clone(), true).await {
                 Ok(edited) => {
                     edited_it = edited.changes > 0;
+                    let waiting = edited.waiting.iter().filter_map(|at| changes.get(*at));
+                    follower.wait(waiting.cloned().collect()).map_err(refused)?;
                     for edit in &edited.refused {
                         let (agent, path) = (agent.name(), &edit.path);
                         tracing::info!(agent, path, reason = edit.reason, "put back an edit");
@@ -199,7 +202,6 @@ impl Talk {
             Some(known) => known,
             None => client.run.documents().await?,
         };
-        let follower = self.followers.entry(strand).or_default();
         documents.hear(strand, follower, heard)?;
         self.tell(client, &mut documents, strand).await?;
         self.documents = Some(documents);
