@@ -259,7 +259,7 @@ async fn listen(
     let mut place = [7; 16];
     place[..8].copy_from_slice(&(number as u64).to_le_bytes());
     let (place, mut have) = (StoreId(place), VersionVector::new());
-    let me = Hello { run: "main".into(), place, live: true, takes: true, have: have.clone() };
+    let me = Hello { live: true, ..Hello::new("main", place, have.clone()) };
     let (mut session, mut up_to_date) = (Session::new(me), false);
     loop {
         while let Some(effect) = session.next_effect() {
@@ -281,6 +281,7 @@ async fn listen(
                     up_to_date = true;
                     let _ = met.send(());
                 }
+                Effect::Paperwork(_) => {}
                 Effect::End { .. } => return Ok(()),
             }
         }

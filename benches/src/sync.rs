@@ -94,13 +94,7 @@ struct Side {
 
 impl Side {
     fn new(place: u8, log: Log) -> Self {
-        let me = Hello {
-            run: "bench".to_owned(),
-            place: StoreId([place; 16]),
-            live: false,
-            takes: true,
-            have: log.version().clone(),
-        };
+        let me = Hello::new("bench", StoreId([place; 16]), log.version().clone());
         Self { log, session: Session::new(me), out: VecDeque::new(), up_to_date: false }
     }
 
@@ -118,7 +112,7 @@ impl Side {
                     self.session.taken(self.log.version());
                 }
                 Effect::UpToDate => self.up_to_date = true,
-                Effect::End { .. } => {}
+                Effect::Paperwork(_) | Effect::End { .. } => {}
             }
         }
         Ok(())

@@ -7,9 +7,9 @@
 
 use std::sync::atomic::Ordering;
 
-use tress::sync::SyncError;
+use tress::sync::{SyncError, attend};
 use tress::{Dot, Segment};
-use tress_engine::sync::{Effect, Session};
+use tress_engine::sync::{Effect, Paperwork, Session};
 use tress_model::codec;
 use tress_model::message::Hello;
 use tress_plan::random::Random;
@@ -49,7 +49,7 @@ impl World {
         settle(&process.run).await;
         known.ok()?;
         let run = process.run.name().to_owned();
-        Some(Session::new(Hello { run, place, live, takes: true, have: have.ok()? }))
+        Some(Session::new(Hello { live, documents: true, ..Hello::new(&run, place, have.ok()?) }))
     }
 
     /// Time passes, and what has arrived is heard.
@@ -101,6 +101,7 @@ impl World {
                 }
                 Effect::Take(segments) => self.take(place, nth, segments).await?,
                 Effect::UpToDate => true,
+                Effect::Paperwork(paperwork) => self.attend(place, nth, paperwork).await,
                 Effect::End { .. } => false,
             };
             if !done {
@@ -108,6 +109,17 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Does what a session wants done about documents; whether that went well.
+    async fn attend(&mut self, place: Talk, nth: usize, paperwork: Paperwork) -> bool {
+        let Some(mut session) = self.talks.remove(&place) else { return false };
+        let Some(process) = self.process(place.0 as usize, nth) else { return false };
+        let done = attend(&process.run, &mut session, paperwork).await;
+        settle(&process.run).await;
+        self.tally.sealed += *done.as_ref().unwrap_or(&0) as u64;
+        self.talks.insert(place, session);
+        done.is_ok()
     }
 
     /// Takes in what a peer sent; whether that went well.

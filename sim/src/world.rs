@@ -36,6 +36,8 @@ pub struct Tally {
     pub messages: u64,
     /// Events that came to a machine from another.
     pub exchanged: u64,
+    /// How many changes of documents came from another machine.
+    pub sealed: u64,
     /// Faults that messages met with.
     pub message_faults: u64,
     /// How often everything was checked.
@@ -59,6 +61,7 @@ impl Tally {
         self.failed_calls += other.failed_calls;
         self.messages += other.messages;
         self.exchanged += other.exchanged;
+        self.sealed += other.sealed;
         self.message_faults += other.message_faults;
         self.checks += other.checks;
         self.events += other.events;
@@ -68,11 +71,11 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { actions, deaths, power_cuts, acknowledged, failed_calls, .. } = self;
-        let Self { messages, message_faults, exchanged, checks, events, .. } = self;
+        let Self { messages, message_faults, exchanged, sealed, checks, events, .. } = self;
         write!(
             f,
             "{} crashes ({deaths} deaths, {power_cuts} power cuts), {message_faults} message \
-             faults of {messages} messages, {exchanged} events exchanged, {failed_calls} failed \
+             faults of {messages} messages, {exchanged} events and {sealed} seals exchanged, {failed_calls} failed \
              calls, {acknowledged} acknowledged of {events} events, {actions} actions, {checks} checks",
             self.crashes()
         )

@@ -1,6 +1,6 @@
 //! One strand's Automerge document in the hands of one store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::transaction::{CommitOptions, Transactable};
@@ -10,7 +10,7 @@ use tress_model::{State, StoreId, Strand};
 
 use crate::error::DocumentError;
 use crate::history::{self, History, Incoming, Sorted};
-use crate::limits::{DOCUMENT_BYTES_MAX, FOREIGN_BYTES_MAX, FOREIGN_OPS_MAX};
+use crate::limits::{DOCUMENT_BYTES_MAX, FOREIGN_BYTES_MAX, FOREIGN_OPS_MAX, PEER_OPS_MAX};
 use crate::node::Node;
 use crate::projection::{project, project_changed};
 use crate::read::Walk;
@@ -73,11 +73,11 @@ impl Bounds {
     fn take(&mut self, change: &Change) -> Result<(), String> {
         let over = || {
             format!(
-                "it and those before it have more than {FOREIGN_BYTES_MAX} bytes or {FOREIGN_OPS_MAX} operations"
+                "it and those before it have more than {FOREIGN_BYTES_MAX} bytes, or too many operations"
             )
         };
         let actor = change.actor_id().to_bytes();
-        if !self.stores && actor.len() == 20 && actor.starts_with(&[0xff; 4]) {
+        if !self.stores && actor.len() == 20 && actor.starts_with(&STORES) {
             return Err("it is written under the actor of a store".to_owned());
         }
         self.bytes = self.bytes.checked_sub(change.raw_bytes().len()).ok_or_else(over)?;
@@ -86,14 +86,13 @@ impl Bounds {
     }
 }
 
-/// The actor that `store` writes under. It sorts behind others: an actor that sorts early makes
+/// What the actors of stores begin with. They sort behind others: an actor that sorts early makes
 /// Automerge renumber all that come after it.
+const STORES: [u8; 4] = [0xff; 4];
+
+/// The actor that `store` writes under.
 fn actor(store: StoreId) -> ActorId {
-    let mut bytes = [0xff; 20];
-    for (to, from) in bytes.iter_mut().skip(4).zip(store.as_bytes()) {
-        *to = *from;
-    }
-    ActorId::from(bytes)
+    ActorId::from([&STORES[..], store.as_bytes()].concat())
 }
 
 /// Runs what may panic on bytes from outside.
@@ -299,6 +298,65 @@ impl Document {
     /// As [`Document::apply_foreign`].
     pub fn apply_of_client(&mut self, changes: &[Vec<u8>]) -> Result<Applied, DocumentError> {
         self.apply_bounded(changes, Bounds { stores: false, ..Bounds::default() })
+    }
+
+    /// As [`Document::apply_foreign`], for changes of another store: one seal may have more operations than a
+    /// client's changes.
+    ///
+    /// # Errors
+    /// As [`Document::apply_foreign`].
+    pub fn apply_of_peer(&mut self, changes: &[Vec<u8>]) -> Result<Applied, DocumentError> {
+        self.apply_bounded(changes, Bounds { operations: PEER_OPS_MAX, ..Bounds::default() })
+    }
+
+    /// What the document holds: the number of the last change of each actor, by its bytes. Linear in the
+    /// changes, the first time.
+    pub fn clock(&mut self) -> BTreeMap<Vec<u8>, u64> {
+        self.history.get_or_insert_with(|| History::of(&self.doc)).clock()
+    }
+
+    /// Whether it holds nothing but what every document of its strand begins with.
+    pub fn is_new(&self) -> bool {
+        self.doc.get_heads() == [genesis_hash(self.strand)]
+    }
+
+    /// The stores that have written something of it.
+    pub fn stores(&mut self) -> Vec<StoreId> {
+        let actors = self.clock().into_keys();
+        let ids = actors.filter_map(|actor| actor.strip_prefix(&STORES)?.try_into().ok());
+        ids.map(StoreId).collect()
+    }
+
+    /// Whether it holds all these changes.
+    pub fn holds(&self, changes: &[[u8; 32]]) -> bool {
+        changes.iter().all(|hash| self.doc.get_change_by_hash(&ChangeHash(*hash)).is_some())
+    }
+
+    /// The changes of which `clock` ([`Document::clock`]) knows nothing, each in its own bytes, causes first: up
+    /// to so many bytes, and operations that another document takes in one batch. At least one, unless there
+    /// is none, or the next has more bytes than `most`. Linear in the changes.
+    pub fn lacking(
+        &mut self,
+        clock: &BTreeMap<Vec<u8>, u64>,
+        bytes: usize,
+        most: usize,
+    ) -> Vec<Vec<u8>> {
+        let (mut lacking, mut size, mut operations) = (Vec::new(), 0, 0);
+        for meta in self.doc.get_changes_meta(&[]) {
+            let known = clock.get(meta.actor.to_bytes()).copied().unwrap_or_default();
+            if meta.seq <= known {
+                continue;
+            }
+            let Some(change) = self.doc.get_change_by_hash(&meta.hash) else { break };
+            size += change.raw_bytes().len();
+            operations += change.len();
+            let over = size > bytes || operations > FOREIGN_OPS_MAX;
+            if over && !lacking.is_empty() || change.raw_bytes().len() > most {
+                break;
+            }
+            lacking.push(change.raw_bytes().to_vec());
+        }
+        lacking
     }
 
     fn apply_bounded(

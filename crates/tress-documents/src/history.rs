@@ -63,6 +63,12 @@ impl History {
         history
     }
 
+    /// How many changes there are of each actor.
+    pub(crate) fn clock(&self) -> BTreeMap<Vec<u8>, u64> {
+        let actors = self.actors.iter();
+        actors.map(|(actor, changes)| (actor.to_bytes().to_vec(), changes.len() as u64)).collect()
+    }
+
     fn note(&mut self, hash: ChangeHash, actor: &ActorId, range: Range, deps: Vec<ChangeHash>) {
         self.ends.insert(hash, (range.1, deps));
         self.last.insert(actor.clone(), hash);

@@ -27,3 +27,6 @@ pub const SYNC_PROBES_MAX: u64 = 32;
 pub const FOREIGN_BYTES_MAX: usize = 64 << 20;
 /// The most operations of such changes: a text has one for each character.
 pub const FOREIGN_OPS_MAX: usize = 1 << 20;
+/// The most operations that new changes of another store may have together in one batch: a seal stops at
+/// [`SEAL_OPS_MAX`], and its last edit may be a long text.
+pub const PEER_OPS_MAX: usize = 4 << 20;

@@ -242,7 +242,7 @@ impl Log {
     }
 
     /// The store that `replica` belongs to.
-    pub(crate) fn store_of(&self, replica: ReplicaId) -> Option<StoreId> {
+    pub fn store_of(&self, replica: ReplicaId) -> Option<StoreId> {
         self.heads.get(&replica).map(|head| head.store)
     }
 

@@ -5,6 +5,7 @@
 //! Hello(have A) ->                 <- Hello(have B)        both at once, nobody waits
 //! Events, Events … UpToDate ->     <- Events, … UpToDate   what the other lacks, causes first
 //! Have(version, taken) ->          <- Have(version, taken) durable; makes room for more
+//! Documents, … Settled ->          <- Documents, … Settled seals, where both want them (documents)
 //! Events ->                        <- Events               what comes later, where both are live
 //! Leave(why) ->
 //! ```
@@ -19,15 +20,20 @@
 //! *Invariant:* whatever the other side says, the worst that comes of it is an error that ends the
 //! session. What it sends is taken in by [`crate::admit`] like everything else.
 
+mod documents;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tress_model::codec::{self, CodecError, EventHasher, Received};
 use tress_model::event::{Cause, Record};
-use tress_model::message::{self, Hello, Leave, Message};
-use tress_model::{Dot, Event, EventId, ReplicaId, Segment, VersionVector, limits};
+use tress_model::message::{self, Clock, Heads, Hello, Leave, Message};
+use tress_model::{Dot, Event, EventId, ReplicaId, Segment, Strand, VersionVector, limits};
 
+use self::documents::{Documents, Step};
 use crate::log::Log;
+
+pub use self::documents::Paperwork;
 
 /// What a session wants done. Effects are done in the order in which they come.
 #[derive(Debug, PartialEq)]
@@ -41,8 +47,10 @@ pub enum Effect {
     },
     /// Take this in, and say with [`Session::taken`] when it is durable.
     Take(Vec<Segment>),
-    /// Both have what the other had when they met.
+    /// Both have the events that the other had when they met.
     UpToDate,
+    /// Something about documents; only where both sides exchange them.
+    Paperwork(Paperwork),
     /// The session is over; nothing comes behind it.
     End {
         /// Why.
@@ -130,6 +138,7 @@ pub struct Session {
     all_sent: bool,
     all_received: bool,
     met: bool,
+    documents: Documents,
     over: bool,
 }
 
@@ -153,6 +162,7 @@ impl Session {
             all_sent: false,
             all_received: false,
             met: false,
+            documents: Documents::default(),
             over: false,
             me,
         };
@@ -243,6 +253,25 @@ impl Session {
                 return Err(SyncError::OutOfTurn("that it has sent everything, for a second time"));
             }
             Message::UpToDate => self.all_received = true,
+            Message::Documents(_)
+            | Message::Lacking { .. }
+            | Message::Changes { .. }
+            | Message::Settled
+                if !self.documents_go() =>
+            {
+                return Err(SyncError::OutOfTurn("something about documents"));
+            }
+            Message::Documents(heads) => self.documents.hear(heads),
+            Message::Lacking { strand, clock } if self.documents.may_be_asked() => {
+                self.effects.push_back(Effect::Paperwork(Paperwork::Give { strand, clock }));
+            }
+            Message::Changes { strand, changes } if self.documents.waits_for(strand) => {
+                self.documents.hear_changes(strand, changes);
+            }
+            Message::Settled if self.documents.hear_settled() => {}
+            Message::Lacking { .. } | Message::Changes { .. } | Message::Settled => {
+                return Err(SyncError::OutOfTurn("an answer that nobody asked for"));
+            }
         }
         self.go_on();
         Ok(())
@@ -298,6 +327,54 @@ impl Session {
         self.advanced(have);
         self.acknowledge();
         self.go_on();
+    }
+
+    /// Whether both sides exchange documents.
+    fn documents_go(&self) -> bool {
+        self.me.documents && self.peer.as_ref().is_some_and(|peer| peer.documents)
+    }
+
+    /// Answers [`Paperwork::Look`]: where the documents stand.
+    pub fn stand(&mut self, heads: Heads) {
+        self.documents.stand(heads);
+        self.go_on();
+    }
+
+    /// Answers [`Paperwork::Compare`]: what the document holds; nothing where it lacks nothing, or cannot be
+    /// used.
+    pub fn lack(&mut self, strand: Strand, clock: Option<Clock>) {
+        self.documents.lack(strand, clock);
+        self.go_on();
+    }
+
+    /// Answers [`Paperwork::Give`]: what the peer lacks, causes first.
+    ///
+    /// # Errors
+    /// When it is too large for a message.
+    pub fn give(&mut self, strand: Strand, changes: Vec<Vec<u8>>) -> Result<(), SyncError> {
+        if self.over {
+            return Ok(());
+        }
+        if let Err(error) = self.say(&Message::Changes { strand, changes }) {
+            self.leave(Leave::Failed, &error.to_string());
+            return Err(error);
+        }
+        self.go_on();
+        Ok(())
+    }
+
+    /// Answers [`Paperwork::Take`]: whether some of it was new.
+    pub fn took(&mut self, strand: Strand, new: bool) {
+        self.documents.took(strand, new);
+        self.go_on();
+    }
+
+    /// The documents may stand elsewhere by now.
+    pub fn documents_changed(&mut self) {
+        if self.met && self.documents_go() {
+            self.documents.look();
+            self.go_on();
+        }
     }
 
     /// There is more in the log, and it is durable.
@@ -358,9 +435,27 @@ impl Session {
         if self.all_sent && self.all_received && quiet && !self.met {
             self.met = true;
             self.effects.push_back(Effect::UpToDate);
-            if !live {
-                self.leave(Leave::Done, "");
+            if self.documents_go() {
+                self.documents.closed = !self.me.takes;
+                self.documents.look();
             }
+        }
+        while let Some(step) = self.documents.next() {
+            let said = match step {
+                Step::Do(paperwork) => {
+                    self.effects.push_back(Effect::Paperwork(paperwork));
+                    continue;
+                }
+                Step::Tell(heads) => Message::Documents(heads),
+                Step::Lacking(strand, clock) => Message::Lacking { strand, clock },
+                Step::Settled => Message::Settled,
+            };
+            if let Err(error) = self.say(&said) {
+                return self.leave(Leave::Failed, &error.to_string());
+            }
+        }
+        if self.met && !live && (!self.documents_go() || self.documents.settled()) {
+            self.leave(Leave::Done, "");
         }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Published {
     pub(crate) damage: Arc<Vec<Damage>>,
     /// How many events are lost, by the word of a repair.
     pub(crate) lost: usize,
+    /// How many seals were written or read since the run was opened.
+    pub(crate) seals: u64,
 }
 
 impl Published {
@@ -53,6 +55,7 @@ impl Published {
             && self.arrivals == other.arrivals
             && self.damage == other.damage
             && self.lost == other.lost
+            && self.seals == other.seals
     }
 }
 
@@ -88,6 +91,8 @@ pub(crate) struct Core {
     refused_replicas: BTreeSet<ReplicaId>,
     /// How many events an earlier repair gave up.
     lost: usize,
+    /// How many seals were written or read.
+    seals: u64,
     /// The place of the earliest event that came, lies before the snapshot, and is not in the log.
     behind: Option<OrderKey>,
     ids: Option<(ReplicaId, StoreId)>,
@@ -126,6 +131,7 @@ impl Core {
             refused: Vec::new(),
             refused_replicas: BTreeSet::new(),
             lost: 0,
+            seals: 0,
             behind: None,
             ids: None,
             snapshot_events,
@@ -262,9 +268,9 @@ impl Core {
         }
         self.looked = Instant::now();
         self.told = false;
-        let before = self.arrivals.len();
+        let before = (self.arrivals.len(), self.seals);
         match self.poll() {
-            Ok(()) if self.arrivals.len() != before => self.show(),
+            Ok(()) if (self.arrivals.len(), self.seals) != before => self.show(),
             Ok(()) => {}
             Err(error) => tracing::warn!(%error, "cannot follow the run"),
         }
@@ -274,6 +280,7 @@ impl Core {
     fn poll_once(&mut self) -> Result<Option<OrderKey>, Error> {
         let batch = self.files.poll()?;
         self.damage = batch.damage;
+        self.seals += batch.seals.len() as u64;
         let mut behind = None;
         if !batch.segments.is_empty() {
             let admission = self.log.admit_all(batch.segments, None);
@@ -314,6 +321,7 @@ impl Core {
             arrivals: self.arrivals.len(),
             damage: Arc::new([self.damage.as_slice(), &self.refused].concat()),
             lost: self.lost,
+            seals: self.seals,
         };
         // Those who follow are woken by what is new, and not by every look.
         self.publish.send_if_modified(|known| {
@@ -442,6 +450,7 @@ impl Core {
         for Waiting { events, .. } in &waiting {
             self.arrive(events);
         }
+        self.seals += seals.len() as u64;
         self.show();
         for Waiting { reply, events } in waiting {
             let _ = reply.send(Ok(events));
@@ -510,6 +519,8 @@ impl Core {
             }
             return Err(error.into());
         }
+        self.seals += seals.len() as u64;
+        self.show();
         Ok(())
     }
 

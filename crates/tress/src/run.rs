@@ -1,7 +1,7 @@
 //! An open run: append, read, follow, go back.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,6 +15,7 @@ use tress_store::{Damage, Item, RunStore};
 use crate::copies::Copies;
 use crate::core::{self, Command, Core, Published};
 use crate::error::{Error, Refused};
+use crate::seal::Kept;
 use crate::subscription::Subscription;
 
 /// An open run. Cheap to clone; the run is closed when the last clone is dropped.
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
     pub(crate) files: tress_store::Store,
     sealing: Mutex<()>,
+    /// The documents that conversations share, while there are any.
+    kept: Mutex<Weak<Mutex<Option<Kept>>>>,
     copies: Copies,
 }
 
@@ -88,6 +91,7 @@ impl Inner {
             thread: Mutex::new(Some(thread)),
             files: store,
             sealing: Mutex::default(),
+            kept: Mutex::default(),
             copies: Copies::default(),
         };
         opening.await.map_err(|_| Error::Closed)??;
@@ -125,6 +129,21 @@ impl Run {
 
     pub(crate) fn sealing(&self) -> &Mutex<()> {
         &self.inner.sealing
+    }
+
+    /// The documents that this process shares among its conversations.
+    pub(crate) fn kept_documents(&self) -> Arc<Mutex<Option<Kept>>> {
+        let mut known = self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        known.upgrade().unwrap_or_else(|| {
+            let fresh = Arc::default();
+            *known = Arc::downgrade(&fresh);
+            fresh
+        })
+    }
+
+    /// How many seals were written or read since the run was opened.
+    pub(crate) fn seals(&self) -> u64 {
+        self.inner.published.borrow().seals
     }
 
     pub(crate) fn store_files(&self) -> &tress_store::Store {

@@ -5,21 +5,25 @@
 //! hold every change, and the database can be lost at any time. Sealing is warm work: it is asked
 //! for, or done at rest; an append never waits for it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tress_documents::{Applied, Document, DocumentError, Edits, Follower, Heard, Node, project};
 use tress_engine::Draft;
 use tress_model::event::Seal;
+use tress_model::message::{Clock, Heads};
 use tress_model::operation::Strand;
-use tress_model::{Event, State, StoreId, VersionVector};
+use tress_model::{Event, State, StoreId, VersionVector, limits};
 use tress_store::documents::move_aside;
 use tress_store::{DocumentsError, Item, RunStore, SavedDocument, SledDocuments};
 
 use crate::error::Error;
 use crate::run::Run;
 
+/// What a message takes besides the changes in it.
+const ENVELOPE: usize = 1 << 10;
 /// How often, and how long apart, a busy database is asked again.
 const BUSY_TRIES: u32 = 60;
 const BUSY_WAIT: Duration = Duration::from_millis(50);
@@ -60,6 +64,36 @@ impl Documents {
     /// The heads of a document.
     pub fn heads(&mut self, strand: Strand) -> Vec<[u8; 32]> {
         self.document(strand).map(|document| document.heads()).unwrap_or_default()
+    }
+
+    /// Where they stand, in the words of a conversation: a document that nobody has written stands nowhere.
+    pub(crate) fn stand(&self) -> Heads {
+        Strand::ALL.map(|strand| {
+            let document =
+                self.documents.iter().find(|(of, document)| *of == strand && !document.is_new());
+            document.map(|(_, document)| document.heads()).unwrap_or_default()
+        })
+    }
+
+    /// What a document holds, unless it holds `heads`.
+    pub(crate) fn compare(
+        &mut self,
+        strand: Strand,
+        heads: &[[u8; 32]],
+    ) -> Result<Option<Clock>, Error> {
+        let document = self.document(strand)?;
+        Ok((!document.holds(heads)).then(|| document.clock()))
+    }
+
+    /// What a document has and `clock` lacks: as much as goes into one message.
+    pub(crate) fn lacking(&mut self, strand: Strand, clock: &Clock) -> Result<Vec<Vec<u8>>, Error> {
+        let most = limits::MESSAGE_BYTES_MAX - ENVELOPE;
+        Ok(self.document(strand)?.lacking(clock, limits::BATCH_BYTES, most))
+    }
+
+    /// The stores that have written something of them.
+    pub(crate) fn stores(&mut self) -> BTreeSet<StoreId> {
+        self.documents.iter_mut().flat_map(|(_, document)| document.stores()).collect()
     }
 
     fn document(&mut self, strand: Strand) -> Result<&mut Document, Error> {
@@ -111,6 +145,34 @@ impl Run {
     /// # Errors
     /// When the documents are busy for seconds, or cannot be read or written.
     pub async fn documents(&self) -> Result<Documents, Error> {
+        Ok(self.work(Work::Seal).await?.0)
+    }
+
+    /// Where the documents stand, in the order of [`Strand::ALL`]: the hashes of the changes of each that no
+    /// other change follows. Seals nothing; a document that nobody has read or brought yet stands nowhere.
+    ///
+    /// # Errors
+    /// When the documents are busy for seconds, or cannot be read.
+    pub async fn document_heads(&self) -> Result<Heads, Error> {
+        Shelf::new(self).stand().await
+    }
+
+    /// Takes in changes that another store made to the document of `strand`, as anybody may have made them. How
+    /// many were new.
+    ///
+    /// # Errors
+    /// When one is damaged or does not fit, or the documents cannot be written; none was taken then.
+    pub(crate) async fn take_changes(
+        &self,
+        strand: Strand,
+        changes: Vec<Vec<u8>>,
+    ) -> Result<(Documents, usize), Error> {
+        self.work(Work::Take(strand, changes)).await
+    }
+
+    /// Brings the documents up to what the journals have, and does some work on them. Gives also how many
+    /// changes were taken in.
+    async fn work(&self, work: Work) -> Result<(Documents, usize), Error> {
         let run = self.clone();
         let handle = tokio::runtime::Handle::current();
         let work = move || {
@@ -118,9 +180,33 @@ impl Run {
             let _alone = run.sealing().lock().unwrap_or_else(PoisonError::into_inner);
             let append = |seals: Vec<Seal>| handle.block_on(run.append_seals(seals));
             let newest = || handle.block_on(run.refresh());
-            Sealing::new(&run)?.work(newest, append)
+            Sealing::new(&run)?.work(work, newest, append)
         };
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Group(error.to_string()))?
+    }
+
+    /// The store under whose actor the run is sealed here.
+    pub(crate) fn seals_as(&self) -> Result<StoreId, Error> {
+        Ok(Sealing::new(self)?.store)
+    }
+
+    /// Whether all events that `version` does not know were written by other stores, and there are some.
+    pub(crate) async fn only_others_since(&self, version: &VersionVector) -> Result<bool, Error> {
+        let (own, version) = (self.place()?, version.clone());
+        self.query(move |core| {
+            let new = core.log.version().iter();
+            let mut new = new.filter(|&(replica, last)| last > version.get(replica)).peekable();
+            let others =
+                |(replica, _)| core.log.store_of(replica).is_some_and(|store| store != own);
+            new.peek().is_some() && new.all(others)
+        })
+        .await
+    }
+
+    /// Whether this store may have documents of its runs.
+    fn has_documents(&self) -> bool {
+        let store = self.store_files();
+        !store.is_real() || store.dir().join("documents").is_dir()
     }
 
     /// What changes that others made to a document mean, and the state against which; the document that
@@ -195,6 +281,100 @@ pub(crate) fn document_name(files: &RunStore) -> String {
     }
 }
 
+/// What is to be done with the documents once they hold what the journals have.
+enum Work {
+    /// Nothing.
+    Gather,
+    /// They are to equal the newest state.
+    Seal,
+    /// These changes of another store are to be taken in.
+    Take(Strand, Vec<Vec<u8>>),
+}
+
+/// The documents of a run as several conversations share them: to load them is dear.
+#[derive(Debug, Clone)]
+pub(crate) struct Shelf {
+    run: Run,
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+/// Documents, and when they were up to date.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    documents: Documents,
+    /// How many seals were known then, with ours.
+    seals: u64,
+    /// Whether they equalled the state.
+    sealed: bool,
+}
+
+impl Shelf {
+    pub(crate) fn new(run: &Run) -> Self {
+        Self { run: run.clone(), kept: run.kept_documents() }
+    }
+
+    /// What `read` makes of the documents, brought up to date; where they are `sealed`, they equal the state.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        sealed: bool,
+        read: impl FnOnce(&mut Documents) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (seals, version) = (self.run.seals(), self.run.state().version.clone());
+        let current = |kept: &Kept| {
+            kept.seals == seals && (!sealed || kept.sealed && kept.documents.version == version)
+        };
+        let fresh = self.lock().as_ref().is_some_and(current);
+        if !fresh {
+            let work = if sealed { Work::Seal } else { Work::Gather };
+            let (documents, _) = self.run.work(work).await?;
+            self.keep(documents, seals, sealed);
+        }
+        let kept = Arc::clone(&self.kept);
+        let read = move || {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            read(&mut kept.as_mut().ok_or(Error::Closed)?.documents)
+        };
+        tokio::task::spawn_blocking(read).await.map_err(|error| Error::Group(error.to_string()))?
+    }
+
+    /// Takes in changes of another store; see [`Run::take_changes`].
+    pub(crate) async fn take(&self, strand: Strand, changes: Vec<Vec<u8>>) -> Result<usize, Error> {
+        let seals = self.run.seals();
+        let (documents, new) = self.run.take_changes(strand, changes).await?;
+        self.keep(documents, seals + new as u64, false);
+        Ok(new)
+    }
+
+    /// Where they stand, without making any.
+    pub(crate) async fn stand(&self) -> Result<Heads, Error> {
+        match self.run.has_documents() {
+            true => self.read(false, |documents| Ok(documents.stand())).await,
+            false => Ok(Heads::default()),
+        }
+    }
+
+    /// What a document holds, unless it holds `heads`; without making one.
+    pub(crate) async fn compare(
+        &self,
+        strand: Strand,
+        heads: Vec<[u8; 32]>,
+    ) -> Result<Option<Clock>, Error> {
+        match self.run.has_documents() {
+            true => self.read(false, move |documents| documents.compare(strand, &heads)).await,
+            false => Ok(Some(Clock::new())),
+        }
+    }
+
+    fn keep(&self, documents: Documents, seals: u64, sealed: bool) {
+        let seals = seals + documents.sealed.changes as u64;
+        *self.lock() = Some(Kept { documents, seals, sealed });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct Sealing {
     name: String,
     files: RunStore,
@@ -228,16 +408,25 @@ impl Sealing {
         Ok(Self { name, files, store, dirs })
     }
 
-    /// Seals the state that is newest once nobody else can seal.
+    /// Does `work`; seals the state that is newest once nobody else can seal.
     fn work(
         self,
+        work: Work,
         newest: impl Fn() -> Result<Arc<State>, Error>,
         append: impl Fn(Vec<Seal>) -> Result<(), Error>,
-    ) -> Result<Documents, Error> {
+    ) -> Result<(Documents, usize), Error> {
         let mut sealed = Sealed::default();
+        let state = || match work {
+            Work::Seal => newest().map(Some),
+            Work::Gather | Work::Take(..) => Ok(None),
+        };
+        let take = |state| match &work {
+            Work::Take(strand, changes) => (state, Some((*strand, changes.as_slice()))),
+            Work::Gather | Work::Seal => (state, None),
+        };
         let Some(dirs) = &self.dirs else {
             let saved = Strand::ALL.map(|_| None);
-            return self.seal(newest()?, saved, sealed, append, |_, _| Ok(()));
+            return self.seal(take(state()?), saved, sealed, append, |_, _| Ok(()));
         };
         let (database, saved) = match open(dirs).and_then(|db| Ok((self.load(&db)?, db))) {
             Ok((saved, database)) => (database, saved),
@@ -248,7 +437,7 @@ impl Sealing {
             }
             Err(error) => return Err(error),
         };
-        self.seal(newest()?, saved, sealed, append, |strand, document| {
+        self.seal(take(state()?), saved, sealed, append, |strand, document| {
             Ok(database.save(&self.name, strand, document)?)
         })
     }
@@ -261,16 +450,18 @@ impl Sealing {
 
     fn seal(
         &self,
-        state: Arc<State>,
+        (state, take): (Option<Arc<State>>, Option<(Strand, &[Vec<u8>])>),
         saved: [Option<SavedDocument>; 3],
         mut sealed: Sealed,
         append: impl Fn(Vec<Seal>) -> Result<(), Error>,
         save: impl Fn(Strand, &SavedDocument) -> Result<(), Error>,
-    ) -> Result<Documents, Error> {
+    ) -> Result<(Documents, usize), Error> {
         let mut documents = Vec::new();
         let (mut seals, mut dirty) = (Vec::new(), Vec::new());
-        let mut ends = Vec::new();
+        let (mut ends, mut new) = (Vec::new(), 0);
         for (strand, saved) in Strand::ALL.into_iter().zip(saved) {
+            let shown = saved.as_ref().map(|saved| saved.version.clone()).unwrap_or_default();
+            let version = state.as_ref().map_or(shown, |state| state.version.clone());
             let loaded =
                 saved.and_then(|saved| match Document::load(strand, self.store, &saved.bytes) {
                     Ok(document) => Some((document, saved.positions)),
@@ -294,35 +485,41 @@ impl Sealing {
                 tracing::warn!(waiting = applied.waiting.len(), "seals wait for their causes");
             }
             let positions = if applied.waiting.is_empty() { ends_at } else { positions };
-            let message = format!("seal of {} events", state.events());
-            let desired = project(&state, strand);
             let before = seals.len();
-            while let Some(change) = document.seal(&desired, &message)? {
-                sealed.changes += 1;
-                seals.push(Seal {
-                    store: self.store,
-                    strand,
-                    number: state.events(),
-                    version: state.version.clone(),
-                    change,
-                });
+            let (number, store) = (version.events(), self.store);
+            let seal = |change| Seal { store, strand, number, version: version.clone(), change };
+            if let Some((_, changes)) = take.filter(|(of, _)| *of == strand) {
+                let applied = document.apply_of_peer(changes)?;
+                let taken = applied.taken.iter().filter_map(|at| changes.get(*at)).cloned();
+                seals.extend(taken.map(seal));
+                new = applied.new;
             }
-            if fresh || behind || seals.len() > before {
+            if let Some(state) = &state {
+                let message = format!("seal of {} events", state.events());
+                let desired = project(state, strand);
+                while let Some(change) = document.seal(&desired, &message)? {
+                    sealed.changes += 1;
+                    seals.push(seal(change));
+                }
+            }
+            // What nobody has written is nowhere yet.
+            let begun = state.is_some() || !document.is_new();
+            if fresh && begun || behind || seals.len() > before {
                 dirty.push(strand);
             }
-            ends.push(positions);
+            ends.push((positions, version));
             documents.push((strand, document));
         }
         if !seals.is_empty() {
             append(seals)?;
         }
-        for ((strand, document), positions) in documents.iter_mut().zip(ends) {
+        for ((strand, document), (positions, version)) in documents.iter_mut().zip(ends) {
             if dirty.contains(strand) {
-                let version = state.version.clone();
                 save(*strand, &SavedDocument { bytes: document.save(), version, positions })?;
             }
         }
-        Ok(Documents { version: state.version.clone(), sealed, state, documents })
+        let state = state.unwrap_or_default();
+        Ok((Documents { version: state.version.clone(), sealed, state, documents }, new))
     }
 }
 

@@ -150,8 +150,7 @@ fn of_changes() -> Vec<Vec<u8>> {
 fn of_messages() -> Vec<Vec<u8>> {
     let (log, segments) = busy(2, 12);
     let have = log.version().clone();
-    let hello =
-        Hello { run: RUN.to_owned(), place: PLACE, live: true, takes: true, have: have.clone() };
+    let hello = Hello { live: true, documents: true, ..Hello::new(RUN, PLACE, have.clone()) };
     let messages = [
         Message::Hello(hello),
         Message::Events(segments.iter().take(1).cloned().collect()),

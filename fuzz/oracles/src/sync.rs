@@ -2,7 +2,7 @@
 //! session that is told anything.
 
 use tress_engine::Log;
-use tress_engine::sync::{Effect, Session, cut, lacking};
+use tress_engine::sync::{Effect, Paperwork, Session, cut, lacking};
 use tress_model::codec::{Received, decode_message, encode_message};
 use tress_model::message::{Hello, Leave, Message};
 use tress_model::{StoreId, limits};
@@ -39,18 +39,13 @@ fn message(bytes: &[u8]) {
 
 fn session(log: Log, live: bool, mut said: Bytes<'_>) {
     let place = |number| StoreId([number; 16]);
-    let me = Hello {
-        run: "main".to_owned(),
-        place: place(1),
-        live,
-        takes: true,
-        have: log.version().clone(),
-    };
+    let me = Hello::new("main", place(1), log.version().clone());
+    let me = Hello { live, documents: true, ..me };
     let mut side = Side { session: Session::new(me), log, over: false };
     side.act();
     // A peer that greets as it should, so that the rest is heard.
-    let have = Log::new().version().clone();
-    let hello = Hello { run: "main".to_owned(), place: place(2), live: true, takes: true, have };
+    let hello = Hello::new("main", place(2), Log::new().version().clone());
+    let hello = Hello { live: true, documents: true, ..hello };
     side.hear(&encode_message(1, &Message::Hello(hello)).expect("it encodes"));
     for number in 2_u64.. {
         if said.is_empty() {
@@ -109,6 +104,20 @@ impl Side {
                     self.session.taken(&have);
                 }
                 Effect::UpToDate => {}
+                Effect::Paperwork(Paperwork::Look) => {
+                    self.session.stand([vec![[1; 32]], Vec::new(), vec![[2; 32]]]);
+                }
+                Effect::Paperwork(Paperwork::Compare { strand, heads }) => {
+                    let clock = [(vec![1], heads.len() as u64)].into();
+                    self.session.lack(strand, (heads.len() != 2).then_some(clock));
+                }
+                Effect::Paperwork(Paperwork::Give { strand, clock }) => {
+                    let changes = vec![vec![1]; usize::from(clock.is_empty())];
+                    let _ = self.session.give(strand, changes);
+                }
+                Effect::Paperwork(Paperwork::Take { strand, changes }) => {
+                    self.session.took(strand, changes.len() > 1);
+                }
                 Effect::End { .. } => self.over = true,
             }
         }

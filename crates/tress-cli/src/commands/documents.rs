@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde::Serialize;
 use tress::Strand;
-use tress::sync::document_id;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -33,12 +32,12 @@ struct DocumentsView {
 pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
     context.no_at()?;
     let run = context.open().await?;
-    let place = run.place()?;
-    let urls = Strand::ALL.map(|strand| {
-        (strand.name(), format!("automerge:{}", document_id(place, run.name(), strand)))
-    });
+    let mut urls = BTreeMap::new();
+    for strand in Strand::ALL {
+        urls.insert(strand.name(), format!("automerge:{}", run.document_id(strand)?));
+    }
     let path = format!("/v1/runs/{}/automerge", run.name());
-    let view = DocumentsView { path, urls: BTreeMap::from(urls) };
+    let view = DocumentsView { path, urls };
     context.out.answer(&view, || {
         let lines = view.urls.iter().map(|(strand, url)| format!("{strand:<15} {url}"));
         let lines: Vec<_> = lines.collect();

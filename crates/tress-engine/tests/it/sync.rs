@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use tress_engine::sync::{cut, lacking};
+use tress_engine::sync::{Paperwork, cut, lacking};
 use tress_engine::{Draft, Effect, Log, Session, SyncError};
 use tress_model::codec::{Received, decode_message, encode_message};
-use tress_model::message::{Hello, Leave, Message};
-use tress_model::{Author, Operation, ReplicaId, Role, StoreId, VersionVector, limits};
+use tress_model::message::{Clock, Hello, Leave, Message};
+use tress_model::{Author, Operation, ReplicaId, Role, StoreId, Strand, VersionVector, limits};
 
 use super::history::{Step, histories, merged, play, steps};
 
@@ -22,18 +22,33 @@ struct Side {
     bytes: usize,
     end: Option<Leave>,
     up_to_date: bool,
+    /// Its documents, and how many changes it was given.
+    clocks: [Clock; 3],
+    given: usize,
 }
 
 fn hello(place: u8, log: &Log, live: bool) -> Hello {
-    let have = log.version().clone();
-    Hello { run: "main".into(), place: StoreId([place; 16]), live, takes: true, have }
+    Hello { live, ..Hello::new("main", StoreId([place; 16]), log.version().clone()) }
 }
 
 impl Side {
     fn new(place: u8, log: Log, live: bool) -> Self {
         let session = Session::new(hello(place, &log, live));
-        let out = VecDeque::new();
-        let mut side = Self { log, session, out, reads: 0, bytes: 0, end: None, up_to_date: false };
+        let mut side = Self::of(session, log, Default::default());
+        side.act();
+        side
+    }
+
+    fn of(session: Session, log: Log, clocks: [Clock; 3]) -> Self {
+        let (end, up_to_date, out) = (None, false, VecDeque::new());
+        Self { log, session, out, reads: 0, bytes: 0, end, up_to_date, clocks, given: 0 }
+    }
+
+    /// One with documents.
+    fn with(place: u8, clocks: [Clock; 3], live: bool, takes: bool) -> Self {
+        let log = Log::new();
+        let me = Hello { documents: true, takes, ..hello(place, &log, live) };
+        let mut side = Self::of(Session::new(me), log, clocks);
         side.act();
         side
     }
@@ -57,9 +72,47 @@ impl Side {
                     self.session.taken(self.log.version());
                 }
                 Effect::UpToDate => self.up_to_date = true,
+                Effect::Paperwork(paperwork) => self.attend(paperwork),
                 Effect::End { why, .. } => self.end = Some(why),
             }
         }
+    }
+
+    /// Its documents are changes of actors, numbered from 1 on; where they stand is how many of each.
+    fn attend(&mut self, paperwork: Paperwork) {
+        match paperwork {
+            Paperwork::Look => self.session.stand(Strand::ALL.map(|strand| self.heads(strand))),
+            Paperwork::Compare { strand, heads } => {
+                let clock =
+                    (heads != self.heads(strand)).then(|| self.clocks[strand.index()].clone());
+                self.session.lack(strand, clock);
+            }
+            Paperwork::Give { strand, clock } => {
+                let mut lacking = Vec::new();
+                for (actor, last) in &self.clocks[strand.index()] {
+                    let known = clock.get(actor).copied().unwrap_or(0);
+                    lacking.extend((known + 1..=*last).map(|n| vec![actor[0], n as u8]));
+                }
+                // Not all at once.
+                lacking.truncate(2);
+                self.session.give(strand, lacking).expect("it fits");
+            }
+            Paperwork::Take { strand, changes } => {
+                assert!(!changes.is_empty());
+                for change in &changes {
+                    let last = self.clocks[strand.index()].entry(vec![change[0]]).or_default();
+                    assert_eq!(*last + 1, u64::from(change[1]), "causes come first, and each once");
+                    *last += 1;
+                }
+                self.given += changes.len();
+                self.session.took(strand, true);
+            }
+        }
+    }
+
+    fn heads(&self, strand: Strand) -> Vec<[u8; 32]> {
+        let clock = &self.clocks[strand.index()];
+        clock.iter().map(|(actor, last)| [actor[0] ^ (*last as u8).rotate_left(4); 32]).collect()
     }
 
     fn hear(&mut self, bytes: &[u8]) -> Result<(), SyncError> {
@@ -338,4 +391,81 @@ fn peers_that_cannot_talk_are_told_why() {
     let newer = [&[1_u8][..], &1_u64.to_le_bytes(), b"tress", &[7, 0, 9, 0]].concat();
     assert_eq!(refused(&newer), SyncError::Protocol { oldest: 7, newest: 9 });
     assert!(matches!(refused(b""), SyncError::Codec(_)));
+}
+
+fn clocks() -> impl Strategy<Value = [Clock; 3]> {
+    let clock = prop::collection::btree_map(1_u8..5, 1_u64..6, 0..4);
+    let clock = clock.prop_map(|clock| clock.into_iter().map(|(a, n)| (vec![a], n)).collect());
+    prop::array::uniform3(clock)
+}
+
+/// What both hold together, as far as a document that somebody has may be joined to none.
+fn joined(a: &[Clock; 3], b: &[Clock; 3]) -> [Clock; 3] {
+    let mut joined = a.clone();
+    for (ours, theirs) in joined.iter_mut().zip(b) {
+        for (actor, last) in theirs {
+            let known = ours.entry(actor.clone()).or_default();
+            *known = (*known).max(*last);
+        }
+    }
+    joined
+}
+
+proptest! {
+    #[test]
+    fn documents_come_to_be_the_same(a in clocks(), b in clocks(), live in any::<bool>()) {
+        let expected = joined(&a, &b);
+        let lacks = |of: &[Clock; 3]| -> u64 {
+            let count = |of: &[Clock; 3]| of.iter().flat_map(|clock| clock.values()).sum::<u64>();
+            count(&expected) - count(of)
+        };
+        let (lack_a, lack_b) = (lacks(&a), lacks(&b));
+        let (mut a, mut b) = (Side::with(1, a, live, true), Side::with(2, b, live, true));
+        talk(&mut a, &mut b, usize::MAX);
+        prop_assert_eq!(&a.clocks, &expected);
+        prop_assert_eq!(&b.clocks, &expected);
+        // Each change comes once, and to whoever lacked it.
+        prop_assert_eq!((a.given as u64, b.given as u64), (lack_a, lack_b));
+        let done = (!live).then_some(Leave::Done);
+        prop_assert_eq!((a.end, b.end), (done, done));
+        if live {
+            // What comes later is told, too.
+            a.clocks[1].insert(vec![9], 3);
+            a.session.documents_changed();
+            a.act();
+            talk(&mut a, &mut b, usize::MAX);
+            prop_assert_eq!(&a.clocks, &b.clocks);
+        }
+    }
+
+    #[test]
+    fn who_takes_nothing_asks_for_no_documents(a in clocks(), b in clocks()) {
+        let (mut one, mut two) = (Side::with(1, a.clone(), false, false), Side::with(2, b.clone(), true, true));
+        talk(&mut one, &mut two, usize::MAX);
+        prop_assert_eq!(&one.clocks, &a);
+        prop_assert_eq!(&two.clocks, &joined(&a, &b));
+        prop_assert_eq!(one.end, Some(Leave::Done));
+    }
+}
+
+#[test]
+fn what_is_said_of_documents_out_of_turn_ends_it() {
+    let unasked = [
+        Message::Settled,
+        Message::Changes { strand: Strand::Todo, changes: vec![vec![1]] },
+        Message::Lacking { strand: Strand::Todo, clock: Clock::new() },
+    ];
+    for (message, documents) in unasked
+        .into_iter()
+        .map(|m| (m, true))
+        .chain([(Message::Documents(Default::default()), false)])
+    {
+        let me = Hello { documents, ..hello(1, &Log::new(), true) };
+        let mut side = Side::of(Session::new(me), Log::new(), Default::default());
+        let peer = Hello { documents: true, ..hello(2, &Log::new(), true) };
+        side.hear(&encode_message(1, &Message::Hello(peer)).unwrap()).unwrap();
+        let heard = side.hear(&encode_message(2, &message).unwrap());
+        assert!(matches!(heard, Err(SyncError::OutOfTurn(_))), "{message:?}: {heard:?}");
+        assert_eq!(side.end, Some(Leave::Malformed));
+    }
 }

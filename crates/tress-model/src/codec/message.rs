@@ -9,6 +9,10 @@
 //! 3 have        version, taken
 //! 4 up to date
 //! 5 leave       why, reason
+//! 6 documents   the heads of each
+//! 7 lacking     strand, clock
+//! 8 changes     strand, changes
+//! 9 settled
 //! ```
 //!
 //! A transport keeps messages apart and in order. Their numbers count up from 1 on each side, so that
@@ -26,7 +30,8 @@ use crate::clock::VersionVector;
 use crate::event::Segment;
 use crate::ids::{EventId, ReplicaId, StoreId};
 use crate::limits;
-use crate::message::{Hello, Leave, Message, PROTOCOL, bounded};
+use crate::message::{Clock, Heads, Hello, Leave, Message, PROTOCOL, bounded};
+use crate::operation::Strand;
 
 /// What a message is; the first byte of its bytes. A kind that is not known is passed over.
 mod kind {
@@ -35,6 +40,10 @@ mod kind {
     pub(super) const HAVE: u8 = 3;
     pub(super) const UP_TO_DATE: u8 = 4;
     pub(super) const LEAVE: u8 = 5;
+    pub(super) const DOCUMENTS: u8 = 6;
+    pub(super) const LACKING: u8 = 7;
+    pub(super) const CHANGES: u8 = 8;
+    pub(super) const SETTLED: u8 = 9;
 }
 
 /// What stands before the versions of a greeting.
@@ -97,6 +106,14 @@ pub fn encode_message(number: u64, message: &Message) -> Result<Vec<u8>, CodecEr
         Message::Have { version, taken } => (kind::HAVE, encode(&(version, taken), "have", limit)?),
         Message::UpToDate => (kind::UP_TO_DATE, Vec::new()),
         Message::Leave { why, reason } => (kind::LEAVE, encode(&(why, reason), "leave", limit)?),
+        Message::Documents(heads) => (kind::DOCUMENTS, encode(heads, "documents", limit)?),
+        Message::Lacking { strand, clock } => {
+            (kind::LACKING, encode(&(strand, clock), "lacking", limit)?)
+        }
+        Message::Changes { strand, changes } => {
+            (kind::CHANGES, encode(&(strand, changes), "changes", limit)?)
+        }
+        Message::Settled => (kind::SETTLED, Vec::new()),
     };
     let mut bytes = vec![kind];
     bytes.extend_from_slice(&number.to_le_bytes());
@@ -140,8 +157,19 @@ pub fn decode_message(bytes: &[u8]) -> Result<(u64, Received), CodecError> {
             Message::Have { version, taken }
         }
         kind::UP_TO_DATE if body.is_empty() => Message::UpToDate,
-        kind::UP_TO_DATE => {
+        kind::SETTLED if body.is_empty() => Message::Settled,
+        kind::UP_TO_DATE | kind::SETTLED => {
             return Err(CodecError::Trailing { what, count: body.len() });
+        }
+        kind::DOCUMENTS => Message::Documents(decode::<Heads, CLAIMS>(body, "documents", limit)?),
+        kind::LACKING => {
+            let (strand, clock) = decode::<(Strand, Clock), CLAIMS>(body, "lacking", limit)?;
+            Message::Lacking { strand, clock }
+        }
+        kind::CHANGES => {
+            let (strand, changes) =
+                decode::<(Strand, Vec<Vec<u8>>), CLAIMS>(body, "changes", limit)?;
+            Message::Changes { strand, changes }
         }
         kind::LEAVE => {
             let (why, reason) = decode::<(Leave, String), CLAIMS>(body, "leave", limit)?;
@@ -236,7 +264,7 @@ mod tests {
     use crate::clock::HybridTime;
     use crate::event::Record;
     use crate::ids::{Author, Role, TodoId};
-    use crate::operation::Operation;
+    use crate::operation::{Operation, Strands};
 
     const REPLICA: ReplicaId = ReplicaId([1; 16]);
     const STORE: StoreId = StoreId([2; 16]);
@@ -260,12 +288,27 @@ mod tests {
             let (first, previous) = (1, EventId::GENESIS);
             let segment = Segment { replica: REPLICA, store: STORE, first, previous, records };
             let version = VersionVector::from_iter([(REPLICA, taken)]);
-            let hello = Hello { run: "main".into(), place: STORE, live: true, takes: true, have: version.clone() };
+            let hello = Hello {
+                run: "main".into(),
+                place: STORE,
+                live: true,
+                takes: true,
+                documents: taken % 2 == 0,
+                strands: Strands::ALL,
+                have: version.clone(),
+            };
+            let strand = Strand::Todo;
+            let changes: Vec<_> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+            let clock = changes.iter().map(|actor| (actor.clone(), taken)).collect();
             let messages = [
                 Message::Events(vec![segment]),
                 Message::Hello(hello),
                 Message::Have { version, taken },
                 Message::UpToDate,
+                Message::Documents([vec![[1; 32]], Vec::new(), vec![[2; 32], [3; 32]]]),
+                Message::Lacking { strand, clock },
+                Message::Changes { strand, changes },
+                Message::Settled,
                 Message::Leave { why: Leave::Slow, reason: texts.concat().chars().take(200).collect() },
             ];
             for message in messages {

@@ -37,6 +37,51 @@ impl Strand {
             Self::Implementation => "implementation",
         }
     }
+
+    /// Its place in [`Strand::ALL`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Design => 0,
+            Self::Todo => 1,
+            Self::Implementation => 2,
+        }
+    }
+}
+
+/// Some of the three strands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Strands(u8);
+
+impl Strands {
+    /// All three.
+    pub const ALL: Self = Self(0b111);
+
+    /// Whether `strand` is among them.
+    pub const fn contains(self, strand: Strand) -> bool {
+        self.0 & (1 << strand.index()) != 0
+    }
+
+    /// Whether they are all among `others`.
+    pub const fn are_in(self, others: Self) -> bool {
+        self.0 & Self::ALL.0 & !others.0 == 0
+    }
+
+    /// Those that are among both.
+    #[must_use]
+    pub const fn meet(self, others: Self) -> Self {
+        Self(self.0 & others.0 & Self::ALL.0)
+    }
+
+    /// Each of them, in the order of [`Strand::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Strand> {
+        Strand::ALL.into_iter().filter(move |strand| self.contains(*strand))
+    }
+}
+
+impl FromIterator<Strand> for Strands {
+    fn from_iter<I: IntoIterator<Item = Strand>>(strands: I) -> Self {
+        Self(strands.into_iter().fold(0, |set, strand| set | 1 << strand.index()))
+    }
 }
 
 /// What an agent meant.

@@ -459,6 +459,7 @@ async fn talk(
         live: true,
         takes: may_write,
         role: grant.as_ref().and_then(|grant| grant.role),
+        documents: true,
         counts: may_write,
         patience: door.options.patience,
         // Whoever comes by the socket may write the store anyway.

@@ -17,6 +17,7 @@
 //! each has a task, and bounds, of its own.
 
 mod address;
+mod documents;
 mod follow;
 mod hub;
 pub mod relay;
@@ -35,13 +36,14 @@ use tress_model::{Role, Segment, VersionVector, limits};
 
 use crate::error::Error;
 use crate::run::Run;
+use crate::seal::Shelf;
 
 pub use address::{Address, AddressError, Remote};
+pub use documents::attend;
 pub use follow::{Follow, FollowError, News, follow, sync_once};
 #[cfg(feature = "postgres")]
 pub use follow::{follow_postgres, follow_store};
 pub use hub::{Hub, HubError, HubOptions, Listening, PEERS_MAX, RATE, WRONG_MAX};
-pub use repo::document_id;
 pub use socket::{Certificates, ConnectError};
 pub use tress_engine::SyncError;
 
@@ -77,6 +79,8 @@ pub struct Terms {
     pub takes: bool,
     /// The only role in which the peer's events may be written, where it is limited to one.
     pub role: Option<Role>,
+    /// Whether documents are exchanged, too, once both have all events.
+    pub documents: bool,
     /// Whether what the peer has counts as a copy; see [`Run::replicated`].
     pub counts: bool,
     /// How long the peer may take to greet, and to acknowledge what it was sent.
@@ -89,7 +93,15 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         let patience = PATIENCE;
-        Self { live: false, takes: true, role: None, counts: false, patience, rate: None }
+        Self {
+            live: false,
+            takes: true,
+            role: None,
+            documents: true,
+            counts: false,
+            patience,
+            rate: None,
+        }
     }
 }
 
@@ -100,6 +112,8 @@ pub struct Exchanged {
     pub received: usize,
     /// How many events of ours the peer said that it has now and had not before.
     pub sent: u64,
+    /// How many changes of documents came in.
+    pub changes: usize,
     /// How many segments of the peer were refused; they are in `quarantine/`.
     pub refused: usize,
     /// Whether both have what the other had when they met.
@@ -174,15 +188,13 @@ pub(crate) async fn converse_until(
     let mut closing = pin!(closing);
     let mut updates = run.updates();
     run.refresh().await?;
-    let hello = Hello {
-        run: run.name().to_owned(),
-        place: run.place()?,
-        live: terms.live,
-        takes: terms.takes,
-        have: run.durable().await?,
-    };
+    let (live, takes, documents) = (terms.live, terms.takes, terms.documents);
+    let hello = Hello::new(run.name(), run.place()?, run.durable().await?);
+    let hello = Hello { live, takes, documents, ..hello };
     let (session, exchanged) = (Session::new(hello), Exchanged::default());
     let pace = terms.rate.map(Pace::new);
+    // While one converses, the documents are kept.
+    let (_shelf, mut seals) = (Shelf::new(run), run.seals());
     let mut talk = Talk { run, terms, link, session, exchanged, at_first: None, told, pace };
     let mut heard = Instant::now();
     loop {
@@ -202,6 +214,9 @@ pub(crate) async fn converse_until(
             changed = updates.changed() => {
                 changed?;
                 talk.session.advanced(&run.durable().await?);
+                if std::mem::replace(&mut seals, run.seals()) != seals {
+                    talk.session.documents_changed();
+                }
             }
             reason = &mut closing => {
                 talk.session.leave(Leave::Closing, &reason);
@@ -270,6 +285,13 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
                 Effect::UpToDate => {
                     self.exchanged.up_to_date = true;
                     (self.told)(&self.exchanged);
+                }
+                Effect::Paperwork(paperwork) => {
+                    let came = attend(self.run, &mut self.session, paperwork).await?;
+                    self.exchanged.changes += came;
+                    if let Some(pace) = &mut self.pace {
+                        tokio::time::sleep(pace.came(came).min(PATIENCE / 3)).await;
+                    }
                 }
                 Effect::End { why: Leave::Done, .. } if self.exchanged.up_to_date => {
                     return Ok(true);

@@ -18,25 +18,37 @@ use std::time::Duration;
 use ciborium::Value;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use tress_documents::{Follower, Heard};
-use tress_model::{StoreId, Strand};
+use tress_model::{StoreId, Strand, VersionVector};
 
 use super::{Link, Pace};
 use crate::error::Error;
-use crate::run::{Agent, Run};
-use crate::seal::Documents;
+use crate::run::{Agent, Run, Updates};
+use crate::seal::Shelf;
 
 /// The version of the protocol that is spoken.
 const VERSION: &str = "1";
 /// How long it is waited for more to come before clients are told: sealing is warm work.
 const GATHER: Duration = Duration::from_millis(50);
+/// How long it is waited for the seals of other stores, where they seal, too: what two stores seal of one
+/// event is in the documents twice.
+const OTHERS: Duration = Duration::from_millis(500);
 /// How deep what a client says may nest.
 const DEPTH: usize = 16;
 
-/// The id under which automerge-repo clients know a document of `run` in `place`: the part behind
-/// `automerge:` in its URL.
-pub fn document_id(place: StoreId, run: &str, strand: Strand) -> String {
+impl Run {
+    /// The id under which automerge-repo clients know a document of the run: the part behind `automerge:`
+    /// in its URL. Each store has its own, and knows those of all stores that have sealed the run.
+    ///
+    /// # Errors
+    /// When `local/` cannot be read.
+    pub fn document_id(&self, strand: Strand) -> Result<String, Error> {
+        Ok(document_id(self.seals_as()?, self.name(), strand))
+    }
+}
+
+fn document_id(store: StoreId, run: &str, strand: Strand) -> String {
     let hash = blake3::Hasher::new_derive_key("tress 2026 id of an automerge-repo document, v1")
-        .update(place.as_bytes())
+        .update(store.as_bytes())
         .update(strand.name().as_bytes())
         .update(run.as_bytes())
         .finalize();
@@ -74,17 +86,17 @@ pub(crate) async fn serve(
     closing: impl Future<Output = String>,
 ) -> Result<(), RepoError> {
     let mut closing = std::pin::pin!(closing);
-    let place = client.run.place().map_err(RepoError::Run)?;
-    let ids = Strand::ALL.map(|strand| (document_id(place, client.run.name(), strand), strand));
     let mut talk = Talk {
-        us: format!("tress-{place}"),
+        us: format!("tress-{}", client.run.place()?),
         them: None,
-        ids: BTreeMap::from(ids),
+        ids: BTreeMap::new(),
         followers: BTreeMap::new(),
-        documents: None,
+        shelf: Shelf::new(client.run),
         pace: client.rate.map(Pace::new),
     };
+    talk.know(client.run, client.run.seals_as()?);
     let mut updates = client.run.updates();
+    let mut told_of = client.run.state().version.clone();
     loop {
         let told = tokio::select! {
             message = client.link.from.recv() => {
@@ -94,6 +106,8 @@ pub(crate) async fn serve(
             changed = updates.changed() => {
                 changed.map_err(RepoError::Run)?;
                 tokio::time::sleep(GATHER).await;
+                talk.wait_for_others(&client, &told_of, &mut updates).await?;
+                told_of = client.run.state().version.clone();
                 talk.tell_all(&client).await
             }
             reason = &mut closing => Err(RepoError::Refused(reason)),
@@ -113,10 +127,9 @@ struct Talk {
     us: String,
     them: Option<String>,
     ids: BTreeMap<String, Strand>,
-    /// The documents that the client follows.
-    followers: BTreeMap<Strand, Follower>,
-    /// As they were when they were looked at last: to seal and to load them is dear.
-    documents: Option<Documents>,
+    /// The documents that the client follows, by the ids under which it does.
+    followers: BTreeMap<String, (Strand, Follower)>,
+    shelf: Shelf,
     pace: Option<Pace>,
 }
 
@@ -151,21 +164,38 @@ impl Talk {
         }
         match kind {
             "request" | "sync" => {
-                let Some(strand) = self.ids.get(&said.document).copied() else {
+                let Some(strand) = self.strand(client.run, &said.document).await? else {
                     let fields = [("documentId", Value::from(said.document))];
                     return send(&client.link, &self.envelope("doc-unavailable", fields)).await;
                 };
                 let data = said.data.ok_or_else(|| refuse("a message of sync has no data"))?;
-                self.sync(client, strand, &data.0).await
+                self.sync(client, said.document, strand, &data.0).await
             }
             "leave" => Err(RepoError::Left),
             _ => Ok(()),
         }
     }
 
+    /// Knows the ids under which `store` serves the documents.
+    fn know(&mut self, run: &Run, store: StoreId) {
+        let ids = Strand::ALL.map(|strand| (document_id(store, run.name(), strand), strand));
+        self.ids.extend(ids);
+    }
+
+    /// Which document is called `id`, here or in another store that has sealed the run.
+    async fn strand(&mut self, run: &Run, id: &str) -> Result<Option<Strand>, RepoError> {
+        if !self.ids.contains_key(id) {
+            for store in self.shelf.read(false, |documents| Ok(documents.stores())).await? {
+                self.know(run, store);
+            }
+        }
+        Ok(self.ids.get(id).copied())
+    }
+
     async fn sync(
         &mut self,
         client: &mut Client<'_>,
+        id: String,
         strand: Strand,
         data: &[u8],
     ) -> Result<(), RepoError> {
@@ -175,8 +205,7 @@ impl Talk {
             // Each message costs, and each change in it.
             tokio::time::sleep(pace.came(1 + heard.changes.len()).min(super::PATIENCE / 3)).await;
         }
-        let mut edited_it = false;
-        let follower = self.followers.entry(strand).or_default();
+        let (_, mut follower) = self.followers.remove(&id).unwrap_or((strand, Follower::default()));
         if !heard.changes.is_empty() {
             let Some(agent) = &client.agent else {
                 return Err(RepoError::Refused("this token may only read".to_owned()));
@@ -184,7 +213,6 @@ impl Talk {
             let changes = follower.with_waiting(std::mem::take(&mut heard.changes));
             match agent.edit(strand, changes.clone(), true).await {
                 Ok(edited) => {
-                    edited_it = edited.changes > 0;
                     let waiting = edited.waiting.iter().filter_map(|at| changes.get(*at));
                     follower.wait(waiting.cloned().collect()).map_err(refused)?;
                     for edit in &edited.refused {
@@ -196,43 +224,62 @@ impl Talk {
                 Err(error) => return Err(error.into()),
             }
         }
-        let current = |known: &Documents| known.version == client.run.state().version;
-        let mut documents = match self.documents.take().filter(|known| !edited_it && current(known))
-        {
-            Some(known) => known,
-            None => client.run.documents().await?,
-        };
-        documents.hear(strand, follower, heard)?;
-        self.tell(client, &mut documents, strand).await?;
-        self.documents = Some(documents);
-        Ok(())
+        self.tell(client, id, strand, follower, Some(heard)).await
     }
 
     async fn tell_all(&mut self, client: &Client<'_>) -> Result<(), RepoError> {
-        let strands: Vec<_> = self.followers.keys().copied().collect();
-        if strands.is_empty() {
-            return Ok(());
+        for (id, (strand, follower)) in std::mem::take(&mut self.followers) {
+            self.tell(client, id, strand, follower, None).await?;
         }
-        let mut documents = client.run.documents().await?;
-        for strand in strands {
-            self.tell(client, &mut documents, strand).await?;
-        }
-        self.documents = Some(documents);
         Ok(())
     }
 
+    /// Moves the conversation about one document on by what was heard, and says what there is to say.
     async fn tell(
         &mut self,
         client: &Client<'_>,
-        documents: &mut Documents,
+        id: String,
         strand: Strand,
+        mut follower: Follower,
+        heard: Option<Heard>,
     ) -> Result<(), RepoError> {
-        let Some(follower) = self.followers.get_mut(&strand) else { return Ok(()) };
-        let Some(data) = documents.tell(strand, follower)? else { return Ok(()) };
-        let id = self.ids.iter().find(|(_, of)| **of == strand).map(|(id, _)| id.clone());
-        let id = Value::from(id.unwrap_or_default());
-        let fields = [("documentId", id), ("data", Value::Bytes(data))];
-        send(&client.link, &self.envelope("sync", fields)).await
+        let read = self.shelf.read(true, move |documents| {
+            if let Some(heard) = heard {
+                documents.hear(strand, &mut follower, heard)?;
+            }
+            let data = documents.tell(strand, &mut follower)?;
+            Ok((follower, data))
+        });
+        let (follower, data) = read.await?;
+        if let Some(data) = data {
+            let fields = [("documentId", id.as_str().into()), ("data", Value::Bytes(data))];
+            send(&client.link, &self.envelope("sync", fields)).await?;
+        }
+        self.followers.insert(id, (strand, follower));
+        Ok(())
+    }
+
+    /// Waits a little for the seals of other stores, where they seal and all that is new is theirs.
+    async fn wait_for_others(
+        &self,
+        client: &Client<'_>,
+        told_of: &VersionVector,
+        updates: &mut Updates,
+    ) -> Result<(), RepoError> {
+        if self.followers.is_empty() || !client.run.only_others_since(told_of).await? {
+            return Ok(());
+        }
+        if !self.shelf.read(false, |documents| Ok(documents.stores().len() > 1)).await? {
+            return Ok(());
+        }
+        let (seals, until) = (client.run.seals(), tokio::time::Instant::now() + OTHERS);
+        while client.run.seals() == seals {
+            match tokio::time::timeout_at(until, updates.changed()).await {
+                Ok(changed) => changed?,
+                Err(_) => break,
+            }
+        }
+        Ok(())
     }
 }
 

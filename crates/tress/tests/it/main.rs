@@ -8,6 +8,7 @@ mod faults;
 mod paths;
 mod repo;
 mod runs;
+mod seals;
 mod sync;
 mod told;
 

@@ -6,7 +6,6 @@ use automerge::{AutoCommit, ROOT, ReadDoc};
 use ciborium::Value;
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
-use tress::sync::document_id;
 use tress::{Role, Strand};
 
 use super::human;
@@ -46,7 +45,7 @@ impl Stock {
         let query = token.map_or("agent=guest".to_owned(), |token| format!("token={token}"));
         let url = format!("ws://localhost/v1/runs/main/automerge?{query}");
         let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-        let id = document_id(house.run.place().unwrap(), "main", Strand::Todo);
+        let id = house.run.document_id(Strand::Todo).unwrap();
         Self { socket, doc: AutoCommit::new(), state: SyncState::new(), id }
     }
 

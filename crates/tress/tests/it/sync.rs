@@ -11,6 +11,7 @@ use tress::sync::{
     News, Terms, converse, follow, pipe, sync_once,
 };
 use tress::{Role, Run, Store, StoreId, VersionVector, now};
+use tress_model::message::Hello;
 
 use super::human;
 
@@ -390,13 +391,8 @@ impl Slow {
         let socket = house.options.socket.clone().unwrap();
         let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
         let begun = tokio_tungstenite::client_async("ws://localhost/v1/runs/main", stream).await;
-        let hello = tress_model::message::Hello {
-            run: "main".to_owned(),
-            place: StoreId([9; 16]),
-            live: true,
-            takes: true,
-            have: VersionVector::new(),
-        };
+        let me = Hello::new("main", StoreId([9; 16]), VersionVector::new());
+        let hello = Hello { live: true, ..me };
         Self { socket: begun.unwrap().0, session: tress_engine::sync::Session::new(hello) }
     }
 }
@@ -418,7 +414,7 @@ async fn who_takes_nothing_is_let_go_with_a_reason_and_can_come_again() {
             // It never says that it has taken this.
             Some(Effect::Take(_)) => {}
             Some(Effect::Read { .. }) => slow.session.supply(Vec::new()).unwrap(),
-            Some(Effect::UpToDate) => panic!("it has taken nothing"),
+            Some(Effect::UpToDate | Effect::Paperwork(_)) => panic!("it has taken nothing"),
             Some(Effect::End { why, reason, by_peer }) => break (why, reason, by_peer),
             None => match soon(slow.socket.next()).await {
                 Some(Ok(Message::Binary(bytes))) => slow.session.receive(&bytes).unwrap(),
