@@ -32,6 +32,35 @@ pub struct Applied {
     pub waiting: Vec<usize>,
 }
 
+/// A change, and which one of its actor it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbered {
+    /// Its actor.
+    pub actor: Vec<u8>,
+    /// Its number, from 1.
+    pub number: u64,
+    /// The change, in Automerge's own bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Numbered {
+    fn of(change: &Change) -> Self {
+        let actor = change.actor_id().to_bytes().to_vec();
+        Self { actor, number: change.seq(), bytes: change.raw_bytes().to_vec() }
+    }
+
+    /// A change that comes from anywhere; `None` where it is none.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let parsed = fence(|| history::parse(0, bytes)).ok()?.ok()?;
+        Some(Self::of(&parsed.change))
+    }
+
+    /// Whether `clock` ([`Document::clock`]) knows it.
+    pub fn is_in(&self, clock: &BTreeMap<Vec<u8>, u64>) -> bool {
+        clock.get(&self.actor).is_some_and(|last| self.number <= *last)
+    }
+}
+
 /// One strand's Automerge document, written under one store's actor.
 ///
 /// ```
@@ -340,7 +369,7 @@ impl Document {
         clock: &BTreeMap<Vec<u8>, u64>,
         bytes: usize,
         most: usize,
-    ) -> Vec<Vec<u8>> {
+    ) -> Vec<Numbered> {
         let (mut lacking, mut size, mut operations) = (Vec::new(), 0, 0);
         for meta in self.doc.get_changes_meta(&[]) {
             let known = clock.get(meta.actor.to_bytes()).copied().unwrap_or_default();
@@ -354,7 +383,7 @@ impl Document {
             if over && !lacking.is_empty() || change.raw_bytes().len() > most {
                 break;
             }
-            lacking.push(change.raw_bytes().to_vec());
+            lacking.push(Numbered::of(&change));
         }
         lacking
     }

@@ -26,7 +26,7 @@ pub mod schema;
 mod sync;
 mod write;
 
-pub use document::{Applied, Document, changes_of, genesis};
+pub use document::{Applied, Document, Numbered, changes_of, genesis};
 pub use edits::{Edits, RefusedEdit, edits};
 pub use error::DocumentError;
 pub use node::Node;

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tress_documents::{Applied, Document, DocumentError, Edits, Follower, Heard, Node, project};
+use tress_documents::{
+    Applied, Document, DocumentError, Edits, Follower, Heard, Node, Numbered, project,
+};
 use tress_engine::Draft;
 use tress_model::event::Seal;
 use tress_model::message::{Clock, Heads};
@@ -85,8 +87,18 @@ impl Documents {
         Ok((!document.holds(heads)).then(|| document.clock()))
     }
 
+    /// What a document holds: nothing, where nobody has written it.
+    pub(crate) fn clock(&mut self, strand: Strand) -> Result<Clock, Error> {
+        let document = self.document(strand)?;
+        Ok(if document.is_new() { Clock::new() } else { document.clock() })
+    }
+
     /// What a document has and `clock` lacks: as much as goes into one message.
-    pub(crate) fn lacking(&mut self, strand: Strand, clock: &Clock) -> Result<Vec<Vec<u8>>, Error> {
+    pub(crate) fn lacking(
+        &mut self,
+        strand: Strand,
+        clock: &Clock,
+    ) -> Result<Vec<Numbered>, Error> {
         let most = limits::MESSAGE_BYTES_MAX - ENVELOPE;
         Ok(self.document(strand)?.lacking(clock, limits::BATCH_BYTES, most))
     }
@@ -362,6 +374,26 @@ impl Shelf {
         match self.run.has_documents() {
             true => self.read(false, move |documents| documents.compare(strand, &heads)).await,
             false => Ok(Some(Clock::new())),
+        }
+    }
+
+    /// What a document holds, without making one.
+    pub(crate) async fn clock(&self, strand: Strand) -> Result<Clock, Error> {
+        match self.run.has_documents() {
+            true => self.read(false, move |documents| documents.clock(strand)).await,
+            false => Ok(Clock::new()),
+        }
+    }
+
+    /// What a document has and `clock` lacks, as much as goes into one message; without making one.
+    pub(crate) async fn lacking(
+        &self,
+        strand: Strand,
+        clock: Clock,
+    ) -> Result<Vec<Numbered>, Error> {
+        match self.run.has_documents() {
+            true => self.read(false, move |documents| documents.lacking(strand, &clock)).await,
+            false => Ok(Vec::new()),
         }
     }
 

@@ -5,21 +5,22 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tress::sync::relay::{Git, Postgres, Relay, RelayError, exchange};
+use tress::sync::relay::{Clock, Git, Numbered, Postgres, Relay, RelayError, exchange};
 use tress::sync::{Certificates, Exchanged, follow_store};
-use tress::{Agent, Role, Run, Segment, Store, StoreId, VersionVector, new_todo_id, todo};
+use tress::{Agent, Role, Run, Segment, Store, StoreId, Strand, VersionVector, new_todo_id, todo};
 use tress_torture::cluster::{self, Cluster};
 
 /// The simplest relay that there can be.
 #[derive(Clone)]
 struct Memory {
     kept: Arc<Mutex<Vec<Segment>>>,
+    changes: Arc<Mutex<Vec<(Strand, Numbered)>>>,
     changed: Arc<tokio::sync::Notify>,
 }
 
 impl Memory {
     fn new() -> Self {
-        Self { kept: Arc::default(), changed: Arc::default() }
+        Self { kept: Arc::default(), changes: Arc::default(), changed: Arc::default() }
     }
 }
 
@@ -43,6 +44,30 @@ impl Relay for Memory {
         let kept = self.kept.lock().unwrap();
         let lacking = kept.iter().filter(|segment| segment.last() > than.get(segment.replica));
         Ok(lacking.take(3).cloned().collect())
+    }
+
+    async fn clocks(&mut self) -> Result<[Clock; 3], RelayError> {
+        let mut clocks = <[Clock; 3]>::default();
+        for (strand, change) in self.changes.lock().unwrap().iter() {
+            clocks[strand.index()].insert(change.actor.clone(), change.number);
+        }
+        Ok(clocks)
+    }
+
+    async fn put_changes(&mut self, changes: &[(Strand, Numbered)]) -> Result<(), RelayError> {
+        self.changes.lock().unwrap().extend_from_slice(changes);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn get_changes(
+        &mut self,
+        strand: Strand,
+        than: &Clock,
+    ) -> Result<Vec<Vec<u8>>, RelayError> {
+        let changes = self.changes.lock().unwrap();
+        let lacking = changes.iter().filter(|(of, change)| *of == strand && !change.is_in(than));
+        Ok(lacking.take(2).map(|(_, change)| change.bytes.clone()).collect())
     }
 
     async fn changed(&mut self) -> Result<(), RelayError> {
@@ -136,6 +161,22 @@ async fn keeps_its_promises<R: Relay + 'static>(run: &str, connect: impl AsyncFn
     assert!(pieces > 1, "two megabytes do not come at once");
     b.run.refresh().await.unwrap();
     assert_eq!(new.root(), b.root());
+
+    // What one store sealed comes to all, and nobody seals it again.
+    b.run.seal().await.unwrap();
+    assert_eq!(b.once(connect(&b.run).await).await.changes, 0);
+    assert!(a.once(connect(&a.run).await).await.changes > 0);
+    assert_eq!(a.run.seal().await.unwrap().changes, 0);
+    a.add(["sealed by a".to_owned()]).await;
+    let sealed = a.run.seal().await.unwrap().changes;
+    assert!(sealed > 0);
+    a.once(connect(&a.run).await).await;
+    assert_eq!(b.once(connect(&b.run).await).await.changes, sealed);
+    assert_eq!(b.run.seal().await.unwrap().changes, 0);
+    let heads = a.run.document_heads().await.unwrap();
+    assert_eq!(b.run.document_heads().await.unwrap(), heads);
+    let again = a.once(connect(&a.run).await).await;
+    assert_eq!((again.received, again.sent, again.changes), (0, 0, 0), "nothing is missing");
 
     // Those who stay are told, and what is appended is replicated.
     let (here, there) = (a.run.clone(), b.run.clone());

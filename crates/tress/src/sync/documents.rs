@@ -28,8 +28,8 @@ pub async fn attend(
             session.lack(strand, or_none(shelf.compare(strand, heads).await));
         }
         Paperwork::Give { strand, clock } => {
-            let lacking = shelf.read(false, move |documents| documents.lacking(strand, &clock));
-            session.give(strand, or_none(lacking.await))?;
+            let lacking = or_none(shelf.lacking(strand, clock).await);
+            session.give(strand, lacking.into_iter().map(|change| change.bytes).collect())?;
         }
         Paperwork::Take { strand, changes } => {
             let new = or_none(shelf.take(strand, changes).await);

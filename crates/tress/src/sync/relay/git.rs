@@ -5,6 +5,8 @@
 //!                                        format        "1"
 //!                                        version       what is in here: "REPLICA FROM TO" a line
 //!                                        00000001 …    length: u32 LE, a message with events; again
+//!                                        clocks        changes of documents: "STRAND ACTOR LAST" a line
+//!                                        c00000001 …   length: u32 LE, a message with changes; again
 //! ```
 //!
 //! *Shape.* Each place pushes to a ref of its own, so a push never conflicts, and what all hold
@@ -23,12 +25,13 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::Instant;
+use tress_documents::Numbered;
 use tress_model::codec::{self, Received};
-use tress_model::message::Message;
-use tress_model::{ReplicaId, Segment, StoreId, VersionVector, limits};
+use tress_model::message::{Clock, Message};
+use tress_model::{ReplicaId, Segment, StoreId, Strand, VersionVector, limits};
 
 use super::super::address::without_secret;
-use super::{Relay, RelayError};
+use super::{ACTORS_MAX, CHANGES_BYTES, Relay, RelayError, join};
 use crate::run::Run;
 
 /// How often it is fetched while it is followed.
@@ -45,6 +48,11 @@ const VERSION_BYTES: usize = limits::REPLICAS_MAX * 64;
 const FILES_MAX: usize = 65_536;
 /// Where we run within a hook, git says with these where its repository is. Ours is another.
 const OF_HOOKS: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"];
+/// What the names of files with events begin with, and those with changes of documents; and the file that
+/// says which these are.
+const EVENTS: &str = "";
+const CHANGES: &str = "c";
+const CLOCKS: &str = "clocks";
 /// What is in the file `format`.
 const FORMAT: &str = "1";
 
@@ -59,13 +67,21 @@ pub struct Git {
     own: String,
     id: StoreId,
     /// What the remote had when it was fetched last: the tip of each ref, and what it holds.
-    tips: BTreeMap<String, (String, Held)>,
+    tips: BTreeMap<String, Tip>,
     /// What is yet to be given of it.
     streams: Vec<Stream>,
     /// How far each file goes, by its name in git: it is not read again for nothing.
     known: BTreeMap<String, VersionVector>,
     pushed: Option<Instant>,
     looked: Instant,
+}
+
+/// The newest commit of one place.
+#[derive(Debug, Clone, Default)]
+struct Tip {
+    commit: String,
+    held: Held,
+    clocks: [Clock; 3],
 }
 
 /// What one place left, as it is read.
@@ -125,16 +141,33 @@ impl Git {
         let listed = self.git.text(&["for-each-ref", format, &self.refs]).await?;
         let mut tips = BTreeMap::new();
         for (tip, name) in listed.lines().filter_map(|line| line.split_once(' ')) {
-            let known = self.tips.get(name).filter(|(known, _)| known == tip).cloned();
+            let known = self.tips.get(name).filter(|known| known.commit == tip).cloned();
             let entry = match known {
                 Some(known) => known,
-                None => (tip.to_owned(), self.version_of(tip, name).await?),
+                None => Tip {
+                    commit: tip.to_owned(),
+                    held: self.version_of(tip, name).await?,
+                    clocks: self.clocks_of(tip).await?,
+                },
             };
             tips.insert(name.to_owned(), entry);
         }
         self.tips = tips;
         self.streams.clear();
-        Ok(whole(self.tips.values().map(|(_, held)| held)))
+        Ok(whole(self.tips.values().map(|tip| &tip.held)))
+    }
+
+    /// What the commit `tip` says that it holds of documents: nothing, where it does not say so.
+    async fn clocks_of(&self, tip: &str) -> Result<[Clock; 3], RelayError> {
+        if self.git.text(&["ls-tree", tip, CLOCKS]).await?.is_empty() {
+            return Ok(Default::default());
+        }
+        let name = format!("{tip}:{CLOCKS}");
+        let size = self.git.text(&["cat-file", "-s", &name]).await?;
+        if !size.trim().parse().is_ok_and(|size: usize| size <= ACTORS_MAX * 64) {
+            return Ok(Default::default());
+        }
+        Ok(read_clocks(&self.git.text(&["cat-file", "blob", &name]).await?))
     }
 
     /// What the commit `tip` says that it holds. One that is not ours holds nothing.
@@ -162,27 +195,33 @@ impl Git {
         Ok(version.unwrap_or_default())
     }
 
-    /// The files of events in `tip`, oldest first: how they are called, and what is in them.
-    async fn files(&self, tip: &str) -> Result<Vec<(String, String)>, RelayError> {
+    /// The files in `tip` whose names are `kind` and a number, oldest first: how they are called, and
+    /// what is in them.
+    async fn files(&self, tip: &str, kind: &str) -> Result<Vec<(String, String)>, RelayError> {
         let listed = self.git.text(&["ls-tree", tip]).await?;
         let files = listed.lines().filter_map(|line| {
             let (about, name) = line.split_once('\t')?;
             let blob = about.strip_prefix("100644 blob ")?;
-            name.bytes().all(|byte| byte.is_ascii_digit()).then(|| (name.into(), blob.into()))
+            let number = name.strip_prefix(kind)?;
+            number.bytes().all(|byte| byte.is_ascii_digit()).then(|| (name.into(), blob.into()))
         });
         let files: Vec<_> = files.take(FILES_MAX).collect();
         Ok(files)
     }
 
-    /// What is in a file, as far as it can be read.
-    async fn read(&mut self, blob: &str) -> Result<Vec<Segment>, RelayError> {
+    /// What is in a file; nothing, where it is too large.
+    async fn bytes(&self, blob: &str) -> Result<Vec<u8>, RelayError> {
         let size = self.git.text(&["cat-file", "-s", blob]).await?;
         if !size.trim().parse().is_ok_and(|size: usize| size <= FILE_BYTES + FRAME_MAX) {
             tracing::warn!(blob, "passed over a file of {} that is too large", self.git.at);
             return Ok(Vec::new());
         }
-        let bytes = self.git.run(&["cat-file", "blob", blob], None).await?;
-        let (segments, _) = unframe(&bytes);
+        self.git.run(&["cat-file", "blob", blob], None).await
+    }
+
+    /// The events in a file, as far as it can be read.
+    async fn read(&mut self, blob: &str) -> Result<Vec<Segment>, RelayError> {
+        let segments = unframe(&self.bytes(blob).await?);
         let ends = segments.iter().map(|segment| (segment.replica, segment.last()));
         self.known.insert(blob.to_owned(), ends.collect());
         Ok(segments)
@@ -191,16 +230,86 @@ impl Git {
     /// Opens a stream for each place that has what `than` lacks.
     async fn open_streams(&mut self, than: &VersionVector) -> Result<(), RelayError> {
         let mut streams = Vec::new();
-        for (tip, held) in self.tips.values() {
-            if held.is_in(than) {
+        for tip in self.tips.values() {
+            if tip.held.is_in(than) {
                 continue;
             }
-            let files = self.files(tip).await?.into_iter().map(|(_, blob)| blob);
+            let files = self.files(&tip.commit, EVENTS).await?.into_iter().map(|(_, blob)| blob);
             let more =
                 |blob: &String| self.known.get(blob).is_none_or(|ends| than.join(ends) != *than);
             streams.push(Stream { files: files.filter(more).collect(), ..Stream::default() });
         }
         self.streams = streams;
+        Ok(())
+    }
+}
+
+impl Git {
+    /// Leaves messages in files of `kind` behind those that are there, and says what is held then.
+    async fn push(
+        &mut self,
+        kind: &str,
+        messages: &[Message],
+        held: Held,
+        clocks: [Clock; 3],
+    ) -> Result<(), RelayError> {
+        let tip = self.tips.get(&self.own).map(|tip| tip.commit.clone());
+        let (mut files, mut others) = (Vec::new(), Vec::new());
+        if let Some(tip) = &tip {
+            files = self.files(tip, kind).await?;
+            let other = if kind == EVENTS { CHANGES } else { EVENTS };
+            others = self.files(tip, other).await?;
+        }
+        let mut last = Vec::new();
+        if let Some((name, blob)) = files.last().cloned() {
+            let bytes = self.git.run(&["cat-file", "blob", &blob], None).await?;
+            // Behind what cannot be read, nobody would read on.
+            if bytes.len() < FILE_BYTES && frames(&bytes).all(|message| message.is_some()) {
+                files.pop();
+                last = vec![(name, bytes)];
+            }
+        }
+        for message in messages {
+            let frame = frame(message)?;
+            match last.last_mut() {
+                Some((_, bytes)) if bytes.len() < FILE_BYTES => bytes.extend_from_slice(&frame),
+                _ => {
+                    let name = format!("{kind}{:08}", files.len() + last.len() + 1);
+                    last.push((name, frame));
+                }
+            }
+        }
+        if files.len() + last.len() > FILES_MAX {
+            return Err(RelayError::Refused {
+                at: self.git.at.clone(),
+                reason: format!("the ref {} has {FILES_MAX} files: push another run", self.own),
+            });
+        }
+        for (name, bytes) in last {
+            files.push((name, self.git.keep(&bytes).await?));
+        }
+        files.append(&mut others);
+        let about = [("format", FORMAT.to_owned()), ("version", held.text())];
+        for (name, text) in about.into_iter().chain([(CLOCKS, clocks_text(&clocks))]) {
+            if !text.is_empty() || name != CLOCKS {
+                files.push((name.to_owned(), self.git.keep(text.as_bytes()).await?));
+            }
+        }
+        let tree: String =
+            files.iter().map(|(name, blob)| format!("100644 blob {blob}\t{name}\n")).collect();
+        let tree = self.git.run(&["mktree"], Some(tree.as_bytes())).await?;
+        let tree = String::from_utf8_lossy(&tree).trim().to_owned();
+        let message = format!("{} messages of {}", messages.len(), self.refs);
+        let mut commit = vec!["commit-tree", &tree, "-m", &message];
+        if let Some(tip) = &tip {
+            commit.extend(["-p", tip]);
+        }
+        let commit = self.git.text(&commit).await?.trim().to_owned();
+        let to = format!("{commit}:{}", self.own);
+        self.git.run(&["push", "--quiet", "--no-verify", &self.remote, &to], None).await?;
+        self.git.run(&["update-ref", &self.own, &commit], None).await?;
+        self.pushed = Some(Instant::now());
+        self.tips.insert(self.own.clone(), Tip { commit, held, clocks });
         Ok(())
     }
 }
@@ -226,60 +335,13 @@ impl Relay for Git {
         if let Some(pushed) = self.pushed.filter(|_| few) {
             tokio::time::sleep_until(pushed + PUSH_EVERY).await;
         }
-        let tip = self.tips.get(&self.own).cloned();
-        let (mut files, mut held) = (Vec::new(), Held::default());
-        if let Some((tip, known)) = &tip {
-            files = self.files(tip).await?;
-            held = known.clone();
-        }
-        let mut last = Vec::new();
-        if let Some((name, blob)) = files.last().cloned() {
-            let bytes = self.git.run(&["cat-file", "blob", &blob], None).await?;
-            // Behind what cannot be read, nobody would read on.
-            if bytes.len() < FILE_BYTES && unframe(&bytes).1 {
-                files.pop();
-                last = vec![(name, bytes)];
-            }
-        }
+        let Tip { mut held, clocks, .. } = self.tips.get(&self.own).cloned().unwrap_or_default();
+        let mut messages = Vec::new();
         for segment in segments {
             held.add(segment.replica, segment.first, segment.last());
-            let frame = frame(segment)?;
-            match last.last_mut() {
-                Some((_, bytes)) if bytes.len() < FILE_BYTES => bytes.extend_from_slice(&frame),
-                _ => {
-                    let name = format!("{:08}", files.len() + last.len() + 1);
-                    last.push((name, frame));
-                }
-            }
+            messages.push(Message::Events(vec![segment.clone()]));
         }
-        if files.len() + last.len() > FILES_MAX {
-            return Err(RelayError::Refused {
-                at: self.git.at.clone(),
-                reason: format!("the ref {} has {FILES_MAX} files: push another run", self.own),
-            });
-        }
-        for (name, bytes) in last {
-            files.push((name, self.git.keep(&bytes).await?));
-        }
-        files.push(("format".to_owned(), self.git.keep(FORMAT.as_bytes()).await?));
-        let text = held.text();
-        files.push(("version".to_owned(), self.git.keep(text.as_bytes()).await?));
-        let tree: String =
-            files.iter().map(|(name, blob)| format!("100644 blob {blob}\t{name}\n")).collect();
-        let tree = self.git.run(&["mktree"], Some(tree.as_bytes())).await?;
-        let tree = String::from_utf8_lossy(&tree).trim().to_owned();
-        let message = format!("{} segments of {}", segments.len(), self.refs);
-        let mut commit = vec!["commit-tree", &tree, "-m", &message];
-        if let Some((tip, _)) = &tip {
-            commit.extend(["-p", tip]);
-        }
-        let commit = self.git.text(&commit).await?.trim().to_owned();
-        let to = format!("{commit}:{}", self.own);
-        self.git.run(&["push", "--quiet", "--no-verify", &self.remote, &to], None).await?;
-        self.git.run(&["update-ref", &self.own, &commit], None).await?;
-        self.pushed = Some(Instant::now());
-        self.tips.insert(self.own.clone(), (commit, held));
-        Ok(())
+        self.push(EVENTS, &messages, held, clocks).await
     }
 
     async fn get(&mut self, than: &VersionVector) -> Result<Vec<Segment>, RelayError> {
@@ -315,6 +377,55 @@ impl Relay for Git {
         Ok(given)
     }
 
+    async fn clocks(&mut self) -> Result<[Clock; 3], RelayError> {
+        let mut clocks = <[Clock; 3]>::default();
+        for tip in self.tips.values() {
+            for (clock, theirs) in clocks.iter_mut().zip(&tip.clocks) {
+                join(clock, theirs);
+            }
+        }
+        Ok(clocks)
+    }
+
+    async fn put_changes(&mut self, changes: &[(Strand, Numbered)]) -> Result<(), RelayError> {
+        let Tip { held, mut clocks, .. } = self.tips.get(&self.own).cloned().unwrap_or_default();
+        let mut messages = Vec::new();
+        for (strand, change) in changes {
+            if let Some(clock) = clocks.get_mut(strand.index()) {
+                let last = clock.entry(change.actor.clone()).or_default();
+                *last = (*last).max(change.number);
+            }
+            let (strand, changes) = (*strand, vec![change.bytes.clone()]);
+            messages.push(Message::Changes { strand, changes });
+        }
+        self.push(CHANGES, &messages, held, clocks).await
+    }
+
+    async fn get_changes(
+        &mut self,
+        strand: Strand,
+        than: &Clock,
+    ) -> Result<Vec<Vec<u8>>, RelayError> {
+        let (mut given, mut size) = (Vec::new(), 0);
+        for tip in self.tips.values() {
+            let mut joined = than.clone();
+            join(&mut joined, tip.clocks.get(strand.index()).unwrap_or(&Clock::new()));
+            if joined == *than {
+                continue;
+            }
+            for (_, blob) in self.files(&tip.commit, CHANGES).await? {
+                for bytes in changes_in(&self.bytes(&blob).await?, strand) {
+                    let new = Numbered::read(&bytes).is_some_and(|change| !change.is_in(than));
+                    if new && size < CHANGES_BYTES {
+                        size += bytes.len();
+                        given.push(bytes);
+                    }
+                }
+            }
+        }
+        Ok(given)
+    }
+
     async fn changed(&mut self) -> Result<(), RelayError> {
         // Also where others wake us more often than that.
         tokio::time::sleep_until(self.looked + LOOK_EVERY).await;
@@ -322,24 +433,40 @@ impl Relay for Git {
     }
 }
 
-fn frame(segment: &Segment) -> Result<Vec<u8>, RelayError> {
-    let message = codec::encode_message(1, &Message::Events(vec![segment.clone()]))?;
+fn frame(message: &Message) -> Result<Vec<u8>, RelayError> {
+    let message = codec::encode_message(1, message)?;
     // It is below the limit on messages.
     let mut frame = (message.len() as u32).to_le_bytes().to_vec();
     frame.extend_from_slice(&message);
     Ok(frame)
 }
 
-/// The segments in a file, up to the first that cannot be read, and whether that is all.
-fn unframe(mut bytes: &[u8]) -> (Vec<Segment>, bool) {
-    let (mut segments, mut unpacked) = (Vec::new(), 0);
-    while let Some((length, rest)) = bytes.split_first_chunk() {
-        let Some((message, rest)) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)
-        else {
-            break;
+/// The messages in a file, up to the first that cannot be read: that is `None`, and the last.
+fn frames(mut bytes: &[u8]) -> impl Iterator<Item = Option<Message>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let split = bytes
+            .split_first_chunk()
+            .and_then(|(length, rest)| rest.split_at_checked(u32::from_le_bytes(*length) as usize));
+        let read = split.map(|(message, rest)| (codec::decode_message(message), rest));
+        let Some((Ok((_, Received::Message(message))), rest)) = read else {
+            tracing::warn!("passed over what is no message");
+            bytes = &[];
+            return Some(None);
         };
-        match codec::decode_message(message) {
-            Ok((_, Received::Message(Message::Events(more)))) => {
+        bytes = rest;
+        Some(Some(message))
+    })
+}
+
+/// The segments in a file, up to the first that cannot be read.
+fn unframe(bytes: &[u8]) -> Vec<Segment> {
+    let (mut segments, mut unpacked) = (Vec::new(), 0);
+    for message in frames(bytes) {
+        match message {
+            Some(Message::Events(more)) => {
                 // A small file may unpack to much.
                 unpacked += more
                     .iter()
@@ -351,14 +478,50 @@ fn unframe(mut bytes: &[u8]) -> (Vec<Segment>, bool) {
                     break;
                 }
             }
-            other => {
-                tracing::warn!(?other, "passed over what is no message with events");
-                break;
-            }
+            _ => break,
         }
-        bytes = rest;
     }
-    (segments, bytes.is_empty())
+    segments
+}
+
+/// The changes of a document in a file, up to the first message that cannot be read.
+fn changes_in(bytes: &[u8], strand: Strand) -> Vec<Vec<u8>> {
+    let messages = frames(bytes).map_while(|message| message);
+    let changes = messages.map(|message| match message {
+        Message::Changes { strand: of, changes } if of == strand => changes,
+        _ => Vec::new(),
+    });
+    changes.flatten().collect()
+}
+
+fn clocks_text(clocks: &[Clock; 3]) -> String {
+    let lines = Strand::ALL.into_iter().zip(clocks).flat_map(|(strand, clock)| {
+        clock.iter().map(move |(actor, last)| {
+            let actor: String = actor.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{} {actor} {last}\n", strand.name())
+        })
+    });
+    lines.collect()
+}
+
+/// What [`clocks_text`] wrote; a line that means nothing is passed over.
+fn read_clocks(text: &str) -> [Clock; 3] {
+    let mut clocks = <[Clock; 3]>::default();
+    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        let (Some(strand), Some(actor), Some(last)) = (words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let strand = Strand::ALL.into_iter().find(|known| known.name() == strand);
+        let actor: Option<Vec<u8>> = actor.as_bytes().chunks(2).map(digits).collect();
+        let clock = strand.and_then(|strand| clocks.get_mut(strand.index()));
+        if let (Some(clock), Some(actor), Ok(last)) = (clock, actor, last.parse()) {
+            clock.insert(actor, last);
+        }
+    }
+    clocks
 }
 
 /// Which events a ref has: stretches of each replica, the first and the last number, in order.

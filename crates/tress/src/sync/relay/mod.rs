@@ -23,14 +23,22 @@ mod postgres;
 use std::future::Future;
 
 use tress_model::codec::CodecError;
-use tress_model::{Segment, StoreId, VersionVector};
+use tress_model::{Segment, StoreId, Strand, VersionVector};
 
 use super::{Exchanged, FollowError};
 use crate::run::Run;
+use crate::seal::Shelf;
 
 pub use git::Git;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
+pub use tress_documents::Numbered;
+pub use tress_model::message::Clock;
+
+/// How many bytes of changes are taken from a relay at once.
+const CHANGES_BYTES: usize = 16 << 20;
+/// How many actors a document may have there.
+const ACTORS_MAX: usize = 65_536;
 
 /// A place that holds the segments of one run for stores that follow it.
 ///
@@ -63,6 +71,32 @@ pub trait Relay: Send {
         &mut self,
         than: &VersionVector,
     ) -> impl Future<Output = Result<Vec<Segment>, RelayError>> + Send;
+
+    /// What it holds of the documents, in the order of [`Strand::ALL`].
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn clocks(&mut self) -> impl Future<Output = Result<[Clock; 3], RelayError>> + Send;
+
+    /// Leaves changes of documents there, causes first; to leave some again does no harm.
+    ///
+    /// # Errors
+    /// When that cannot be said.
+    fn put_changes(
+        &mut self,
+        changes: &[(Strand, Numbered)],
+    ) -> impl Future<Output = Result<(), RelayError>> + Send;
+
+    /// The changes of a document that it holds and `than` lacks, as far as memory allows. Empty where there
+    /// is nothing.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    fn get_changes(
+        &mut self,
+        strand: Strand,
+        than: &Clock,
+    ) -> impl Future<Output = Result<Vec<Vec<u8>>, RelayError>> + Send;
 
     /// Waits until something may have come since [`Relay::holds`] was asked. Cancel-safe.
     ///
@@ -136,6 +170,8 @@ pub async fn exchange<R: Relay>(
         there,
         passed: VersionVector::new(),
         waits: false,
+        shelf: Shelf::new(run),
+        spoiled: Default::default(),
         exchanged: Exchanged::default(),
     };
     // What is seen may be on one disk only, after a crash: what is put behind it is not before it is.
@@ -143,6 +179,7 @@ pub async fn exchange<R: Relay>(
     loop {
         side.take_all(&mut told).await?;
         side.give_all().await?;
+        side.exchange_documents().await?;
         side.exchanged.up_to_date = true;
         told(&side.exchanged);
         if !live {
@@ -159,6 +196,14 @@ pub async fn exchange<R: Relay>(
     }
 }
 
+/// Notes in `clock` what `other` has besides.
+fn join(clock: &mut Clock, other: &Clock) {
+    for (actor, last) in other {
+        let known = clock.entry(actor.clone()).or_default();
+        *known = (*known).max(*last);
+    }
+}
+
 /// What a store knows of a relay that it follows.
 struct Side<'a, R> {
     run: &'a Run,
@@ -171,6 +216,9 @@ struct Side<'a, R> {
     passed: VersionVector,
     /// Whether something of that waited for its causes.
     waits: bool,
+    shelf: Shelf,
+    /// What is there of documents, and cannot be taken in.
+    spoiled: [Clock; 3],
     exchanged: Exchanged,
 }
 
@@ -209,6 +257,65 @@ impl<R: Relay> Side<'_, R> {
             self.waits |= taken.waiting > 0;
             if !taken.events.is_empty() {
                 told(&self.exchanged);
+            }
+        }
+    }
+
+    /// The seals of each side come to the other. Where that fails here, events go on without them.
+    async fn exchange_documents(&mut self) -> Result<(), FollowError> {
+        match self.exchange_changes().await {
+            Err(FollowError::Broken(super::Broken::Run(error))) => {
+                tracing::warn!(%error, "documents are not exchanged now");
+                Ok(())
+            }
+            exchanged => exchanged,
+        }
+    }
+
+    async fn exchange_changes(&mut self) -> Result<(), FollowError> {
+        let mut clocks = self.relay.clocks().await?;
+        for (strand, there) in Strand::ALL.into_iter().zip(&clocks) {
+            self.take_changes(strand, there).await?;
+        }
+        loop {
+            let mut lacking = Vec::new();
+            for (strand, there) in Strand::ALL.into_iter().zip(&mut clocks) {
+                for change in self.shelf.lacking(strand, there.clone()).await? {
+                    there.insert(change.actor.clone(), change.number);
+                    lacking.push((strand, change));
+                }
+            }
+            if lacking.is_empty() {
+                return Ok(());
+            }
+            self.relay.put_changes(&lacking).await?;
+        }
+    }
+
+    /// Takes in what is there of a document.
+    async fn take_changes(&mut self, strand: Strand, there: &Clock) -> Result<(), FollowError> {
+        loop {
+            let mut known = self.shelf.clock(strand).await?;
+            join(&mut known, self.spoiled.get(strand.index()).unwrap_or(&Clock::new()));
+            let mut joined = known.clone();
+            join(&mut joined, there);
+            if joined == known {
+                return Ok(());
+            }
+            let changes = self.relay.get_changes(strand, &known).await?;
+            let taken = match changes.is_empty() {
+                true => Ok(0),
+                false => self.shelf.take(strand, changes).await,
+            };
+            match taken {
+                Ok(new) if new > 0 => self.exchanged.changes += new,
+                // It would be the same again.
+                other => {
+                    if let Some(spoiled) = self.spoiled.get_mut(strand.index()) {
+                        join(spoiled, there);
+                    }
+                    other?;
+                }
             }
         }
     }

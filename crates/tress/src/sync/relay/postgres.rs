@@ -24,12 +24,14 @@ use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tress_documents::Numbered;
 use tress_model::codec::{self, CodecError};
-use tress_model::{EventId, ReplicaId, Segment, StoreId, VersionVector, limits};
+use tress_model::message::Clock;
+use tress_model::{EventId, ReplicaId, Segment, StoreId, Strand, VersionVector, limits};
 
 use super::super::address::without_secret;
 use super::super::{Certificates, PATIENCE, socket};
-use super::{Relay, RelayError};
+use super::{ACTORS_MAX, CHANGES_BYTES, Relay, RelayError};
 
 /// How often it is asked what is there where nothing is told.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -41,7 +43,8 @@ const ROWS: i64 = 1024;
 const RUNS_MAX: usize = 4096;
 
 /// The schema, one step after the other. What was released is never changed.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE tress_segment (
         position bigint GENERATED ALWAYS AS IDENTITY,
         run text NOT NULL,
@@ -61,7 +64,19 @@ const MIGRATIONS: [&str; 1] = ["
         last bigint NOT NULL,
         PRIMARY KEY (run, replica)
     );
-"];
+",
+    "
+    CREATE TABLE tress_change (
+        position bigint GENERATED ALWAYS AS IDENTITY,
+        run text NOT NULL,
+        strand smallint NOT NULL,
+        actor bytea NOT NULL,
+        number bigint NOT NULL,
+        body bytea NOT NULL,
+        PRIMARY KEY (run, strand, actor, number)
+    );
+",
+];
 
 /// Adds segments, and moves the heads. One statement is one transaction, and one round trip.
 const PUT: &str = "
@@ -98,6 +113,34 @@ const GET: &str = "
     )
     SELECT s.replica, s.store, s.first, s.previous, s.format, s.body, s.last, s.position
     FROM picked JOIN tress_segment s USING (position) WHERE before < $5 ORDER BY position";
+
+/// How many changes there are of each actor of a document, and one actor more than are looked at.
+const CLOCKS: &str = "
+    SELECT strand, actor, max(number) FROM tress_change WHERE run = $1 GROUP BY strand, actor LIMIT 65537";
+
+/// Adds changes of a document.
+const PUT_CHANGES: &str = "
+    WITH put AS (
+        INSERT INTO tress_change (run, strand, actor, number, body)
+        SELECT $1, strand, actor, number, body
+        FROM unnest($2::smallint[], $3::bytea[], $4::bigint[], $5::bytea[])
+            WITH ORDINALITY AS n(strand, actor, number, body, at) ORDER BY at
+        ON CONFLICT DO NOTHING
+    )
+    SELECT pg_notify('tress', $1)";
+
+/// The changes behind what is known of each actor, in the order in which they came, up to so many bytes.
+const GET_CHANGES: &str = "
+    WITH near AS (
+        SELECT c.position, octet_length(c.body) AS size
+        FROM tress_change c
+        LEFT JOIN unnest($3::bytea[], $4::bigint[]) AS k(actor, number) ON k.actor = c.actor
+        WHERE c.run = $1 AND c.strand = $2 AND c.number > coalesce(k.number, 0)
+            AND octet_length(c.body) <= $6
+    ), picked AS (
+        SELECT position, sum(size) OVER (ORDER BY position) - size AS before FROM near
+    )
+    SELECT c.body FROM picked JOIN tress_change c USING (position) WHERE before < $5 ORDER BY position";
 
 /// A database that holds runs. Cheap to clone; all clones share one connection, which is made again
 /// when it was lost and somebody asks.
@@ -421,6 +464,51 @@ impl Relay for PostgresRun {
         }
     }
 
+    async fn clocks(&mut self) -> Result<[Clock; 3], RelayError> {
+        let client = &self.connection.client;
+        let rows = self.shared.within(async { client.query(CLOCKS, &[&self.run]).await }).await?;
+        if rows.len() > ACTORS_MAX {
+            return Err(self.shared.refused("there are more actors than a document may have"));
+        }
+        let mut clocks = <[Clock; 3]>::default();
+        for row in &rows {
+            let strand = usize::try_from(self.shared.column::<i16>(row, 0)?).unwrap_or(usize::MAX);
+            let (actor, last) =
+                (self.shared.column::<&[u8]>(row, 1)?, self.shared.column::<i64>(row, 2)?);
+            // A row that is none of ours is passed over.
+            if let (Some(clock), Ok(last)) = (clocks.get_mut(strand), u64::try_from(last)) {
+                clock.insert(actor.to_vec(), last);
+            }
+        }
+        Ok(clocks)
+    }
+
+    async fn put_changes(&mut self, changes: &[(Strand, Numbered)]) -> Result<(), RelayError> {
+        let strands: Vec<i16> = changes.iter().map(|(strand, _)| place(*strand)).collect();
+        let actors: Vec<&[u8]> = changes.iter().map(|(_, one)| one.actor.as_slice()).collect();
+        let numbers: Vec<i64> = changes.iter().map(|(_, one)| number(one.number)).collect();
+        let bodies: Vec<&[u8]> = changes.iter().map(|(_, one)| one.bytes.as_slice()).collect();
+        let values: [&(dyn ToSql + Sync); 5] = [&self.run, &strands, &actors, &numbers, &bodies];
+        self.shared.within(self.connection.client.execute(PUT_CHANGES, &values)).await?;
+        self.seen += 1;
+        Ok(())
+    }
+
+    async fn get_changes(
+        &mut self,
+        strand: Strand,
+        than: &Clock,
+    ) -> Result<Vec<Vec<u8>>, RelayError> {
+        let actors: Vec<&[u8]> = than.keys().map(Vec::as_slice).collect();
+        let numbers: Vec<i64> = than.values().copied().map(number).collect();
+        let (bytes, most) = (CHANGES_BYTES as i64, limits::MESSAGE_BYTES_MAX as i32);
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&self.run, &place(strand), &actors, &numbers, &bytes, &most];
+        let asked = self.connection.client.query(GET_CHANGES, &values);
+        let rows = self.shared.within(asked).await?;
+        rows.iter().map(|row| Ok(self.shared.column::<&[u8]>(row, 0)?.to_vec())).collect()
+    }
+
     async fn changed(&mut self) -> Result<(), RelayError> {
         let (mut news, run, seen) = (self.news.clone(), self.run.clone(), self.seen);
         let news = news.wait_for(move |news| news.changed.get(&run).is_some_and(|now| *now > seen));
@@ -429,6 +517,15 @@ impl Relay for PostgresRun {
             Ok(Ok(_)) | Err(_) => Ok(()),
         }
     }
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// How a strand is written in a column.
+fn place(strand: Strand) -> i16 {
+    strand.index() as i16
 }
 
 impl PostgresRun {
