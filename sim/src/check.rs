@@ -1,7 +1,9 @@
 //! The promises, checked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tress::sync::{Terms, converse, pipe};
 use tress::{Run, State, Store, VersionVector};
 use tress_documents::project;
 use tress_model::operation::Strand;
@@ -135,8 +137,43 @@ impl World {
             }
             self.check(site).await?;
         }
+        // That costs as much as all the rest of a world.
+        if self.tally.events.is_multiple_of(4) {
+            one_document(open).await?;
+        }
         agreed.ok_or_else(|| "a world without machines".to_owned())
     }
+}
+
+/// The documents come to be the same everywhere, although each machine sealed by itself, and stay the state.
+async fn one_document(open: &[(Store, Run)]) -> Broken {
+    let runs: Vec<&Run> = open.iter().map(|(_, run)| run).collect();
+    for _ in 0..ROUNDS_MAX {
+        // What the first one has comes to the last one, and back.
+        for pair in runs.windows(2).chain(runs.windows(2).rev()) {
+            let [one, two] = pair else { continue };
+            let (left, right) = pipe();
+            let terms = Terms::default();
+            let (one, two) = tokio::join!(
+                converse(one, left, &terms, |_| {}),
+                converse(two, right, &terms, |_| {})
+            );
+            one.and(two).map_err(|error| format!("machines cannot talk: {error}"))?;
+        }
+        let (mut sealed, mut heads) = (0, BTreeSet::new());
+        for run in &runs {
+            let mut documents = run.documents().await.map_err(|error| error.to_string())?;
+            sealed += documents.sealed.changes;
+            heads.insert(Strand::ALL.map(|strand| documents.heads(strand)));
+        }
+        if sealed == 0 {
+            return match heads.len() {
+                1 => Ok(()),
+                _ => Err("machines that have the same seals have different documents".to_owned()),
+            };
+        }
+    }
+    Err("the documents of the machines are never settled".to_owned())
 }
 
 /// The fold with a planted bug: some events are passed over.

@@ -192,7 +192,7 @@ impl Run {
             let _alone = run.sealing().lock().unwrap_or_else(PoisonError::into_inner);
             let append = |seals: Vec<Seal>| handle.block_on(run.append_seals(seals));
             let newest = || handle.block_on(run.refresh());
-            Sealing::new(&run)?.work(work, newest, append)
+            Sealing::new(&run)?.work(&work, newest, append)
         };
         tokio::task::spawn_blocking(work).await.map_err(|error| Error::Group(error.to_string()))?
     }
@@ -407,6 +407,13 @@ impl Shelf {
     }
 }
 
+/// The same, when nobody else can do any.
+#[derive(Default)]
+struct Task<'a> {
+    state: Option<Arc<State>>,
+    take: Option<(Strand, &'a Vec<Vec<u8>>)>,
+}
+
 struct Sealing {
     name: String,
     files: RunStore,
@@ -443,22 +450,24 @@ impl Sealing {
     /// Does `work`; seals the state that is newest once nobody else can seal.
     fn work(
         self,
-        work: Work,
+        work: &Work,
         newest: impl Fn() -> Result<Arc<State>, Error>,
         append: impl Fn(Vec<Seal>) -> Result<(), Error>,
     ) -> Result<(Documents, usize), Error> {
         let mut sealed = Sealed::default();
-        let state = || match work {
-            Work::Seal => newest().map(Some),
-            Work::Gather | Work::Take(..) => Ok(None),
-        };
-        let take = |state| match &work {
-            Work::Take(strand, changes) => (state, Some((*strand, changes.as_slice()))),
-            Work::Gather | Work::Seal => (state, None),
+        // The newest state is that of when nobody else can seal.
+        let task = || -> Result<Task<'_>, Error> {
+            match work {
+                Work::Gather => Ok(Task::default()),
+                Work::Seal => Ok(Task { state: Some(newest()?), take: None }),
+                Work::Take(strand, changes) => {
+                    Ok(Task { state: None, take: Some((*strand, changes)) })
+                }
+            }
         };
         let Some(dirs) = &self.dirs else {
             let saved = Strand::ALL.map(|_| None);
-            return self.seal(take(state()?), saved, sealed, append, |_, _| Ok(()));
+            return self.seal(task()?, saved, sealed, append, |_, _| Ok(()));
         };
         let (database, saved) = match open(dirs).and_then(|db| Ok((self.load(&db)?, db))) {
             Ok((saved, database)) => (database, saved),
@@ -469,7 +478,7 @@ impl Sealing {
             }
             Err(error) => return Err(error),
         };
-        self.seal(take(state()?), saved, sealed, append, |strand, document| {
+        self.seal(task()?, saved, sealed, append, |strand, document| {
             Ok(database.save(&self.name, strand, document)?)
         })
     }
@@ -482,7 +491,7 @@ impl Sealing {
 
     fn seal(
         &self,
-        (state, take): (Option<Arc<State>>, Option<(Strand, &[Vec<u8>])>),
+        Task { state, take }: Task<'_>,
         saved: [Option<SavedDocument>; 3],
         mut sealed: Sealed,
         append: impl Fn(Vec<Seal>) -> Result<(), Error>,

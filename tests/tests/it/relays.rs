@@ -49,7 +49,8 @@ impl Relay for Memory {
     async fn clocks(&mut self) -> Result<[Clock; 3], RelayError> {
         let mut clocks = <[Clock; 3]>::default();
         for (strand, change) in self.changes.lock().unwrap().iter() {
-            clocks[strand.index()].insert(change.actor.clone(), change.number);
+            let clock = clocks.get_mut(strand.index()).unwrap();
+            clock.insert(change.actor.clone(), change.number);
         }
         Ok(clocks)
     }
