@@ -6,8 +6,8 @@ use std::time::Instant;
 use tress::Segment;
 use tress_engine::Log;
 use tress_engine::sync::{Effect, Session, cut, lacking};
-use tress_model::StoreId;
 use tress_model::message::Hello;
+use tress_model::{StoreId, Strands};
 
 use crate::figure::{Figure, Times};
 use crate::history::History;
@@ -58,7 +58,7 @@ pub fn measure_all(history: &History, whole: &Log) -> Result<Vec<Figure>, Failur
     let mut admitting = Times::default();
     for _ in 0..5 {
         let mut log = behind.clone();
-        let segments = lacking(whole, log.version()).unwrap_or_default();
+        let segments = lacking(whole, log.version(), Strands::ALL).unwrap_or_default();
         let segments = cut(segments).map_err(Failure::other)?;
         let started = Instant::now();
         log.admit_all(segments, None);
@@ -102,8 +102,8 @@ impl Side {
         while let Some(effect) = self.session.next_effect() {
             match effect {
                 Effect::Send(bytes) => self.out.push_back(bytes),
-                Effect::Read { than } => {
-                    let segments = lacking(&self.log, &than);
+                Effect::Read { than, strands } => {
+                    let segments = lacking(&self.log, &than, strands);
                     let segments = segments.ok_or(Failure::History("the log is not whole"))?;
                     self.session.supply(segments).map_err(Failure::other)?;
                 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tress::sync::{Terms, converse, pipe};
-use tress::{Run, State, Store, VersionVector};
+use tress::{Run, State, Store, Strands, VersionVector};
 use tress_documents::project;
 use tress_model::operation::Strand;
 
@@ -86,7 +86,8 @@ impl World {
             for (from, (_, source)) in open.iter().enumerate() {
                 for (to, (_, target)) in open.iter().enumerate().filter(|(to, _)| *to != from) {
                     let has = target.state().version.clone();
-                    let lacking = source.lacking(has).await.map_err(|e| e.to_string())?;
+                    let lacking =
+                        source.lacking(has, Strands::ALL).await.map_err(|e| e.to_string())?;
                     let taken = target.take_in(lacking).await.map_err(|e| e.to_string())?;
                     if let Some((segment, reason)) = taken.refused.first() {
                         return Err(format!("refused {}: {reason}", segment.replica));

@@ -92,9 +92,9 @@ impl World {
                     self.network.send(now, site, peer, &message, random);
                     true
                 }
-                Effect::Read { than } => {
+                Effect::Read { than, strands } => {
                     let Some(process) = self.process(site as usize, nth) else { break };
-                    let segments = process.run.lacking(than).await;
+                    let segments = process.run.lacking(than, strands).await;
                     settle(&process.run).await;
                     let session = self.talks.get_mut(&place);
                     session.zip(segments.ok()).is_some_and(|(s, found)| s.supply(found).is_ok())

@@ -265,6 +265,7 @@ impl From<Error> for Failure {
                 .hint("nothing was merged; look at it with `tress replay FILE`"),
             Error::Incomplete(_) => Self::invalid(message).hint("nothing was merged"),
             Error::LeftOut(_) => Self::conflict(message),
+            Error::Strands { .. } => Self::conflict(message).hint("`--run NAME` names another run"),
             Error::Behind(_) | Error::Closed => Self::internal(message),
             Error::Unknown(_) => {
                 Self::damaged(message).hint("`tress log --limit 5` shows what is there")

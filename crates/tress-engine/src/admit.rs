@@ -12,7 +12,7 @@ use tress_model::clock::Millis;
 use tress_model::event::{Cause, ChainError, Head};
 use tress_model::ids::{Author, Dot, EventId, ReplicaId};
 use tress_model::operation::{Operation, TodoEdit};
-use tress_model::{Event, Segment, limits};
+use tress_model::{Event, Segment, Strands, limits};
 
 use crate::log::{BehindSnapshot, Log};
 
@@ -57,6 +57,14 @@ pub enum Rejection {
         dot: Dot,
         /// What is wrong with it.
         reason: String,
+    },
+    /// An event comes without its operation, and this log keeps all of them.
+    #[error(
+        "event {dot} comes without its operation: its sender keeps only some strands of the run"
+    )]
+    Withheld {
+        /// The event.
+        dot: Dot,
     },
     /// It belongs before what this log remembers.
     #[error(transparent)]
@@ -376,6 +384,9 @@ impl Log {
         let mut seen = Arc::clone(&head.seen);
         for event in events {
             let dot = event.dot;
+            if event.is_withheld() && self.strands() == Strands::ALL {
+                return Err(Rejection::Withheld { dot });
+            }
             check(&event.author, &event.operation)
                 .map_err(|reason| Rejection::Invalid { dot, reason })?;
             let ahead = now.map_or(0, |now| event.time.millis.saturating_sub(now));

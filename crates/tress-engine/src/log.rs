@@ -16,7 +16,8 @@ use tress_model::clock::Millis;
 use tress_model::codec::{CodecError, Snapshot};
 use tress_model::event::{Cause, Head, Hole, Record};
 use tress_model::ids::{Author, Dot, EventId, ReplicaId, StoreId};
-use tress_model::{Event, HybridTime, Operation, OrderKey, Segment, State, VersionVector, limits};
+use tress_model::{Event, HybridTime, Operation, OrderKey, Segment, State, Strands};
+use tress_model::{VersionVector, limits};
 
 use crate::admit;
 
@@ -118,6 +119,8 @@ pub struct Log {
     state: Arc<State>,
     pub(crate) waiting: BTreeMap<WaitsAt, Segment>,
     left_out: Arc<BTreeSet<Dot>>,
+    /// Of which the operations are kept.
+    strands: Strands,
     pub(crate) holes: Arc<[Hole]>,
     /// The events that happened before they were appended, in canonical order.
     backdated: Vec<Arc<Event>>,
@@ -149,6 +152,7 @@ impl Log {
             state: snapshot.state,
             waiting: BTreeMap::new(),
             left_out: Arc::default(),
+            strands: Strands::ALL,
             holes: Arc::from([]),
             backdated: Vec::new(),
         }
@@ -165,6 +169,19 @@ impl Log {
             self.fold_from(0);
         }
         self
+    }
+
+    /// The same log, which takes events without their operations where `strands` do not need them. For a
+    /// log into which nothing came yet.
+    #[must_use]
+    pub const fn keeping(mut self, strands: Strands) -> Self {
+        self.strands = strands;
+        self
+    }
+
+    /// The strands of which all operations are here.
+    pub const fn strands(&self) -> Strands {
+        self.strands
     }
 
     /// The events that have no effect here.
@@ -505,7 +522,7 @@ impl Log {
 
 fn fold(state: &mut Arc<State>, event: &Event, left_out: &BTreeSet<Dot>) {
     let state = Arc::make_mut(state);
-    if left_out.contains(&event.dot) || event.is_lost() {
+    if left_out.contains(&event.dot) || event.is_lost() || event.is_withheld() {
         state.pass_over(event);
     } else {
         state.apply(event);

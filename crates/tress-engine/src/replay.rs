@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tress_model::clock::Millis;
 use tress_model::codec::STATE_FORM;
 use tress_model::ids::{Dot, EventId};
-use tress_model::{Event, State, VersionVector};
+use tress_model::{Event, State, Strands, VersionVector};
 
 use crate::log::Log;
 
@@ -131,6 +131,8 @@ impl Log {
             // One that was taken with events that are left out or lost here is of another state.
             let mut apart = self.left_out().iter().copied().chain(self.lost().map(|e| e.dot));
             let whole = !apart.any(|dot| checkpoint.version.contains(dot));
+            // Whoever keeps only some strands has another state than it was taken of.
+            let whole = whole && self.strands() == Strands::ALL;
             let comparable = checkpoint.form == STATE_FORM && whole;
             let state = self.state_at(&checkpoint.version).ok().filter(|_| comparable);
             CheckpointCheck {

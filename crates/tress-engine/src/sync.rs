@@ -28,7 +28,9 @@ use std::sync::Arc;
 use tress_model::codec::{self, CodecError, EventHasher, Received};
 use tress_model::event::{Cause, Record};
 use tress_model::message::{self, Clock, Heads, Hello, Leave, Message};
-use tress_model::{Dot, Event, EventId, ReplicaId, Segment, Strand, VersionVector, limits};
+use tress_model::{
+    Dot, Event, EventId, ReplicaId, Segment, Strand, Strands, VersionVector, limits,
+};
 
 use self::documents::{Documents, Step};
 use crate::log::Log;
@@ -44,6 +46,8 @@ pub enum Effect {
     Read {
         /// What the peer has, or is being sent.
         than: VersionVector,
+        /// The strands that it wants.
+        strands: Strands,
     },
     /// Take this in, and say with [`Session::taken`] when it is durable.
     Take(Vec<Segment>),
@@ -424,7 +428,8 @@ impl Session {
         let nothing_left = !takes || self.have <= self.sent;
         if !nothing_left && !self.reading && self.under_way() < limits::BATCHES_UNDER_WAY as u64 {
             self.reading = true;
-            self.effects.push_back(Effect::Read { than: self.sent.clone() });
+            let (than, strands) = (self.sent.clone(), peer.strands);
+            self.effects.push_back(Effect::Read { than, strands });
         }
         if nothing_left && !self.reading && !self.all_sent {
             self.all_sent = true;
@@ -436,7 +441,8 @@ impl Session {
             self.met = true;
             self.effects.push_back(Effect::UpToDate);
             if self.documents_go() {
-                self.documents.closed = !self.me.takes;
+                let wants = if self.me.takes { self.me.strands } else { Strands::NONE };
+                self.documents.wants = wants;
                 self.documents.look();
             }
         }
@@ -461,9 +467,13 @@ impl Session {
 }
 
 /// What `log` has and `than` lacks, in canonical order, so that causes come first: as much as goes
-/// into one message. `None` where the log does not hold all of that, or cannot say how it was
-/// written: then the journals have it. Linear in what lacks, and in the replicas.
-pub fn lacking(log: &Log, than: &VersionVector) -> Option<Vec<Segment>> {
+/// into one message, without the operations that `strands` do not need. `None` where the log does not hold
+/// all of that, or cannot say how it was written: then the journals have it. Linear in what lacks, and in
+/// the replicas.
+pub fn lacking(log: &Log, than: &VersionVector, strands: Strands) -> Option<Vec<Segment>> {
+    // Behind what is not here nothing can be given, but to those who do not want it either.
+    let gone =
+        |event: &Event| event.is_lost() || event.is_withheld() && !strands.are_in(log.strands());
     let mut lacking: Vec<&Arc<Event>> = Vec::new();
     for (replica, number) in log.version().iter() {
         let known = than.get(replica);
@@ -473,8 +483,7 @@ pub fn lacking(log: &Log, than: &VersionVector) -> Option<Vec<Segment>> {
         // Behind an event that is lost, nothing can be given.
         let events = (known.saturating_add(1)..=number)
             .filter_map(|number| log.event(Dot::new(replica, number)));
-        lacking
-            .extend(events.take(limits::SEGMENT_EVENTS_MAX).take_while(|event| !event.is_lost()));
+        lacking.extend(events.take(limits::SEGMENT_EVENTS_MAX).take_while(|event| !gone(event)));
     }
     lacking.sort_unstable_by_key(|event| event.order());
     let mut hashers: BTreeMap<ReplicaId, EventHasher> = BTreeMap::new();
@@ -496,9 +505,12 @@ pub fn lacking(log: &Log, than: &VersionVector) -> Option<Vec<Segment>> {
         before = Some(event);
         let store = log.store_of(replica)?;
         let hasher = hashers.entry(replica).or_insert_with(|| EventHasher::new(store));
-        let (previous, record) = as_written(log, event)?;
+        let (previous, mut record) = as_written(log, event)?;
         if hasher.id(previous, event.dot, &record).ok()? != event.id {
             return None;
+        }
+        if !record.operation.is_needed_by(strands) {
+            record.operation = codec::withhold(&record.operation).ok()?;
         }
         bytes += hasher.size();
         let at = last_of.get(&replica).and_then(|&at| segments.get_mut(at));

@@ -166,9 +166,21 @@ impl EventHasher {
         }
         hasher.update(&dot.number.to_le_bytes());
         // The operation by its hash: who holds an event without it can still check the chain.
-        hasher.update(blake3::hash(&operation).as_bytes());
+        let withheld = record.operation.withheld_hash();
+        hasher.update(&withheld.unwrap_or_else(|| *blake3::hash(&operation).as_bytes()));
         hasher.update(&self.scratch);
         Ok(EventId(*hasher.finalize().as_bytes()))
+    }
+}
+
+/// What stands in the place of `operation` for those who do not want it.
+///
+/// # Errors
+/// When it is over [`limits::EVENT_BYTES_MAX`].
+pub fn withhold(operation: &Operation) -> Result<Operation, CodecError> {
+    match operation.withheld_hash() {
+        Some(_) => Ok(operation.clone()),
+        None => Ok(Operation::withheld(*blake3::hash(&encode_operation(operation)?).as_bytes())),
     }
 }
 

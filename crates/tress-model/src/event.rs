@@ -65,6 +65,11 @@ impl Event {
         matches!(&self.operation, Operation::Unknown(bytes) if bytes.is_empty())
     }
 
+    /// Whether its operation is not here, since this run keeps only some strands.
+    pub fn is_withheld(&self) -> bool {
+        self.operation.withheld_hash().is_some()
+    }
+
     /// When it happened, as far as anybody says: the wall-clock time for people.
     pub fn moment(&self) -> Millis {
         self.occurred.unwrap_or(self.time.millis)

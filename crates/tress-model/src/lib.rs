@@ -22,6 +22,6 @@ pub mod state;
 pub use clock::{HybridTime, Millis, VersionVector};
 pub use event::{Event, OrderKey, Segment};
 pub use ids::{Author, Dot, EventId, ReplicaId, Role, StoreId, TodoId};
-pub use operation::{Operation, Strand};
+pub use operation::{Operation, Strand, Strands};
 pub use rules::{LedgerEntry, Rule};
 pub use state::{State, Status, Todo};

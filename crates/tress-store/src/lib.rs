@@ -18,6 +18,7 @@ pub mod host;
 pub mod journal;
 pub mod memory;
 pub mod origin;
+mod partial;
 mod paths;
 pub mod place;
 pub mod real;

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use tress_model::VersionVector;
 use tress_model::event::Hole;
+use tress_model::{Strands, VersionVector};
 
 use crate::files::Files;
 use crate::journal::{Damage, JournalPosition, JournalReader};
 use crate::origin::{Origin, Stretch};
+use crate::partial;
 use crate::run::{Batch, Known, RunStore};
 use crate::store::{Store, StoreError};
 
@@ -34,6 +35,10 @@ impl Store {
         self.forget(name)?;
         // The journals come last: without them it is no run yet.
         origin.save(files, &dir)?;
+        let strands = partial::load(files, &self.run_dir(&origin.from)?)?;
+        if strands != Strands::ALL {
+            partial::keep(files, &dir, strands)?;
+        }
         files.create_dir(&journals).map_err(|error| StoreError::io("create", &journals, error))?;
         drop(held);
         Ok(())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tress_model::codec::{FORMAT, Snapshot};
 use tress_model::event::Seal;
 use tress_model::ids::{ReplicaId, StoreId};
-use tress_model::{OrderKey, Segment};
+use tress_model::{OrderKey, Segment, Strands};
 
 use crate::files::{DirEntry, Files, Lock};
 use crate::journal::{
@@ -61,6 +61,7 @@ pub struct RunStore {
     /// Readers of what it shares with other runs.
     pub(crate) shared: Vec<JournalReader>,
     pub(crate) origin: Option<Arc<Origin>>,
+    pub(crate) strands: Strands,
     /// What is known of its journals here, beside what they say.
     pub(crate) known: Known,
     pub(crate) writer: Option<(ReplicaHold, JournalWriter)>,
@@ -84,6 +85,11 @@ impl RunStore {
     /// Where it branched off another run, if it did.
     pub fn origin(&self) -> Option<&Arc<Origin>> {
         self.origin.as_ref()
+    }
+
+    /// The strands that are kept of it.
+    pub fn strands(&self) -> Strands {
+        self.strands
     }
 
     pub(crate) fn files(&self) -> Arc<dyn Files> {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tress_model::Strands;
 use tress_model::codec::{CodecError, FORMAT, FormatVersion};
 use tress_model::ids::{ReplicaId, StoreId};
 
@@ -14,6 +15,7 @@ use crate::files::{Files, Lock, write_whole};
 use crate::host::{Host, RealHost};
 use crate::journal::{Damage, FILE_BYTES};
 use crate::origin::Origin;
+use crate::partial;
 pub use crate::place::ReplicaHold;
 use crate::place::{self, Place};
 use crate::real::RealFiles;
@@ -386,16 +388,27 @@ impl Store {
     /// # Errors
     /// When there is no such run, or it cannot be made.
     pub fn run(&self, name: &str, create: bool) -> Result<RunStore, StoreError> {
+        self.run_keeping(name, create.then_some(Strands::ALL))
+    }
+
+    /// Opens a run; where it is not there, and strands are named, makes one of which only these are kept.
+    ///
+    /// # Errors
+    /// When there is no such run, or it cannot be made.
+    pub fn run_keeping(&self, name: &str, create: Option<Strands>) -> Result<RunStore, StoreError> {
         let dir = self.run_dir(name)?;
         let journals = dir.join("journals");
         match self.shared.files.list(&journals) {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && create.is_some() => {
                 // Under the lock, since a path may be branching off under this very name: its
                 // journals come last, and must not be taken for those of a run without a past.
                 let held = self.lock_new(&dir)?;
                 if self.shared.files.list(&journals).is_err() {
                     self.forget(name)?;
+                    if let Some(strands) = create.filter(|strands| *strands != Strands::ALL) {
+                        partial::keep(&*self.shared.files, &dir, strands)?;
+                    }
                 }
                 let made = self.shared.files.create_dir(&journals);
                 made.map_err(|error| StoreError::io("create", &journals, error))?;
@@ -407,6 +420,7 @@ impl Store {
             Err(error) => return Err(StoreError::io("list", &journals, error)),
         }
         let origin = Origin::load(&*self.shared.files, &dir)?.map(Arc::new);
+        let strands = partial::load(&*self.shared.files, &dir)?;
         let known = self.known(name)?;
         let mut run = RunStore {
             store: self.clone(),
@@ -416,6 +430,7 @@ impl Store {
             received: BTreeMap::new(),
             shared: Vec::new(),
             origin,
+            strands,
             known,
             writer: None,
             written: 0,

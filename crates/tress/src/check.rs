@@ -170,7 +170,7 @@ impl Check {
             unfit: BTreeMap::new(),
             known: files.holes()?.to_vec(),
             planned: Vec::new(),
-            log: Log::new(),
+            log: Log::new().keeping(files.strands()),
             behind: 0,
             native: BTreeSet::new(),
         };
@@ -179,7 +179,8 @@ impl Check {
         let left_out = left_out.unwrap_or_default();
         for round in 0..ROUNDS_MAX {
             let holes = check.known.iter().chain(&check.planned).copied().collect();
-            let mut log = Log::new().leaving_out(Arc::clone(&left_out)).with_holes(holes);
+            let log = Log::new().leaving_out(Arc::clone(&left_out)).with_holes(holes);
+            let mut log = log.keeping(check.log.strands());
             let segments = check.segments().map(|(_, segment)| segment.clone());
             let admission = log.admit_all(segments, None);
             check.log = log;
@@ -385,7 +386,7 @@ impl Check {
         };
         let useful: Vec<&Segment> = source.iter().filter(overlaps).collect();
         let holes = self.known.iter().chain(&self.planned).copied().collect();
-        let mut log = Log::new().with_holes(holes);
+        let mut log = Log::new().with_holes(holes).keeping(self.log.strands());
         let ours = self.segments().map(|(_, segment)| segment.clone());
         // Only what continues the chains on both sides comes in.
         log.admit_all(ours.chain(useful.iter().map(|&segment| segment.clone())), None);

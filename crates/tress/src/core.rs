@@ -589,7 +589,8 @@ fn log_of(files: &RunStore, snapshot: Option<Snapshot>) -> Log {
         Arc::from([])
     });
     let log = snapshot.map_or_else(Log::new, Log::from_snapshot);
-    log.leaving_out(left_out.unwrap_or_default()).with_holes(holes)
+    let log = log.leaving_out(left_out.unwrap_or_default()).with_holes(holes);
+    log.keeping(files.strands())
 }
 
 /// The earlier of `known` and the first event of `segment`.

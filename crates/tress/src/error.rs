@@ -1,6 +1,7 @@
 //! What can go wrong, for those who embed Tress.
 
 use tress_engine::{BehindSnapshot, PrepareError, Rejection, WhenError};
+use tress_model::Strands;
 use tress_model::ids::ReplicaId;
 use tress_model::state::FindError;
 use tress_store::{DocumentsError, StoreError};
@@ -47,6 +48,16 @@ pub enum Error {
         "the path {0} leaves out events that this run does not know, and would bring them along: merge it into the run that it branched off"
     )]
     LeftOut(String),
+    /// A run keeps other strands than was asked for.
+    #[error(
+        "the run {run} keeps {kept} here, and that never changes: name another run for what you want"
+    )]
+    Strands {
+        /// The run.
+        run: String,
+        /// What it keeps.
+        kept: Strands,
+    },
     /// The run's writer has ended.
     #[error("the run is closed")]
     Closed,

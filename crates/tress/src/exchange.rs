@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use tress_engine::{PrepareError, Rejection, sync};
-use tress_model::{Dot, Event, Segment, VersionVector, codec, limits};
+use tress_model::{Dot, Event, Segment, Strands, VersionVector, codec, limits};
 use tress_store::Item;
 
 use crate::core::Core;
@@ -29,14 +29,19 @@ pub struct TakenIn {
 
 impl Run {
     /// What the run has and `version` lacks, causes first: as much as goes into one message of the
-    /// sync protocol ([`limits::BATCH_EVENTS`], about [`limits::BATCH_BYTES`]). Costs what lacks, and
+    /// sync protocol ([`limits::BATCH_EVENTS`], about [`limits::BATCH_BYTES`]), without the operations that
+    /// `strands` do not need. Costs what lacks, and
     /// the first time also the history behind the snapshot that the run was opened from, where some
     /// of that lacks.
     ///
     /// # Errors
     /// When the journals cannot be read.
-    pub async fn lacking(&self, version: VersionVector) -> Result<Vec<Segment>, Error> {
-        self.query(move |core| core.lacking(&version)).await?
+    pub async fn lacking(
+        &self,
+        version: VersionVector,
+        strands: Strands,
+    ) -> Result<Vec<Segment>, Error> {
+        self.query(move |core| core.lacking(&version, strands)).await?
     }
 
     /// Takes in segments of other stores, in any order, also ones that are known: what can be
@@ -77,15 +82,15 @@ impl Run {
 }
 
 impl Core {
-    fn lacking(&mut self, than: &VersionVector) -> Result<Vec<Segment>, Error> {
+    fn lacking(&mut self, than: &VersionVector, strands: Strands) -> Result<Vec<Segment>, Error> {
         // What was read and not synced by its writer may be gone after a power cut, and its numbers
         // used again: nobody elsewhere may have it by then.
         self.files.sync_read()?;
-        if let Some(segments) = sync::lacking(&self.log, than) {
+        if let Some(segments) = sync::lacking(&self.log, than, strands) {
             return Ok(segments);
         }
         self.make_whole()?;
-        if let Some(segments) = sync::lacking(&self.log, than) {
+        if let Some(segments) = sync::lacking(&self.log, than, strands) {
             return Ok(segments);
         }
         // Somebody wrote an event in another way than we do: only its journal has its bytes.

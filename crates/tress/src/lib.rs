@@ -72,7 +72,8 @@ pub use tress_engine::{
 pub use tress_model::codec::{CodecError, FORMAT, FormatVersion, STATE_FORM};
 pub use tress_model::{
     Author, Dot, Event, EventId, HybridTime, LedgerEntry, Millis, Operation, ReplicaId, Role, Rule,
-    Segment, State, Status, StoreId, Strand, Todo, TodoId, VersionVector, limits, operation, state,
+    Segment, State, Status, StoreId, Strand, Strands, Todo, TodoId, VersionVector, limits,
+    operation, state,
 };
 pub use tress_store::{
     Damage, DocumentsError, Item, MemoryFiles, Origin, RunFile, StoreError, decode_run_file,

@@ -9,7 +9,7 @@ use tress_engine::log::Draft;
 use tress_engine::{CheckpointCheck, When};
 use tress_model::clock::Millis;
 use tress_model::ids::Author;
-use tress_model::{Event, Operation, Role, State, StoreId, VersionVector};
+use tress_model::{Event, Operation, Role, State, StoreId, Strands, VersionVector};
 use tress_store::{Damage, Item, RunStore};
 
 use crate::copies::Copies;
@@ -40,6 +40,7 @@ pub struct Run {
 #[derive(Debug)]
 pub(crate) struct Inner {
     name: String,
+    strands: Strands,
     commands: Option<mpsc::Sender<Command>>,
     published: watch::Receiver<Published>,
     followers: Arc<AtomicUsize>,
@@ -73,7 +74,7 @@ impl Inner {
         let (publish, published) = watch::channel(Published::default());
         let (opened, opening) = oneshot::channel();
         let followers = Arc::new(AtomicUsize::new(0));
-        let name = files.name().to_owned();
+        let (name, strands) = (files.name().to_owned(), files.strands());
         let store = files.store().clone();
         let thread = {
             let followers = Arc::clone(&followers);
@@ -85,6 +86,7 @@ impl Inner {
         };
         let inner = Self {
             name,
+            strands,
             commands: Some(commands),
             published,
             followers,
@@ -107,6 +109,11 @@ impl Run {
     /// The run's name.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// The strands that are kept of it; see [`crate::Store::create_run_of`].
+    pub fn strands(&self) -> Strands {
+        self.inner.strands
     }
 
     /// The directory of the store that the run is in.
@@ -311,7 +318,8 @@ impl Run {
         self.query(|core| {
             core.make_whole()?;
             let left_out = Arc::clone(core.log.left_out());
-            let mut fresh = tress_engine::Log::new().leaving_out(left_out);
+            let fresh = tress_engine::Log::new().leaving_out(left_out);
+            let mut fresh = fresh.keeping(core.log.strands());
             let items = core.files.read_all()?;
             let segments = items.into_iter().filter_map(Item::into_segment);
             fresh.admit_all(segments, None);

@@ -535,7 +535,7 @@ impl Sealing {
                 seals.extend(taken.map(seal));
                 new = applied.new;
             }
-            if let Some(state) = &state {
+            if let Some(state) = state.as_ref().filter(|_| self.files.strands().contains(strand)) {
                 let message = format!("seal of {} events", state.events());
                 let desired = project(state, strand);
                 while let Some(change) = document.seal(&desired, &message)? {

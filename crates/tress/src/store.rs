@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use tress_model::Strands;
+
 use crate::error::Error;
 use crate::run::{Inner, Run};
 
@@ -79,7 +81,7 @@ impl Store {
     /// # Errors
     /// When there is no such run, or it cannot be read.
     pub async fn run(&self, name: &str) -> Result<Run, Error> {
-        self.open_run(name, false).await
+        self.open_run(name, None).await
     }
 
     /// Opens a run; makes it where it is not there.
@@ -87,10 +89,25 @@ impl Store {
     /// # Errors
     /// When it can be neither made nor read.
     pub async fn create_run(&self, name: &str) -> Result<Run, Error> {
-        self.open_run(name, true).await
+        self.open_run(name, Some(Strands::ALL)).await
     }
 
-    async fn open_run(&self, name: &str, create: bool) -> Result<Run, Error> {
+    /// Opens a run of which only `strands` are kept; makes it where it is not there. Whoever it is synced with
+    /// sends the other events without their operations: their places in the history are here, and nothing
+    /// of what they say. So it takes less room, its state shows these strands as everywhere, and it cannot
+    /// be made whole later. Its root is not that of the whole run.
+    ///
+    /// # Errors
+    /// When it can be neither made nor read, or is there and keeps others.
+    pub async fn create_run_of(&self, name: &str, strands: Strands) -> Result<Run, Error> {
+        let run = self.open_run(name, Some(strands)).await?;
+        match run.strands() {
+            kept if kept == strands => Ok(run),
+            kept => Err(Error::Strands { run: name.to_owned(), kept }),
+        }
+    }
+
+    async fn open_run(&self, name: &str, create: Option<Strands>) -> Result<Run, Error> {
         let known = |store: &Self| {
             let runs = store.runs.lock().unwrap_or_else(PoisonError::into_inner);
             runs.get(name).and_then(Weak::upgrade)
@@ -98,7 +115,7 @@ impl Store {
         if let Some(inner) = known(self) {
             return Ok(Run::from_inner(inner));
         }
-        let inner = Inner::open(self.files.run(name, create)?).await?;
+        let inner = Inner::open(self.files.run_keeping(name, create)?).await?;
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         // Another task may have opened it meanwhile; one handle is enough.
         if let Some(other) = runs.get(name).and_then(Weak::upgrade) {

@@ -5,7 +5,7 @@ use tress_engine::Log;
 use tress_engine::sync::{Effect, Paperwork, Session, cut, lacking};
 use tress_model::codec::{Received, decode_message, encode_message};
 use tress_model::message::{Hello, Leave, Message};
-use tress_model::{StoreId, limits};
+use tress_model::{StoreId, Strands, limits};
 
 use crate::bytes::Bytes;
 use crate::state::{NOON, busy};
@@ -64,7 +64,7 @@ fn session(log: Log, live: bool, mut said: Bytes<'_>) {
     assert!(side.over && side.session.is_over());
     assert!(side.session.next_effect().is_none(), "nothing comes behind the end");
     let mut again = Log::new();
-    again.admit_all(lacking(&side.log, again.version()).into_iter().flatten(), None);
+    again.admit_all(lacking(&side.log, again.version(), Strands::ALL).into_iter().flatten(), None);
     if again.version() == side.log.version() {
         assert_eq!(again.state().root(), side.log.state().root());
     }
@@ -90,8 +90,8 @@ impl Side {
                 Effect::Send(bytes) => {
                     decode_message(&bytes).expect("what is sent can be read");
                 }
-                Effect::Read { than } => {
-                    let segments = lacking(&self.log, &than).unwrap_or_default();
+                Effect::Read { than, strands } => {
+                    let segments = lacking(&self.log, &than, strands).unwrap_or_default();
                     let _ = self.session.supply(segments);
                 }
                 Effect::Take(segments) => {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tress::sync::relay::{Clock, Git, Numbered, Postgres, Relay, RelayError, exchange};
 use tress::sync::{Certificates, Exchanged, follow_store};
-use tress::{Agent, Role, Run, Segment, Store, StoreId, Strand, VersionVector, new_todo_id, todo};
+use tress::{Agent, Role, Run, Segment, Store, StoreId, Strand, Strands, VersionVector};
+use tress::{new_todo_id, todo};
 use tress_torture::cluster::{self, Cluster};
 
 /// The simplest relay that there can be.
@@ -133,7 +134,7 @@ async fn keeps_its_promises<R: Relay + 'static>(run: &str, connect: impl AsyncFn
     // To leave the same again, also cut in another way, changes nothing.
     let mut relay = connect(&a.run).await;
     soon(relay.holds()).await.unwrap();
-    let all = a.run.lacking(VersionVector::new()).await.unwrap();
+    let all = a.run.lacking(VersionVector::new(), Strands::ALL).await.unwrap();
     soon(relay.put(&all)).await.unwrap();
     let mut longer = connect(&a.run).await;
     let there = soon(longer.holds()).await.unwrap();

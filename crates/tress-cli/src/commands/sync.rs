@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use tress::Run;
 use tress::sync::{Certificates, Exchanged, Follow, News, Remote};
+use tress::{Run, Strands};
 
 use super::start::interrupted;
 use crate::context::Context;
@@ -28,6 +28,7 @@ Examples:
   tress sync --once unix:/srv/team/.tress/local/hub.sock      exchange, and be done
   TRESS_TOKEN=tress_… tress sync wss://hub.example.org:7171   follow
   tress sync ws://127.0.0.1:7171 --run release                another run than main
+  tress sync ws://127.0.0.1:7171 --only todo                  the todos alone, in a run that is new here
   tress sync --once git:origin                                by the remote that the team has
   tress sync 'postgres://tress@db1,db2,db3/tress?sslmode=require'
 
@@ -41,6 +42,10 @@ pub(crate) struct Sync {
     /// Exchange once, and end
     #[arg(long)]
     once: bool,
+    /// Keep only these strands of the run here: todo, design. What a hub sends of others are their places
+    /// in the history, without what they say. Fixed when the run is made, and for good
+    #[arg(long, value_name = "STRANDS")]
+    only: Option<Strands>,
     /// Certificates to trust beside those of the system, as PEM
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -51,6 +56,10 @@ struct SyncView {
     run: String,
     received: usize,
     sent: u64,
+    /// How many changes of documents came in.
+    changes: usize,
+    /// The strands that are kept here.
+    strands: String,
     /// Events that the other side does not take from us.
     kept_back: u64,
     refused: usize,
@@ -66,6 +75,8 @@ impl SyncView {
             run: run.name().to_owned(),
             received: exchanged.received,
             sent: exchanged.sent,
+            changes: exchanged.changes,
+            strands: run.strands().to_string(),
             kept_back: exchanged.kept_back,
             refused: exchanged.refused,
             up_to_date: exchanged.up_to_date,
@@ -93,7 +104,12 @@ impl SyncView {
 pub(crate) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
     context.no_at()?;
     let store = context.store()?;
-    let opening = store.create_run(&context.global.run);
+    let opening = async {
+        match args.only {
+            Some(strands) => store.create_run_of(&context.global.run, strands).await,
+            None => store.create_run(&context.global.run).await,
+        }
+    };
     let run = context.out.waiting("reading the run", opening).await?;
     let follow = Follow {
         remote: args.url.clone(),

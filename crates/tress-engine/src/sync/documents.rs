@@ -13,8 +13,8 @@
 
 use std::collections::VecDeque;
 
-use tress_model::Strand;
 use tress_model::message::{Clock, Heads};
+use tress_model::{Strand, Strands};
 
 /// What is to be done about documents; each is to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +74,8 @@ pub(super) struct Documents {
     asked: Option<Strand>,
     /// Whether we wait for their answer.
     waiting: bool,
-    /// Nothing is taken.
-    pub(super) closed: bool,
+    /// Of which strands something is taken.
+    pub(super) wants: Strands,
 }
 
 impl Documents {
@@ -174,13 +174,11 @@ impl Documents {
         }
         // All that was said until now is settled by what is done now.
         self.settling = self.owed;
-        if !self.closed {
-            let differs = |at: &Strand| {
-                let (ours, theirs) = (ours.get(at.index()), theirs.get(at.index()));
-                ours != theirs && theirs.is_some_and(|heads| !heads.is_empty())
-            };
-            self.wanted = Strand::ALL.into_iter().filter(differs).collect();
-        }
+        let differs = |at: &Strand| {
+            let (ours, theirs) = (ours.get(at.index()), theirs.get(at.index()));
+            ours != theirs && theirs.is_some_and(|heads| !heads.is_empty())
+        };
+        self.wanted = self.wants.iter().filter(differs).collect();
         self.ask_next();
     }
 

@@ -8,7 +8,9 @@ use tress_engine::sync::{Paperwork, cut, lacking};
 use tress_engine::{Draft, Effect, Log, Session, SyncError};
 use tress_model::codec::{Received, decode_message, encode_message};
 use tress_model::message::{Clock, Hello, Leave, Message};
-use tress_model::{Author, Operation, ReplicaId, Role, StoreId, Strand, VersionVector, limits};
+use tress_model::{
+    Author, Operation, ReplicaId, Role, StoreId, Strand, Strands, VersionVector, limits,
+};
 
 use super::history::{Step, histories, merged, play, steps};
 
@@ -25,6 +27,8 @@ struct Side {
     /// Its documents, and how many changes it was given.
     clocks: [Clock; 3],
     given: usize,
+    /// Whether it may be given what lacks causes.
+    lenient: bool,
 }
 
 fn hello(place: u8, log: &Log, live: bool) -> Hello {
@@ -41,7 +45,8 @@ impl Side {
 
     fn of(session: Session, log: Log, clocks: [Clock; 3]) -> Self {
         let (end, up_to_date, out) = (None, false, VecDeque::new());
-        Self { log, session, out, reads: 0, bytes: 0, end, up_to_date, clocks, given: 0 }
+        let (reads, bytes, given, lenient) = (0, 0, 0, false);
+        Self { log, session, out, reads, bytes, end, up_to_date, clocks, given, lenient }
     }
 
     /// One with documents.
@@ -61,14 +66,16 @@ impl Side {
                     self.bytes += bytes.len();
                     self.out.push_back(bytes);
                 }
-                Effect::Read { than } => {
+                Effect::Read { than, strands } => {
                     self.reads += 1;
-                    let segments = lacking(&self.log, &than).expect("the log is whole");
+                    let segments = lacking(&self.log, &than, strands).expect("the log is whole");
                     self.session.supply(segments).expect("it fits");
                 }
                 Effect::Take(segments) => {
                     let admission = self.log.admit_all(cut(segments).expect("it fits"), None);
-                    assert_eq!((admission.rejected.len(), admission.waiting), (0, 0));
+                    assert_eq!(admission.rejected.len(), 0);
+                    assert!(admission.waiting == 0 || self.lenient, "causes come first");
+                    self.log.forget_waiting(&Log::new().waits());
                     self.session.taken(self.log.version());
                 }
                 Effect::UpToDate => self.up_to_date = true,
@@ -199,7 +206,7 @@ proptest! {
         talk(&mut a, &mut b, usize::MAX);
         prop_assert!(a.up_to_date && b.up_to_date && a.end.is_none());
         // One event after the other turns up at one side.
-        while let Some(segments) = lacking(&whole, a.log.version()).filter(|s| !s.is_empty()) {
+        while let Some(segments) = lacking(&whole, a.log.version(), Strands::ALL).filter(|s| !s.is_empty()) {
             let next = segments.into_iter().next().expect("there is one");
             a.log.admit_all(cut(vec![next]).expect("it fits"), None);
             a.session.advanced(a.log.version());
@@ -213,7 +220,7 @@ proptest! {
     #[test]
     fn what_a_log_gives_is_what_was_written((replicas, history) in histories(60), share in any::<u32>()) {
         let (part, _, whole) = apart(replicas, &history, share);
-        let given = lacking(&whole, part.version()).expect("the log is whole");
+        let given = lacking(&whole, part.version(), Strands::ALL).expect("the log is whole");
         let mut log = part.clone();
         let admission = log.admit_all(cut(given).expect("it fits"), None);
         prop_assert_eq!((admission.rejected.len(), admission.waiting), (0, 0));
@@ -221,9 +228,9 @@ proptest! {
         // The same from a log that begins with a snapshot, where it can say it: it knows only the
         // last event of each replica of what lies before.
         let mut later = Log::from_snapshot(part.snapshot());
-        let given = lacking(&whole, part.version()).expect("the log is whole");
+        let given = lacking(&whole, part.version(), Strands::ALL).expect("the log is whole");
         if later.admit_all(cut(given.clone()).expect("it fits"), None).rejected.is_empty() {
-            let again = lacking(&later, part.version());
+            let again = lacking(&later, part.version(), Strands::ALL);
             prop_assert!(again.is_none_or(|again| again == given));
         }
     }
@@ -326,7 +333,7 @@ fn notes(notes: impl Iterator<Item = String>) -> Log {
 #[test]
 fn one_message_brings_no_more_events_and_bytes_than_it_may() {
     let first = |log: &Log| {
-        let segments = lacking(log, &VersionVector::new()).expect("the log is whole");
+        let segments = lacking(log, &VersionVector::new(), Strands::ALL).expect("the log is whole");
         segments.iter().map(|segment| segment.records.len()).sum::<usize>()
     };
     let many = notes((0..limits::BATCH_EVENTS + 1).map(|number| number.to_string()));
@@ -468,4 +475,81 @@ fn what_is_said_of_documents_out_of_turn_ends_it() {
         assert!(matches!(heard, Err(SyncError::OutOfTurn(_))), "{message:?}: {heard:?}");
         assert_eq!(side.end, Some(Leave::Malformed));
     }
+}
+
+fn only(strands: &[Strand]) -> Strands {
+    strands.iter().copied().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn who_keeps_some_strands_folds_them_as_everybody_does(
+        (replicas, history) in histories(80),
+        share in any::<u32>(),
+        both in any::<bool>(),
+    ) {
+        let (mine, theirs, _) = apart(replicas, &history, share);
+        // It has written something itself, and nothing was withheld from it then.
+        let strands = if both { only(&[Strand::Todo, Strand::Design]) } else { only(&[Strand::Todo]) };
+        let part = mine.keeping(strands);
+        let me = Hello { strands, ..hello(1, &part, false) };
+        let mut a = Side::of(Session::new(me), part, Default::default());
+        a.act();
+        let mut b = Side::new(2, theirs, true);
+        talk(&mut a, &mut b, usize::MAX);
+        prop_assert_eq!((a.end, b.end), (Some(Leave::Done), Some(Leave::Done)));
+        prop_assert_eq!(a.log.version(), b.log.version());
+        let (part, whole) = (a.log.state(), b.log.state());
+        prop_assert_eq!(&part.todos, &whole.todos);
+        let edges = |state: &tress_model::State| -> Vec<_> {
+            state.todos.keys().map(|todo| state.edges(*todo).to_vec()).collect()
+        };
+        prop_assert_eq!(edges(part), edges(whole));
+        if both {
+            prop_assert_eq!(&part.design, &whole.design);
+        }
+        // Whoever wants everything gets what is whole there, and can use what does not rest on the rest.
+        let mut c = Side::new(3, Log::new(), true);
+        c.lenient = true;
+        let me = Hello { strands, ..hello(1, &a.log, false) };
+        let mut a = Side::of(Session::new(me), a.log, Default::default());
+        a.act();
+        talk(&mut a, &mut c, usize::MAX);
+        prop_assert_eq!(c.end, Some(Leave::Done));
+        prop_assert!(c.log.events().iter().all(|event| !event.is_withheld()));
+        // Whoever wants no more than it keeps gets all of that.
+        let me = Hello { strands, ..hello(4, &Log::new(), false) };
+        let mut d = Side::of(Session::new(me), Log::new().keeping(strands), Default::default());
+        d.act();
+        let me = Hello { strands, ..hello(1, &a.log, true) };
+        let mut a = Side::of(Session::new(me), a.log, Default::default());
+        a.act();
+        talk(&mut d, &mut a, usize::MAX);
+        prop_assert_eq!(d.log.version(), a.log.version());
+        prop_assert_eq!(&d.log.state().todos, &a.log.state().todos);
+    }
+}
+
+#[test]
+fn what_comes_without_its_operation_is_refused_by_who_keeps_everything() {
+    let mut whole = Log::new();
+    let (replica, store) = (ReplicaId([1; 16]), StoreId([1; 16]));
+    let draft = Draft {
+        author: Author::new("ada", Role::Human),
+        occurred: None,
+        operation: Operation::RunResumed,
+    };
+    let prepared = whole.prepare(replica, store, vec![draft], 1000).unwrap();
+    whole.commit(prepared);
+    let given = lacking(&whole, &VersionVector::new(), only(&[Strand::Todo])).unwrap();
+    let mut other = Log::new();
+    let admission = other.admit_all(given.clone(), None);
+    assert!(admission.admitted.is_empty());
+    let (_, reason) = admission.rejected.first().unwrap();
+    assert!(matches!(reason, tress_engine::Rejection::Withheld { .. }), "{reason}");
+    let mut part = Log::new().keeping(only(&[Strand::Todo]));
+    assert_eq!(part.admit_all(given, None).admitted.len(), 1);
+    assert_eq!(part.events().first().unwrap().id, whole.events().first().unwrap().id);
 }

@@ -1,7 +1,10 @@
 //! What can be said of an operation without looking inside: strand, todo, name.
 
-use super::{Operation, ProseTarget, Strand};
+use super::{Operation, ProseTarget, Strand, Strands};
 use crate::ids::{Dot, TodoId};
+
+/// What stands before the hash of an operation that is withheld: a variant that there will never be.
+const WITHHELD: [u8; 5] = [252, 0xff, 0xff, 0xff, 0xff];
 
 impl Operation {
     /// The document it speaks of.
@@ -47,6 +50,28 @@ impl Operation {
             | O::DeviationDecided { .. } => Strand::Design,
             _ => Strand::Implementation,
         }
+    }
+
+    /// Whether whoever keeps only `strands` of a run needs it, so that what they keep is folded as everywhere
+    /// else. Much that is done to a todo is written in the implementation strand, and that strand tells of
+    /// everything.
+    pub const fn is_needed_by(&self, strands: Strands) -> bool {
+        strands.contains(Strand::Implementation)
+            || strands.contains(self.strand())
+            || strands.contains(Strand::Todo) && self.todo().is_some()
+            || matches!(self, Self::Undone { .. } | Self::Unknown(_))
+    }
+
+    /// What stands in the place of an operation that somebody does not want; `hash` is the BLAKE3 hash of
+    /// its canonical bytes, by which the chain of its replica goes on.
+    pub fn withheld(hash: [u8; 32]) -> Self {
+        Self::Unknown([&WITHHELD[..], &hash].concat())
+    }
+
+    /// The hash of the operation in whose place this stands ([`Operation::withheld`]).
+    pub fn withheld_hash(&self) -> Option<[u8; 32]> {
+        let Self::Unknown(bytes) = self else { return None };
+        bytes.strip_prefix(&WITHHELD)?.try_into().ok()
     }
 
     /// The todo it is about, if it is about one.

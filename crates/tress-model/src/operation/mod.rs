@@ -55,6 +55,8 @@ pub struct Strands(u8);
 impl Strands {
     /// All three.
     pub const ALL: Self = Self(0b111);
+    /// None.
+    pub const NONE: Self = Self(0);
 
     /// Whether `strand` is among them.
     pub const fn contains(self, strand: Strand) -> bool {
@@ -75,6 +77,31 @@ impl Strands {
     /// Each of them, in the order of [`Strand::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Strand> {
         Strand::ALL.into_iter().filter(move |strand| self.contains(*strand))
+    }
+}
+
+impl Default for Strands {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
+impl std::fmt::Display for Strands {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.iter().map(Strand::name).collect();
+        f.write_str(&names.join(","))
+    }
+}
+
+impl std::str::FromStr for Strands {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = |name: &str| {
+            let found = Strand::ALL.into_iter().find(|strand| strand.name() == name.trim());
+            found.ok_or_else(|| format!("{name:?} is no strand: say design, todo, implementation"))
+        };
+        text.split(',').map(known).collect()
     }
 }
 

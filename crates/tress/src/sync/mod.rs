@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tress_engine::sync::{Effect, Session};
 use tress_model::message::{Hello, Leave};
-use tress_model::{Role, Segment, VersionVector, limits};
+use tress_model::{Role, Segment, Strands, VersionVector, limits};
 
 use crate::error::Error;
 use crate::run::Run;
@@ -190,7 +190,7 @@ pub(crate) async fn converse_until(
     run.refresh().await?;
     let (live, takes, documents) = (terms.live, terms.takes, terms.documents);
     let hello = Hello::new(run.name(), run.place()?, run.durable().await?);
-    let hello = Hello { live, takes, documents, ..hello };
+    let hello = Hello { live, takes, documents, strands: run.strands(), ..hello };
     let (session, exchanged) = (Session::new(hello), Exchanged::default());
     let pace = terms.rate.map(Pace::new);
     // While one converses, the documents are kept.
@@ -277,8 +277,8 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
                     // Where the peer is gone, what it said before is still to be heard.
                     let _ = self.link.to.send(bytes).await;
                 }
-                Effect::Read { than } => {
-                    let segments = self.run.lacking(than).await?;
+                Effect::Read { than, strands } => {
+                    let segments = self.run.lacking(than, strands).await?;
                     self.session.supply(segments)?;
                 }
                 Effect::Take(segments) => self.take(segments).await?,
@@ -346,7 +346,8 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
         let Some(peer) = self.session.peer() else { return };
         let at_first = self.at_first.get_or_insert_with(|| peer.have.clone());
         let theirs = self.session.theirs();
-        if self.terms.counts {
+        // Who keeps only some strands could not give back the rest.
+        if self.terms.counts && peer.strands == Strands::ALL {
             self.run.note_copy(peer.place, theirs);
         }
         let ours = &self.run.state().version;

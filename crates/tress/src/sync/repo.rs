@@ -178,7 +178,8 @@ impl Talk {
 
     /// Knows the ids under which `store` serves the documents.
     fn know(&mut self, run: &Run, store: StoreId) {
-        let ids = Strand::ALL.map(|strand| (document_id(store, run.name(), strand), strand));
+        let kept = run.strands().iter();
+        let ids = kept.map(|strand| (document_id(store, run.name(), strand), strand));
         self.ids.extend(ids);
     }
 

@@ -128,7 +128,7 @@ async fn a_journal_that_was_rolled_back_is_not_written() {
 async fn what_comes_in_and_cannot_be_put_in_its_place_leaves_the_log_as_it_was() {
     let theirs = open(&disk()).await;
     human(&theirs).add("long ago").await.unwrap();
-    let late = theirs.lacking(VersionVector::new()).await.unwrap();
+    let late = theirs.lacking(VersionVector::new(), tress::Strands::ALL).await.unwrap();
     let files = disk();
     let open = async || {
         let place = DIR.as_ref();

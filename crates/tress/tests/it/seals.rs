@@ -8,12 +8,12 @@ use tress::{Operation, Run, Store, Strand, TodoId};
 use super::human;
 use super::sync::soon;
 
-struct Place {
-    run: Run,
+pub(crate) struct Place {
+    pub(crate) run: Run,
     _dir: tempfile::TempDir,
 }
 
-async fn place() -> Place {
+pub(crate) async fn place() -> Place {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(dir.path().join(".tress")).unwrap();
     Place { run: store.create_run("main").await.unwrap(), _dir: dir }
@@ -24,7 +24,7 @@ async fn note(run: &Run, todo: TodoId, text: &str) {
     human(run).append([note]).await.unwrap();
 }
 
-async fn meet(a: &Run, b: &Run) -> (Exchanged, Exchanged) {
+pub(crate) async fn meet(a: &Run, b: &Run) -> (Exchanged, Exchanged) {
     let (left, right) = pipe();
     let terms = Terms::default();
     let both = async {

@@ -10,7 +10,7 @@ use tress::sync::{
     Address, Broken, Certificates, ConnectError, Exchanged, Follow, FollowError, Hub, HubOptions,
     News, Terms, converse, follow, pipe, sync_once,
 };
-use tress::{Role, Run, Store, StoreId, VersionVector, now};
+use tress::{Role, Run, Store, StoreId, Strands, VersionVector, now};
 use tress_model::message::Hello;
 
 use super::human;
@@ -377,7 +377,7 @@ async fn a_long_history_comes_in_pieces_and_a_conversation_that_is_cut_goes_on()
     let (_, rest) = soon(both).await;
     assert_eq!(rest.unwrap().received as u64, 12_000 - known);
     assert_eq!(a.state().root(), b.state().root());
-    assert!(a.lacking(VersionVector::new()).await.unwrap().len() <= 2);
+    assert!(a.lacking(VersionVector::new(), Strands::ALL).await.unwrap().len() <= 2);
 }
 
 /// A peer that is let in by the socket and speaks as `session` says.

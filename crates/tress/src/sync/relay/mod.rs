@@ -23,7 +23,7 @@ mod postgres;
 use std::future::Future;
 
 use tress_model::codec::CodecError;
-use tress_model::{Segment, StoreId, Strand, VersionVector};
+use tress_model::{Segment, StoreId, Strand, Strands, VersionVector};
 
 use super::{Exchanged, FollowError};
 use crate::run::Run;
@@ -275,7 +275,9 @@ impl<R: Relay> Side<'_, R> {
     async fn exchange_changes(&mut self) -> Result<(), FollowError> {
         let mut clocks = self.relay.clocks().await?;
         for (strand, there) in Strand::ALL.into_iter().zip(&clocks) {
-            self.take_changes(strand, there).await?;
+            if self.run.strands().contains(strand) {
+                self.take_changes(strand, there).await?;
+            }
         }
         loop {
             let mut lacking = Vec::new();
@@ -326,7 +328,7 @@ impl<R: Relay> Side<'_, R> {
         // What cannot be given, since it is lost here, is not tried again.
         let mut given = self.there.clone();
         while ours.join(&given) != given {
-            let mut segments = self.run.lacking(given.clone()).await?;
+            let mut segments = self.run.lacking(given.clone(), Strands::ALL).await?;
             // Behind a hole of ours nothing can be left: nobody else would fill it there.
             segments.retain(|segment| {
                 let next = segment.first <= given.get(segment.replica).saturating_add(1);

@@ -1,0 +1,94 @@
+//! Runs of which only some strands are kept.
+
+use tress::{Error, Operation, Store, Strand, Strands, VersionVector};
+
+use super::human;
+use super::seals::{meet, place};
+
+fn todo_only() -> Strands {
+    [Strand::Todo].into_iter().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_keeps_the_todos_alone_has_them_as_everybody_and_nothing_of_the_rest() {
+    let whole = place().await;
+    let ada = human(&whole.run);
+    let id = ada.add("one").await.unwrap();
+    let secret = "a section that is nobody's business";
+    let section = Operation::SectionAdded {
+        section: "s".to_owned(),
+        heading: secret.to_owned(),
+        level: 2,
+        position: 0,
+        body: secret.to_owned(),
+    };
+    ada.append([section]).await.unwrap();
+    whole.run.seal().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path().join(".tress")).unwrap();
+    let part = store.create_run_of("main", todo_only()).await.unwrap();
+    let (_, met) = meet(&whole.run, &part).await;
+    assert_eq!(met.received, 2);
+    assert!(met.changes > 0);
+    assert_eq!(part.state().version, whole.run.state().version);
+    assert_eq!(part.state().todos, whole.run.state().todos);
+    assert!(part.state().design.sections.is_empty());
+    // The document of the todos is the same; of the others there is none.
+    let (ours, theirs) =
+        (part.document_heads().await.unwrap(), whole.run.document_heads().await.unwrap());
+    assert_eq!(ours, [Vec::new(), theirs[Strand::Todo.index()].clone(), Vec::new()]);
+    assert_eq!(part.seal().await.unwrap().changes, 0);
+    // What is written there comes back, whole.
+    human(&part)
+        .append([Operation::TodoEdited {
+            todo: id,
+            edits: vec![tress::operation::TodoEdit::Title("the first".to_owned())],
+        }])
+        .await
+        .unwrap();
+    part.seal().await.unwrap();
+    meet(&whole.run, &part).await;
+    assert_eq!(&*whole.run.state().todo(id).unwrap().title, "the first");
+    // What it sealed of the todos need not be sealed again.
+    whole.run.seal().await.unwrap();
+    let at = Strand::Todo.index();
+    let (ours, theirs) =
+        (part.document_heads().await.unwrap(), whole.run.document_heads().await.unwrap());
+    assert_eq!(ours[at], theirs[at]);
+    // It is what it is when it is opened again, also as a path; and it is sound.
+    drop((part, store));
+    let store = Store::create(dir.path().join(".tress")).unwrap();
+    let part = store.create_run("main").await.unwrap();
+    assert_eq!(part.strands(), todo_only());
+    assert_eq!(part.state().todos, whole.run.state().todos);
+    assert!(store.check_run("main").unwrap().is_clean());
+    let refused = store.create_run_of("main", Strands::ALL).await;
+    assert!(matches!(refused, Err(Error::Strands { .. })), "{refused:?}");
+    // Nothing of the rest is in its files.
+    let mut files = vec![dir.path().to_owned()];
+    while let Some(path) = files.pop() {
+        match std::fs::read_dir(&path) {
+            Ok(entries) => files.extend(entries.map(|entry| entry.unwrap().path())),
+            Err(_) => {
+                let bytes = std::fs::read(&path).unwrap();
+                assert!(!bytes.windows(secret.len()).any(|at| at == secret.as_bytes()), "{path:?}");
+            }
+        }
+    }
+    // Whoever wants everything is given nothing that is not whole.
+    let third = place().await;
+    let (_, met) = meet(&part, &third.run).await;
+    assert_eq!(met.refused, 0);
+    let events = third.run.events_since(VersionVector::new()).await.unwrap();
+    assert!(events.iter().all(|event| !event.is_withheld()));
+    // And a whole run that is given such events by mistake says so.
+    let given = whole.run.lacking(VersionVector::new(), todo_only()).await.unwrap();
+    let fourth = place().await;
+    let taken = fourth.run.take_in(given).await.unwrap();
+    assert!(
+        taken
+            .refused
+            .iter()
+            .any(|(_, reason)| reason.to_string().contains("without its operation"))
+    );
+}
