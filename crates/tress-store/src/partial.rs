@@ -1,6 +1,6 @@
 //! Runs of which only some strands are kept.
 //!
-//! The directory of such a run has a file `strands`, written once, before the first journal, and never
+//! The directory of such a run has a file `strands`, written once, before the first event, and never
 //! changed: their names, with commas between them. What is kept of the other events are their places in
 //! the chains, without their operations. Where the file is lost, the run takes itself for whole, and says
 //! of each of these events that it comes without its operation.
@@ -29,7 +29,7 @@ pub(crate) fn load(files: &dyn Files, dir: &Path) -> Result<Strands, StoreError>
     })
 }
 
-/// Notes that only `strands` are kept of the run in `dir`, which has no journals yet.
+/// Notes that only `strands` are kept of the run in `dir`, which has no events yet.
 pub(crate) fn keep(files: &dyn Files, dir: &Path, strands: Strands) -> Result<(), StoreError> {
     let path = dir.join(FILE);
     let written = write_whole(files, &path, format!("{strands}\n").as_bytes());

@@ -391,6 +391,18 @@ impl Store {
         self.run_keeping(name, create.then_some(Strands::ALL))
     }
 
+    /// Keeps only `strands` of a run from now on; for one into which nothing has come yet.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn keep_only(&self, name: &str, strands: Strands) -> Result<(), StoreError> {
+        let dir = self.run_dir(name)?;
+        let held = self.lock_new(&dir)?;
+        partial::keep(&*self.shared.files, &dir, strands)?;
+        drop(held);
+        Ok(())
+    }
+
     /// Opens a run; where it is not there, and strands are named, makes one of which only these are kept.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ impl Store {
         self.open_run(name, Some(Strands::ALL)).await
     }
 
-    /// Opens a run of which only `strands` are kept; makes it where it is not there. Whoever it is synced with
+    /// Opens a run of which only `strands` are kept; makes it where it is not there, or empty. Whoever it is synced with
     /// sends the other events without their operations: their places in the history are here, and nothing
     /// of what they say. So it takes less room, its state shows these strands as everywhere, and it cannot
     /// be made whole later. Its root is not that of the whole run.
@@ -100,7 +100,13 @@ impl Store {
     /// # Errors
     /// When it can be neither made nor read, or is there and keeps others.
     pub async fn create_run_of(&self, name: &str, strands: Strands) -> Result<Run, Error> {
-        let run = self.open_run(name, Some(strands)).await?;
+        let mut run = self.open_run(name, Some(strands)).await?;
+        // One into which nothing has come yet, such as the run of a new store, is as good as new.
+        if run.strands() == Strands::ALL && run.refresh().await?.version.is_empty() {
+            drop(run);
+            self.files.keep_only(name, strands)?;
+            run = self.open_run(name, Some(strands)).await?;
+        }
         match run.strands() {
             kept if kept == strands => Ok(run),
             kept => Err(Error::Strands { run: name.to_owned(), kept }),

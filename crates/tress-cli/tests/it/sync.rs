@@ -146,6 +146,29 @@ fn sixteen_nodes_converge_after_partitions_and_kills() {
 }
 
 /// A program that must succeed, in the directory of `bench`.
+#[cfg(unix)]
+#[test]
+fn who_wants_the_todos_alone_gets_them_alone() {
+    let (house, guest) = (Bench::new(), Bench::new());
+    let (_hub, _) = Running::hub(&house, "127.0.0.1:0");
+    house.ok(&["add", "a todo"]);
+    house.ok(&["checkpoint", "a checkpoint"]);
+    let sync = ["sync", "--once", &socket(&house), "--only", "todo", "--json"];
+    let view = guest.run_as("ada", &sync).data();
+    assert_eq!(super::text(&view, "strands"), "todo");
+    assert_eq!(view.get("received").and_then(serde_json::Value::as_u64), Some(2));
+    let log = guest.run_as("ada", &["log"]).stdout;
+    assert!(log.contains("withheld") && !log.contains("a checkpoint"), "{log}");
+    guest.ok(&["add", "from the guest"]);
+    guest.ok(&["sync", "--once", &socket(&house)]);
+    assert!(house.run_as("ada", &["list"]).stdout.contains("from the guest"));
+    guest.ok(&["fsck"]);
+    // What a run keeps never changes, and a run with a past keeps all of it.
+    guest.run_as("ada", &["sync", &socket(&house), "--only", "design"]).fails(5, "keeps todo here");
+    house.run_as("ada", &["sync", &socket(&guest), "--only", "todo"]).fails(5, "keeps design,todo");
+    guest.run_as("ada", &["sync", &socket(&house), "--only", "docs"]).fails(2, "is no strand");
+}
+
 fn git(bench: &Bench, args: &[&str]) -> String {
     let git = std::process::Command::new("git").arg("-C").arg(bench.path()).args(args).output();
     let git = git.expect("git runs");

@@ -272,6 +272,9 @@ impl Operation {
             O::MemberRemoved { .. } => "member_removed",
             O::Custom { .. } => "custom",
             O::Unknown(bytes) if bytes.is_empty() => "lost",
+            O::Unknown(bytes) if matches!(bytes.as_slice(), [252, 0xff, 0xff, 0xff, 0xff, ..]) => {
+                "withheld"
+            }
             O::Unknown(_) => "unknown",
         }
     }
