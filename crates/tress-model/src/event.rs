@@ -292,17 +292,17 @@ impl Hole {
     }
 }
 
-/// The Automerge change that brings one document up to a stretch of a store's own events. Rides
-/// the log like a segment, later.
+/// An Automerge change of one document: it brings it up to the state, or came from another store or a
+/// client. Rides the log like a segment, later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seal {
-    /// The store whose actor made the change.
+    /// The store that wrote it here.
     pub store: StoreId,
     /// Which document.
     pub strand: crate::operation::Strand,
-    /// Orders the seals of a store: how many events the document shows with it.
+    /// Orders the seals of a store: how many events the document shows with it, or showed before it.
     pub number: u64,
-    /// What the document shows with it.
+    /// What the document shows with it, or showed before.
     pub version: VersionVector,
     /// The change, in Automerge's own bytes.
     pub change: Vec<u8>,

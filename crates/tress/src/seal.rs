@@ -1,7 +1,7 @@
 //! Sealing: bringing the three documents up to the state.
 //!
-//! Only the store that wrote events seals them, and one process of it at a time: whichever has the
-//! documents open. A seal is appended to the journal before it is saved in sled, so the journals
+//! A store seals what its documents lack when they are read, with the seals of other stores in them; one
+//! process at a time: whichever has the documents open. A seal is appended to the journal before it is saved in sled, so the journals
 //! hold every change, and the database can be lost at any time. Sealing is warm work: it is asked
 //! for, or done at rest; an append never waits for it.
 
