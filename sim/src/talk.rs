@@ -117,9 +117,27 @@ impl World {
         let Some(process) = self.process(place.0 as usize, nth) else { return false };
         let done = attend(&process.run, &mut session, paperwork).await;
         settle(&process.run).await;
-        self.tally.sealed += *done.as_ref().unwrap_or(&0) as u64;
+        self.tally.sealed += done.as_ref().map_or(0, |(new, _)| *new as u64);
         self.talks.insert(place, session);
         done.is_ok()
+    }
+
+    /// The documents of a machine may stand elsewhere: those with whom it talks are told.
+    pub(crate) async fn tell_of_seals(
+        &mut self,
+        site: usize,
+        nth: usize,
+        random: &mut Random,
+    ) -> Broken {
+        let of_site = |place: &&Talk| place.0 == site as u64;
+        let places: Vec<Talk> = self.talks.keys().filter(of_site).copied().collect();
+        for place in places {
+            if let Some(session) = self.talks.get_mut(&place) {
+                session.documents_changed();
+            }
+            self.go_on(place, nth, random).await?;
+        }
+        Ok(())
     }
 
     /// Takes in what a peer sent; whether that went well.

@@ -208,6 +208,7 @@ impl World {
                 if let Some(process) = self.process(site, nth) {
                     let _ = process.run.seal().await;
                 }
+                self.tell_of_seals(site, nth, &mut random).await?;
             }
             Kind::Checkpoint => {
                 if let Some(process) = self.process(site, nth) {

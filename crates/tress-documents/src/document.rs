@@ -84,6 +84,9 @@ pub struct Document {
     broken: bool,
 }
 
+/// How many bad changes are looked for in one batch: each costs a look at all others.
+const REFUSED_MAX: usize = 64;
+
 /// What is left of what changes of which nobody vouches may take together, in one batch.
 struct Bounds {
     bytes: usize,
@@ -329,13 +332,69 @@ impl Document {
         self.apply_bounded(changes, Bounds { stores: false, ..Bounds::default() })
     }
 
-    /// As [`Document::apply_foreign`], for changes of another store: one seal may have more operations than a
-    /// client's changes.
-    ///
-    /// # Errors
-    /// As [`Document::apply_foreign`].
-    pub fn apply_of_peer(&mut self, changes: &[Vec<u8>]) -> Result<Applied, DocumentError> {
-        self.apply_bounded(changes, Bounds { operations: PEER_OPS_MAX, ..Bounds::default() })
+    /// As [`Document::apply_foreign`], for what another store has of the document: any number of changes,
+    /// causes first, as nearly as can be. One that is damaged or does not fit harms no other; these are
+    /// given back, by their places, with the reasons. Costs a proof of the whole document for each 64 MiB
+    /// or million operations.
+    pub fn apply_of_peer(&mut self, changes: &[Vec<u8>]) -> (Applied, Vec<(usize, String)>) {
+        let (mut all, mut refused) = (Applied::default(), Vec::new());
+        let mut left = (0..changes.len()).peekable();
+        while left.peek().is_some() {
+            // What waited so far may find its causes now.
+            let mut slice = std::mem::take(&mut all.waiting);
+            let (mut bytes, mut operations) = (0, 0);
+            let waited = slice.len();
+            while let Some(at) = left.peek().copied() {
+                let change = changes.get(at).map(Vec::as_slice).unwrap_or_default();
+                match fence(|| history::parse(at, change)).and_then(|parsed| parsed) {
+                    Err(reason) => refused.push((at, reason)),
+                    Ok(Incoming { change, .. }) => {
+                        bytes += change.raw_bytes().len();
+                        operations += change.len();
+                        let over = bytes > FOREIGN_BYTES_MAX / 2 || operations > FOREIGN_OPS_MAX;
+                        if over && slice.len() > waited {
+                            break;
+                        }
+                        slice.push(at);
+                    }
+                }
+                left.next();
+            }
+            self.apply_slice(changes, slice, &mut all, &mut refused);
+        }
+        (all, refused)
+    }
+
+    /// Applies the changes at `slice`, without those that do not fit.
+    fn apply_slice(
+        &mut self,
+        changes: &[Vec<u8>],
+        mut slice: Vec<usize>,
+        all: &mut Applied,
+        refused: &mut Vec<(usize, String)>,
+    ) {
+        while !slice.is_empty() {
+            let batch: Vec<_> = slice.iter().filter_map(|at| changes.get(*at)).cloned().collect();
+            let bounds = Bounds { operations: PEER_OPS_MAX, ..Bounds::default() };
+            let place = |at: &usize| slice.get(*at).copied();
+            match self.apply_bounded(&batch, bounds) {
+                Ok(applied) => {
+                    all.new += applied.new;
+                    all.taken.extend(applied.taken.iter().filter_map(place));
+                    all.waiting = applied.waiting.iter().filter_map(place).collect();
+                    return;
+                }
+                Err(DocumentError::Change { index, reason })
+                    if index < slice.len() && refused.len() < REFUSED_MAX =>
+                {
+                    refused.push((slice.remove(index), reason));
+                }
+                Err(error) => {
+                    refused.extend(slice.iter().map(|at| (*at, error.to_string())));
+                    return;
+                }
+            }
+        }
     }
 
     /// What the document holds: the number of the last change of each actor, by its bytes. Linear in the
@@ -358,7 +417,8 @@ impl Document {
 
     /// Whether it holds all these changes.
     pub fn holds(&self, changes: &[[u8; 32]]) -> bool {
-        changes.iter().all(|hash| self.doc.get_change_by_hash(&ChangeHash(*hash)).is_some())
+        let hashes: Vec<_> = changes.iter().map(|hash| ChangeHash(*hash)).collect();
+        self.doc.get_missing_deps(&hashes).is_empty()
     }
 
     /// The changes of which `clock` ([`Document::clock`]) knows nothing, each in its own bytes, causes first: up

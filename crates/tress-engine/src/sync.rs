@@ -143,6 +143,7 @@ pub struct Session {
     all_received: bool,
     met: bool,
     documents: Documents,
+    gives_only: bool,
     over: bool,
 }
 
@@ -167,6 +168,7 @@ impl Session {
             all_received: false,
             met: false,
             documents: Documents::default(),
+            gives_only: false,
             over: false,
             me,
         };
@@ -266,14 +268,16 @@ impl Session {
                 return Err(SyncError::OutOfTurn("something about documents"));
             }
             Message::Documents(heads) => self.documents.hear(heads),
-            Message::Lacking { strand, clock } if self.documents.may_be_asked() => {
-                self.effects.push_back(Effect::Paperwork(Paperwork::Give { strand, clock }));
+            Message::Lacking { strand, clock } => {
+                if !self.documents.hear_lacking(strand, clock) {
+                    return Err(SyncError::OutOfTurn("a question at the wrong time"));
+                }
             }
             Message::Changes { strand, changes } if self.documents.waits_for(strand) => {
                 self.documents.hear_changes(strand, changes);
             }
             Message::Settled if self.documents.hear_settled() => {}
-            Message::Lacking { .. } | Message::Changes { .. } | Message::Settled => {
+            Message::Changes { .. } | Message::Settled => {
                 return Err(SyncError::OutOfTurn("an answer that nobody asked for"));
             }
         }
@@ -338,8 +342,24 @@ impl Session {
         self.me.documents && self.peer.as_ref().is_some_and(|peer| peer.documents)
     }
 
-    /// Answers [`Paperwork::Look`]: where the documents stand.
-    pub fn stand(&mut self, heads: Heads) {
+    /// Nothing is to be taken of the peer's documents.
+    pub const fn only_gives(&mut self) {
+        self.gives_only = true;
+    }
+
+    /// Something about documents could not be done now: it is begun anew after the next
+    /// [`Session::documents_changed`].
+    pub fn documents_failed(&mut self) {
+        self.documents.fail();
+    }
+
+    /// Whether the peer has yet to answer something.
+    pub fn waits(&self) -> bool {
+        self.under_way() > 0 || self.documents.is_owed()
+    }
+
+    /// Answers [`Paperwork::Look`]: where the documents stand; nothing where that cannot be said.
+    pub fn stand(&mut self, heads: Option<Heads>) {
         self.documents.stand(heads);
         self.go_on();
     }
@@ -367,15 +387,16 @@ impl Session {
         Ok(())
     }
 
-    /// Answers [`Paperwork::Take`]: whether some of it was new.
-    pub fn took(&mut self, strand: Strand, new: bool) {
-        self.documents.took(strand, new);
+    /// Answers [`Paperwork::Take`]: what of it is good is in the document.
+    pub fn took(&mut self, strand: Strand) {
+        self.documents.took(strand);
         self.go_on();
     }
 
-    /// The documents may stand elsewhere by now.
+    /// The documents may stand elsewhere by now. Who does not stay is not told: it would never end.
     pub fn documents_changed(&mut self) {
-        if self.met && self.documents_go() {
+        let live = self.me.live && self.peer.as_ref().is_some_and(|peer| peer.live);
+        if self.met && live && self.documents_go() {
             self.documents.look();
             self.go_on();
         }
@@ -425,7 +446,9 @@ impl Session {
     fn go_on(&mut self) {
         let Some(peer) = self.peer.as_ref().filter(|_| !self.over) else { return };
         let (live, takes) = (self.me.live && peer.live, peer.takes);
-        let nothing_left = !takes || self.have <= self.sent;
+        // Who does not stay is sent what there was when both met, or it might never end.
+        let enough = self.all_sent && !live;
+        let nothing_left = !takes || enough || self.have <= self.sent;
         if !nothing_left && !self.reading && self.under_way() < limits::BATCHES_UNDER_WAY as u64 {
             self.reading = true;
             let (than, strands) = (self.sent.clone(), peer.strands);
@@ -441,10 +464,13 @@ impl Session {
             self.met = true;
             self.effects.push_back(Effect::UpToDate);
             if self.documents_go() {
-                let wants = if self.me.takes { self.me.strands } else { Strands::NONE };
-                self.documents.wants = wants;
+                let takes = self.me.takes && !self.gives_only;
+                self.documents.wants = if takes { self.me.strands } else { Strands::NONE };
                 self.documents.look();
             }
+        }
+        if self.met && nothing_left && !self.reading && self.under_way() == 0 {
+            self.documents.go_on();
         }
         while let Some(step) = self.documents.next() {
             let said = match step {

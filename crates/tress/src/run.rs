@@ -48,7 +48,7 @@ pub(crate) struct Inner {
     pub(crate) files: tress_store::Store,
     sealing: Mutex<()>,
     /// The documents that conversations share, while there are any.
-    kept: Mutex<Weak<Mutex<Option<Kept>>>>,
+    kept: Mutex<Weak<tokio::sync::Mutex<Kept>>>,
     copies: Copies,
 }
 
@@ -139,7 +139,7 @@ impl Run {
     }
 
     /// The documents that this process shares among its conversations.
-    pub(crate) fn kept_documents(&self) -> Arc<Mutex<Option<Kept>>> {
+    pub(crate) fn kept_documents(&self) -> Arc<tokio::sync::Mutex<Kept>> {
         let mut known = self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner);
         known.upgrade().unwrap_or_else(|| {
             let fresh = Arc::default();

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use tress_documents::{
     Applied, Document, DocumentError, Edits, Follower, Heard, Node, Numbered, project,
@@ -169,19 +169,6 @@ impl Run {
         Shelf::new(self).stand().await
     }
 
-    /// Takes in changes that another store made to the document of `strand`, as anybody may have made them. How
-    /// many were new.
-    ///
-    /// # Errors
-    /// When one is damaged or does not fit, or the documents cannot be written; none was taken then.
-    pub(crate) async fn take_changes(
-        &self,
-        strand: Strand,
-        changes: Vec<Vec<u8>>,
-    ) -> Result<(Documents, usize), Error> {
-        self.work(Work::Take(strand, changes)).await
-    }
-
     /// Brings the documents up to what the journals have, and does some work on them. Gives also how many
     /// changes were taken in.
     async fn work(&self, work: Work) -> Result<(Documents, usize), Error> {
@@ -303,21 +290,32 @@ enum Work {
     Take(Strand, Vec<Vec<u8>>),
 }
 
-/// The documents of a run as several conversations share them: to load them is dear.
+/// How often a conversation settles at one state what others settle otherwise: where two stores come to
+/// different states for good (events of one are lost, or they are of different versions), they would for ever.
+const SETTLE_MAX: u32 = 3;
+/// How long nothing is tried after the documents could not be had.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The documents of a run as several conversations share them: to load them is dear, and is done by one
+/// of them for all.
 #[derive(Debug, Clone)]
 pub(crate) struct Shelf {
     run: Run,
-    kept: Arc<Mutex<Option<Kept>>>,
+    kept: Arc<tokio::sync::Mutex<Kept>>,
 }
 
 /// Documents, and when they were up to date.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Kept {
-    documents: Documents,
+    documents: Option<Documents>,
     /// How many seals were known then, with ours.
     seals: u64,
     /// Whether they equalled the state.
     sealed: bool,
+    /// How often they were sealed at the same state, and at which.
+    settled: u32,
+    at: VersionVector,
+    failed: Option<Instant>,
 }
 
 impl Shelf {
@@ -325,35 +323,63 @@ impl Shelf {
         Self { run: run.clone(), kept: run.kept_documents() }
     }
 
-    /// What `read` makes of the documents, brought up to date; where they are `sealed`, they equal the state.
+    /// What `read` makes of the documents, brought up to date; where they are `sealed`, they equal the state,
+    /// unless others will not have it.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         sealed: bool,
         read: impl FnOnce(&mut Documents) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (seals, version) = (self.run.seals(), self.run.state().version.clone());
-        let current = |kept: &Kept| {
-            kept.seals == seals && (!sealed || kept.sealed && kept.documents.version == version)
-        };
-        let fresh = self.lock().as_ref().is_some_and(current);
-        if !fresh {
-            let work = if sealed { Work::Seal } else { Work::Gather };
-            let (documents, _) = self.run.work(work).await?;
-            self.keep(documents, seals, sealed);
-        }
-        let kept = Arc::clone(&self.kept);
-        let read = move || {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            read(&mut kept.as_mut().ok_or(Error::Closed)?.documents)
-        };
+        let mut kept = Arc::clone(&self.kept).lock_owned().await;
+        self.bring_up(&mut kept, sealed).await?;
+        let read = move || read(kept.documents.as_mut().ok_or(Error::Closed)?);
         tokio::task::spawn_blocking(read).await.map_err(|error| Error::Group(error.to_string()))?
     }
 
-    /// Takes in changes of another store; see [`Run::take_changes`].
+    async fn bring_up(&self, kept: &mut Kept, sealed: bool) -> Result<(), Error> {
+        let (seals, version) = (self.run.seals(), self.run.state().version.clone());
+        if kept.at != version {
+            (kept.at, kept.settled) = (version.clone(), 0);
+        }
+        let sealed = sealed && kept.settled < SETTLE_MAX;
+        let current = kept.documents.as_ref().is_some_and(|documents| {
+            kept.seals == seals && (!sealed || kept.sealed && documents.version == version)
+        });
+        if current {
+            return Ok(());
+        }
+        let work = if sealed { Work::Seal } else { Work::Gather };
+        let documents = self.work(kept, work).await?.0;
+        if documents.sealed.changes > 0 {
+            kept.settled += 1;
+            if kept.settled == SETTLE_MAX {
+                tracing::warn!(
+                    "another store settles the documents otherwise: are both whole, and of one version?"
+                );
+            }
+        }
+        kept.seals = seals + documents.sealed.changes as u64;
+        (kept.documents, kept.sealed) = (Some(documents), sealed);
+        Ok(())
+    }
+
+    /// Does work on the documents; not again and again where another process has them.
+    async fn work(&self, kept: &mut Kept, work: Work) -> Result<(Documents, usize), Error> {
+        if kept.failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
+            return Err(DocumentsError::Busy.into());
+        }
+        let done = self.run.work(work).await;
+        kept.failed = done.is_err().then(Instant::now);
+        done
+    }
+
+    /// Takes in changes that another store made to the document of `strand`, as anybody may have made them; what
+    /// does not fit is refused, and kept in `quarantine/`. How many were new.
     pub(crate) async fn take(&self, strand: Strand, changes: Vec<Vec<u8>>) -> Result<usize, Error> {
+        let mut kept = self.kept.lock().await;
         let seals = self.run.seals();
-        let (documents, new) = self.run.take_changes(strand, changes).await?;
-        self.keep(documents, seals + new as u64, false);
+        let (documents, new) = self.work(&mut kept, Work::Take(strand, changes)).await?;
+        (kept.documents, kept.sealed, kept.seals) = (Some(documents), false, seals + new as u64);
         Ok(new)
     }
 
@@ -385,25 +411,20 @@ impl Shelf {
         }
     }
 
-    /// What a document has and `clock` lacks, as much as goes into one message; without making one.
+    /// What a document has and `clock` lacks, as much as goes into one message; without making one. All of it
+    /// is durable here.
     pub(crate) async fn lacking(
         &self,
         strand: Strand,
         clock: Clock,
     ) -> Result<Vec<Numbered>, Error> {
-        match self.run.has_documents() {
-            true => self.read(false, move |documents| documents.lacking(strand, &clock)).await,
-            false => Ok(Vec::new()),
+        if !self.run.has_documents() {
+            return Ok(Vec::new());
         }
-    }
-
-    fn keep(&self, documents: Documents, seals: u64, sealed: bool) {
-        let seals = seals + documents.sealed.changes as u64;
-        *self.lock() = Some(Kept { documents, seals, sealed });
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        // Another process may have written a seal and not synced it yet: after a power cut its number would be
+        // used again, and somebody would have the first.
+        self.run.durable().await?;
+        self.read(false, move |documents| documents.lacking(strand, &clock)).await
     }
 }
 
@@ -530,10 +551,15 @@ impl Sealing {
             let (number, store) = (version.events(), self.store);
             let seal = |change| Seal { store, strand, number, version: version.clone(), change };
             if let Some((_, changes)) = take.filter(|(of, _)| *of == strand) {
-                let applied = document.apply_of_peer(changes)?;
+                let (applied, bad) = document.apply_of_peer(changes);
                 let taken = applied.taken.iter().filter_map(|at| changes.get(*at)).cloned();
                 seals.extend(taken.map(seal));
                 new = applied.new;
+                for (at, reason) in bad {
+                    if let Some(change) = changes.get(at) {
+                        self.refuse(seal(change.clone()), reason, &mut sealed.refused);
+                    }
+                }
             }
             if let Some(state) = state.as_ref().filter(|_| self.files.strands().contains(strand)) {
                 let message = format!("seal of {} events", state.events());
@@ -577,15 +603,18 @@ impl Sealing {
             let changes: Vec<Vec<u8>> = seals.iter().map(|seal| seal.change.clone()).collect();
             match document.apply(&changes) {
                 Err(DocumentError::Change { index, reason }) if index < seals.len() => {
-                    let seal = seals.remove(index);
-                    tracing::warn!(store = %seal.store, reason, "refused a change");
-                    refused.push(reason);
-                    if let Err(error) = self.files.keep_refused(Item::Seal(seal)) {
-                        tracing::warn!(%error, "what was refused could not be kept");
-                    }
+                    self.refuse(seals.remove(index), reason, refused);
                 }
                 applied => return Ok((applied?, changes.len())),
             }
+        }
+    }
+
+    fn refuse(&self, seal: Seal, reason: String, refused: &mut Vec<String>) {
+        tracing::warn!(store = %seal.store, reason, "refused a change");
+        refused.push(reason);
+        if let Err(error) = self.files.keep_refused(Item::Seal(seal)) {
+            tracing::warn!(%error, "what was refused could not be kept");
         }
     }
 }
@@ -601,5 +630,45 @@ fn open(dirs: &Dirs) -> Result<SledDocuments, Error> {
             }
             opened => return Ok(opened?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tress_model::Role;
+
+    use super::*;
+    use crate::{Operation, Store, TodoId};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_another_store_settles_otherwise_is_not_settled_for_ever() {
+        let store = Store::in_memory().unwrap();
+        let run = store.create_run("main").await.unwrap();
+        let todo = crate::todo(TodoId::from_external("one"), "one");
+        run.agent("ada", Role::Human).append([todo]).await.unwrap();
+        let shelf = Shelf::new(&run);
+        let sealed = || shelf.read(true, |documents| Ok(documents.sealed.changes));
+        assert!(sealed().await.unwrap() > 0);
+        // The other one has lost the event, and takes the todo away each time.
+        let mut other = Document::new(Strand::Todo, StoreId([9; 16]));
+        let nothing = project(&State::default(), Strand::Todo);
+        let mut rounds = 0;
+        loop {
+            let lacking = shelf.lacking(Strand::Todo, other.clock()).await.unwrap();
+            let lacking: Vec<_> = lacking.into_iter().map(|change| change.bytes).collect();
+            assert!(other.apply_of_peer(&lacking).1.is_empty());
+            let Some(change) = other.seal(&nothing, "nothing is there").unwrap() else { break };
+            assert_eq!(shelf.take(Strand::Todo, vec![change]).await.unwrap(), 1);
+            sealed().await.unwrap();
+            rounds += 1;
+            assert!(rounds <= SETTLE_MAX, "it never ends");
+        }
+        assert_eq!(rounds, SETTLE_MAX);
+        // Where something happens, the documents are to equal the state again.
+        run.agent("ada", Role::Human)
+            .append([Operation::RunPaused { reason: String::new() }])
+            .await
+            .unwrap();
+        assert!(sealed().await.unwrap() > 0);
     }
 }

@@ -41,7 +41,7 @@ fn session(log: Log, live: bool, mut said: Bytes<'_>) {
     let place = |number| StoreId([number; 16]);
     let me = Hello::new("main", place(1), log.version().clone());
     let me = Hello { live, documents: true, ..me };
-    let mut side = Side { session: Session::new(me), log, over: false };
+    let mut side = Side { session: Session::new(me), log, over: false, compared: 0 };
     side.act();
     // A peer that greets as it should, so that the rest is heard.
     let hello = Hello::new("main", place(2), Log::new().version().clone());
@@ -74,6 +74,7 @@ struct Side {
     session: Session,
     log: Log,
     over: bool,
+    compared: u64,
 }
 
 impl Side {
@@ -105,10 +106,11 @@ impl Side {
                 }
                 Effect::UpToDate => {}
                 Effect::Paperwork(Paperwork::Look) => {
-                    self.session.stand([vec![[1; 32]], Vec::new(), vec![[2; 32]]]);
+                    self.session.stand(Some([vec![[1; 32]], Vec::new(), vec![[2; 32]]]));
                 }
                 Effect::Paperwork(Paperwork::Compare { strand, heads }) => {
-                    let clock = [(vec![1], heads.len() as u64)].into();
+                    self.compared += 1;
+                    let clock = [(vec![1], self.compared)].into();
                     self.session.lack(strand, (heads.len() != 2).then_some(clock));
                 }
                 Effect::Paperwork(Paperwork::Give { strand, clock }) => {
@@ -116,7 +118,10 @@ impl Side {
                     let _ = self.session.give(strand, changes);
                 }
                 Effect::Paperwork(Paperwork::Take { strand, changes }) => {
-                    self.session.took(strand, changes.len() > 1);
+                    if changes.len() > 1 {
+                        self.session.documents_failed();
+                    }
+                    self.session.took(strand);
                 }
                 Effect::End { .. } => self.over = true,
             }

@@ -9,12 +9,13 @@
 //!
 //! Who lacks something asks for it, one answer at a time: so nobody is sent more than it takes, and
 //! what breaks off goes on from what is there. What is said last of the documents is what counts;
-//! where it changes while the other still asks, the other looks again before it is settled.
+//! where it changes while the other still asks, the other looks again before it is settled. What shows
+//! events comes behind them: nothing is said or given while the peer lacks some that we have.
 
 use std::collections::VecDeque;
 
 use tress_model::message::{Clock, Heads};
-use tress_model::{Strand, Strands};
+use tress_model::{Strand, Strands, limits};
 
 /// What is to be done about documents; each is to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,19 +62,25 @@ pub(super) struct Documents {
     /// Where ours stand, as we said last; where theirs do.
     ours: Option<Heads>,
     theirs: Option<Heads>,
-    looking: bool,
-    /// Whether something changed since we began to look.
+    /// Whether ours may stand elsewhere than we said; whether we look.
     stale: bool,
+    looking: bool,
     /// How often we said where ours stand, and it is not settled.
     unsettled: u64,
     /// How often they said where theirs stand, and it is not settled; how many of these are being settled.
     owed: u64,
     settling: u64,
-    /// What we have yet to ask for, and what we asked for.
+    /// Whether something could not be done here, so that it is compared again when we look again.
+    failed: bool,
+    again: bool,
+    /// What we have yet to ask for, what we ask for, and with what we asked last.
     wanted: VecDeque<Strand>,
     asked: Option<Strand>,
+    asked_with: Option<Clock>,
     /// Whether we wait for their answer.
     waiting: bool,
+    /// What they asked for, and has yet to be looked for.
+    to_give: Option<(Strand, Clock)>,
     /// Of which strands something is taken.
     pub(super) wants: Strands,
 }
@@ -85,31 +92,45 @@ impl Documents {
 
     /// Whether each has what it wants of the other's.
     pub(super) fn settled(&self) -> bool {
-        let said = self.ours.is_some() && self.theirs.is_some() && !self.looking;
+        let said = self.ours.is_some() && self.theirs.is_some() && !self.looking && !self.stale;
         said && self.unsettled == 0 && self.owed == 0 && self.steps.is_empty()
+    }
+
+    /// Whether the peer has yet to answer something.
+    pub(super) fn is_owed(&self) -> bool {
+        self.waiting || self.unsettled > 0
     }
 
     /// Ours may stand elsewhere than we said.
     pub(super) fn look(&mut self) {
-        match self.looking {
-            true => self.stale = true,
-            false => {
-                self.looking = true;
-                self.steps.push_back(Step::Do(Paperwork::Look));
-            }
+        self.stale = true;
+    }
+
+    /// The peer has all events that we have: seals must not come before what they show.
+    pub(super) fn go_on(&mut self) {
+        if !self.looking && std::mem::take(&mut self.stale) {
+            self.looking = true;
+            self.steps.push_back(Step::Do(Paperwork::Look));
+        }
+        if let Some((strand, clock)) = self.to_give.take() {
+            self.steps.push_back(Step::Do(Paperwork::Give { strand, clock }));
         }
     }
 
-    /// Ours stand at `heads`.
-    pub(super) fn stand(&mut self, heads: Heads) {
+    /// Ours stand at `heads`; nothing where that cannot be said now.
+    pub(super) fn stand(&mut self, heads: Option<Heads>) {
         self.looking = false;
+        let known = heads.filter(|heads| heads.iter().all(|of| of.len() <= limits::HEADS_MAX));
+        match known {
+            Some(_) => self.again |= std::mem::take(&mut self.failed),
+            None => self.failed = true,
+        }
+        // Whoever could not look has said nothing yet: that it stands nowhere is the least.
+        let heads = known.or_else(|| self.ours.clone()).unwrap_or_default();
         if self.ours.as_ref() != Some(&heads) {
             self.ours = Some(heads.clone());
             self.unsettled += 1;
             self.steps.push_back(Step::Tell(heads));
-        }
-        if std::mem::take(&mut self.stale) {
-            self.look();
         }
         self.compare();
     }
@@ -128,9 +149,11 @@ impl Documents {
         unsettled.is_some()
     }
 
-    /// Whether they may ask us: they know where ours stand.
-    pub(super) fn may_be_asked(&self) -> bool {
-        self.ours.is_some()
+    /// They ask for what `clock` lacks; whether they may: they know where ours stand, and wait for nothing.
+    pub(super) fn hear_lacking(&mut self, strand: Strand, clock: Clock) -> bool {
+        let may = self.ours.is_some() && self.to_give.is_none();
+        self.to_give = Some((strand, clock));
+        may
     }
 
     /// Whether we asked for changes of `strand`, and have no answer.
@@ -147,33 +170,39 @@ impl Documents {
         }
     }
 
+    /// Something about documents could not be done here now.
+    pub(super) fn fail(&mut self) {
+        self.failed = true;
+    }
+
     /// What our document of `strand` holds; nothing where it holds what theirs does, or cannot be used.
     pub(super) fn lack(&mut self, strand: Strand, clock: Option<Clock>) {
-        match clock.filter(|_| self.asked == Some(strand)) {
+        // What brings us no further is asked for no more.
+        let clock = clock
+            .filter(|clock| self.asked == Some(strand) && self.asked_with.as_ref() != Some(clock));
+        match clock {
             Some(clock) => {
                 self.waiting = true;
+                self.asked_with = Some(clock.clone());
                 self.steps.push_back(Step::Lacking(strand, clock));
             }
             None => self.ask_next(),
         }
     }
 
-    /// Whether some of what came was new.
-    pub(super) fn took(&mut self, strand: Strand, new: bool) {
-        match new {
-            true => self.compare_strand(strand),
-            // What is given again and again is asked for no more.
-            false => self.ask_next(),
-        }
+    /// What came is in our document, as far as it is good; so may be what others brought.
+    pub(super) fn took(&mut self, strand: Strand) {
+        self.compare_strand(strand);
     }
 
     fn compare(&mut self) {
         let (Some(ours), Some(theirs)) = (&self.ours, &self.theirs) else { return };
-        if self.owed == 0 || self.settling > 0 {
+        if self.owed == 0 && !self.again || self.settling > 0 || self.asked.is_some() {
             return;
         }
         // All that was said until now is settled by what is done now.
         self.settling = self.owed;
+        self.again = false;
         let differs = |at: &Strand| {
             let (ours, theirs) = (ours.get(at.index()), theirs.get(at.index()));
             ours != theirs && theirs.is_some_and(|heads| !heads.is_empty())
@@ -184,6 +213,7 @@ impl Documents {
 
     fn ask_next(&mut self) {
         self.asked = None;
+        self.asked_with = None;
         if let Some(strand) = self.wanted.pop_front() {
             return self.compare_strand(strand);
         }

@@ -161,7 +161,14 @@ pub fn decode_message(bytes: &[u8]) -> Result<(u64, Received), CodecError> {
         kind::UP_TO_DATE | kind::SETTLED => {
             return Err(CodecError::Trailing { what, count: body.len() });
         }
-        kind::DOCUMENTS => Message::Documents(decode::<Heads, CLAIMS>(body, "documents", limit)?),
+        kind::DOCUMENTS => {
+            let (what, limit_of) = ("documents", limits::HEADS_MAX);
+            let heads = decode::<Heads, CLAIMS>(body, what, limit)?;
+            if let Some(of) = heads.iter().find(|of| of.len() > limit_of) {
+                return Err(CodecError::TooLarge { what, size: of.len(), limit: limit_of });
+            }
+            Message::Documents(heads)
+        }
         kind::LACKING => {
             let (strand, clock) = decode::<(Strand, Clock), CLAIMS>(body, "lacking", limit)?;
             Message::Lacking { strand, clock }

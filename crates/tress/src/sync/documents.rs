@@ -11,8 +11,9 @@ use crate::error::Error;
 use crate::run::Run;
 use crate::seal::Shelf;
 
-/// Does what a session wants done about documents. What cannot be done is told to the log of this
-/// process, and the conversation goes on: events do not depend on it. How many changes came in.
+/// Does what a session wants done about documents. What cannot be done now is told to the log of this
+/// process and to the session, and the conversation goes on: events do not depend on it. How many changes
+/// came in, and whether all went well.
 ///
 /// # Errors
 /// When what is to be said is too large.
@@ -20,29 +21,33 @@ pub async fn attend(
     run: &Run,
     session: &mut Session,
     paperwork: Paperwork,
-) -> Result<usize, SyncError> {
-    let shelf = Shelf::new(run);
+) -> Result<(usize, bool), SyncError> {
+    let (shelf, mut well, mut new) = (Shelf::new(run), true, 0);
     match paperwork {
-        Paperwork::Look => session.stand(or_none(shelf.stand().await)),
+        Paperwork::Look => session.stand(noted(shelf.stand().await, &mut well)),
         Paperwork::Compare { strand, heads } => {
-            session.lack(strand, or_none(shelf.compare(strand, heads).await));
+            let clock = noted(shelf.compare(strand, heads).await, &mut well);
+            session.lack(strand, clock.flatten());
         }
         Paperwork::Give { strand, clock } => {
-            let lacking = or_none(shelf.lacking(strand, clock).await);
+            let lacking = noted(shelf.lacking(strand, clock).await, &mut well).unwrap_or_default();
             session.give(strand, lacking.into_iter().map(|change| change.bytes).collect())?;
         }
         Paperwork::Take { strand, changes } => {
-            let new = or_none(shelf.take(strand, changes).await);
-            session.took(strand, new > 0);
-            return Ok(new);
+            new = noted(shelf.take(strand, changes).await, &mut well).unwrap_or_default();
+            session.took(strand);
         }
     }
-    Ok(0)
+    if !well {
+        session.documents_failed();
+    }
+    Ok((new, well))
 }
 
-fn or_none<T: Default>(done: Result<T, Error>) -> T {
-    done.unwrap_or_else(|error| {
+fn noted<T>(done: Result<T, Error>, well: &mut bool) -> Option<T> {
+    done.inspect_err(|error| {
         tracing::warn!(%error, "documents are not exchanged now");
-        T::default()
+        *well = false;
     })
+    .ok()
 }

@@ -52,6 +52,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a word is said on a link that is silent, so that both sides know that it is there.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// When documents are tried again that could not be had.
+const AGAIN: Duration = Duration::from_secs(3);
+
 /// A way to a peer: messages, in order. It is closed when it is dropped.
 #[derive(Debug)]
 pub struct Link {
@@ -195,15 +198,24 @@ pub(crate) async fn converse_until(
     let pace = terms.rate.map(Pace::new);
     // While one converses, the documents are kept.
     let (_shelf, mut seals) = (Shelf::new(run), run.seals());
-    let mut talk = Talk { run, terms, link, session, exchanged, at_first: None, told, pace };
+    let (at_first, again) = (None, None);
+    let mut talk = Talk { run, terms, link, session, exchanged, at_first, told, pace, again };
+    if terms.role.is_some() {
+        // Nobody can say in which role a change of a document was made.
+        talk.session.only_gives();
+    }
     let mut heard = Instant::now();
     loop {
+        let began = Instant::now();
         if talk.act().await? {
             return Ok(talk.exchanged);
         }
+        // While we were at work, nobody could be heard.
+        heard += began.elapsed();
         let greeted = talk.session.peer().is_some();
         // Who owes nothing may be silent: the link itself has a heartbeat.
-        if greeted && talk.session.under_way() == 0 {
+        let waits = talk.session.waits();
+        if greeted && !waits {
             heard = Instant::now();
         }
         tokio::select! {
@@ -223,7 +235,11 @@ pub(crate) async fn converse_until(
                 talk.part().await;
                 return Ok(talk.exchanged);
             }
-            () = tokio::time::sleep_until(heard + terms.patience), if !greeted || talk.session.under_way() > 0 => {
+            () = tokio::time::sleep_until(talk.again.unwrap_or(heard)), if talk.again.is_some() => {
+                talk.again = None;
+                talk.session.documents_changed();
+            }
+            () = tokio::time::sleep_until(heard + terms.patience), if !greeted || waits => {
                 let what = if greeted { "taken nothing" } else { "said nothing" };
                 talk.session.leave(Leave::Slow, &format!("you have {what} for too long: connect again"));
                 talk.part().await;
@@ -244,6 +260,8 @@ struct Talk<'a, F> {
     at_first: Option<VersionVector>,
     told: F,
     pace: Option<Pace>,
+    /// When documents are tried again that could not be had.
+    again: Option<Instant>,
 }
 
 /// Holds up who sends more than so many events a second: a bucket of tokens that fills up in a second
@@ -287,10 +305,14 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
                     (self.told)(&self.exchanged);
                 }
                 Effect::Paperwork(paperwork) => {
-                    let came = attend(self.run, &mut self.session, paperwork).await?;
+                    let (came, well) = attend(self.run, &mut self.session, paperwork).await?;
                     self.exchanged.changes += came;
+                    if !well {
+                        self.again = Some(Instant::now() + AGAIN);
+                    }
                     if let Some(pace) = &mut self.pace {
-                        tokio::time::sleep(pace.came(came).min(PATIENCE / 3)).await;
+                        // Each question costs, and each change.
+                        tokio::time::sleep(pace.came(1 + came).min(PATIENCE / 3)).await;
                     }
                 }
                 Effect::End { why: Leave::Done, .. } if self.exchanged.up_to_date => {

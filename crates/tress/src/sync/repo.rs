@@ -31,7 +31,9 @@ const VERSION: &str = "1";
 const GATHER: Duration = Duration::from_millis(50);
 /// How long it is waited for the seals of other stores, where they seal, too: what two stores seal of one
 /// event is in the documents twice.
-const OTHERS: Duration = Duration::from_millis(500);
+const OTHERS: Duration = Duration::from_millis(300);
+/// How many stores wait one behind the other.
+const RANKS: usize = 3;
 /// How deep what a client says may nest.
 const DEPTH: usize = 16;
 
@@ -270,10 +272,15 @@ impl Talk {
         if self.followers.is_empty() || !client.run.only_others_since(told_of).await? {
             return Ok(());
         }
-        if !self.shelf.read(false, |documents| Ok(documents.stores().len() > 1)).await? {
+        let own = client.run.seals_as()?;
+        let stores = self.shelf.read(false, |documents| Ok(documents.stores())).await?;
+        if stores.iter().all(|store| *store == own) {
             return Ok(());
         }
-        let (seals, until) = (client.run.seals(), tokio::time::Instant::now() + OTHERS);
+        // Where none of those who wait wrote what is new, not all of them seal it at once.
+        let rank = stores.range(..own).count().min(RANKS) as u32;
+        let until = tokio::time::Instant::now() + OTHERS * (1 + rank);
+        let seals = client.run.seals();
         while client.run.seals() == seals {
             match tokio::time::timeout_at(until, updates.changed()).await {
                 Ok(changed) => changed?,

@@ -5,7 +5,7 @@
 //!                                        format        "1"
 //!                                        version       what is in here: "REPLICA FROM TO" a line
 //!                                        00000001 …    length: u32 LE, a message with events; again
-//!                                        clocks        changes of documents: "STRAND ACTOR LAST" a line
+//!                                        clocks        changes of documents: "STRAND ACTOR FROM TO" a line
 //!                                        c00000001 …   length: u32 LE, a message with changes; again
 //! ```
 //!
@@ -31,7 +31,7 @@ use tress_model::message::{Clock, Message};
 use tress_model::{ReplicaId, Segment, StoreId, Strand, VersionVector, limits};
 
 use super::super::address::without_secret;
-use super::{ACTORS_MAX, CHANGES_BYTES, Relay, RelayError, join};
+use super::{ACTORS_MAX, CHANGES_BYTES, Relay, RelayError};
 use crate::run::Run;
 
 /// How often it is fetched while it is followed.
@@ -80,9 +80,12 @@ pub struct Git {
 #[derive(Debug, Clone, Default)]
 struct Tip {
     commit: String,
-    held: Held,
-    clocks: [Clock; 3],
+    held: Held<ReplicaId>,
+    changes: Held<ActorOf>,
 }
+
+/// An actor of one of the documents.
+type ActorOf = (Strand, Vec<u8>);
 
 /// What one place left, as it is read.
 #[derive(Debug, Default)]
@@ -147,31 +150,29 @@ impl Git {
                 None => Tip {
                     commit: tip.to_owned(),
                     held: self.version_of(tip, name).await?,
-                    clocks: self.clocks_of(tip).await?,
+                    changes: self.changes_of(tip).await,
                 },
             };
             tips.insert(name.to_owned(), entry);
         }
         self.tips = tips;
         self.streams.clear();
-        Ok(whole(self.tips.values().map(|tip| &tip.held)))
+        Ok(whole(self.tips.values().map(|tip| &tip.held)).into_iter().collect())
     }
 
     /// What the commit `tip` says that it holds of documents: nothing, where it does not say so.
-    async fn clocks_of(&self, tip: &str) -> Result<[Clock; 3], RelayError> {
-        if self.git.text(&["ls-tree", tip, CLOCKS]).await?.is_empty() {
-            return Ok(Default::default());
-        }
+    async fn changes_of(&self, tip: &str) -> Held<ActorOf> {
         let name = format!("{tip}:{CLOCKS}");
-        let size = self.git.text(&["cat-file", "-s", &name]).await?;
+        let size = self.git.text(&["cat-file", "-s", &name]).await.unwrap_or_default();
         if !size.trim().parse().is_ok_and(|size: usize| size <= ACTORS_MAX * 64) {
-            return Ok(Default::default());
+            return Held::default();
         }
-        Ok(read_clocks(&self.git.text(&["cat-file", "blob", &name]).await?))
+        let text = self.git.text(&["cat-file", "blob", &name]).await.unwrap_or_default();
+        Held::read(&text, read_actor).unwrap_or_default()
     }
 
     /// What the commit `tip` says that it holds. One that is not ours holds nothing.
-    async fn version_of(&self, tip: &str, name: &str) -> Result<Held, RelayError> {
+    async fn version_of(&self, tip: &str, name: &str) -> Result<Held<ReplicaId>, RelayError> {
         let small = |name: &str| format!("{tip}:{name}");
         for (name, most) in [("format", 64), ("version", VERSION_BYTES)] {
             let size = self.git.text(&["cat-file", "-s", &small(name)]).await.unwrap_or_default();
@@ -188,7 +189,8 @@ impl Git {
             return Err(RelayError::Newer { at: self.git.at.clone(), found, known: 1 });
         }
         let text = self.git.text(&["cat-file", "blob", &format!("{tip}:version")]).await;
-        let version = text.ok().and_then(|text| Held::read(&text));
+        let replica = |text: &str| text.parse().ok();
+        let version = text.ok().and_then(|text| Held::read(&text, replica));
         if format.trim() != FORMAT || version.is_none() {
             tracing::warn!(name, "passed over a ref of {} that is not ours", self.git.at);
         }
@@ -231,7 +233,7 @@ impl Git {
     async fn open_streams(&mut self, than: &VersionVector) -> Result<(), RelayError> {
         let mut streams = Vec::new();
         for tip in self.tips.values() {
-            if tip.held.is_in(than) {
+            if tip.held.is_in(|replica| than.get(*replica)) {
                 continue;
             }
             let files = self.files(&tip.commit, EVENTS).await?.into_iter().map(|(_, blob)| blob);
@@ -250,9 +252,13 @@ impl Git {
         &mut self,
         kind: &str,
         messages: &[Message],
-        held: Held,
-        clocks: [Clock; 3],
+        held: Held<ReplicaId>,
+        changes: Held<ActorOf>,
+        few: bool,
     ) -> Result<(), RelayError> {
+        if let Some(pushed) = self.pushed.filter(|_| few) {
+            tokio::time::sleep_until(pushed + PUSH_EVERY).await;
+        }
         let tip = self.tips.get(&self.own).map(|tip| tip.commit.clone());
         let (mut files, mut others) = (Vec::new(), Vec::new());
         if let Some(tip) = &tip {
@@ -289,8 +295,12 @@ impl Git {
             files.push((name, self.git.keep(&bytes).await?));
         }
         files.append(&mut others);
-        let about = [("format", FORMAT.to_owned()), ("version", held.text())];
-        for (name, text) in about.into_iter().chain([(CLOCKS, clocks_text(&clocks))]) {
+        let about = [
+            ("format", FORMAT.to_owned()),
+            ("version", held.text(ToString::to_string)),
+            (CLOCKS, changes.text(actor_text)),
+        ];
+        for (name, text) in about {
             if !text.is_empty() || name != CLOCKS {
                 files.push((name.to_owned(), self.git.keep(text.as_bytes()).await?));
             }
@@ -309,7 +319,7 @@ impl Git {
         self.git.run(&["push", "--quiet", "--no-verify", &self.remote, &to], None).await?;
         self.git.run(&["update-ref", &self.own, &commit], None).await?;
         self.pushed = Some(Instant::now());
-        self.tips.insert(self.own.clone(), Tip { commit, held, clocks });
+        self.tips.insert(self.own.clone(), Tip { commit, held, changes });
         Ok(())
     }
 }
@@ -332,16 +342,13 @@ impl Relay for Git {
         }
         let few = segments.iter().map(|segment| segment.records.len()).sum::<usize>()
             < limits::BATCH_EVENTS;
-        if let Some(pushed) = self.pushed.filter(|_| few) {
-            tokio::time::sleep_until(pushed + PUSH_EVERY).await;
-        }
-        let Tip { mut held, clocks, .. } = self.tips.get(&self.own).cloned().unwrap_or_default();
+        let Tip { mut held, changes, .. } = self.tips.get(&self.own).cloned().unwrap_or_default();
         let mut messages = Vec::new();
         for segment in segments {
             held.add(segment.replica, segment.first, segment.last());
             messages.push(Message::Events(vec![segment.clone()]));
         }
-        self.push(EVENTS, &messages, held, clocks).await
+        self.push(EVENTS, &messages, held, changes, few).await
     }
 
     async fn get(&mut self, than: &VersionVector) -> Result<Vec<Segment>, RelayError> {
@@ -379,26 +386,25 @@ impl Relay for Git {
 
     async fn clocks(&mut self) -> Result<[Clock; 3], RelayError> {
         let mut clocks = <[Clock; 3]>::default();
-        for tip in self.tips.values() {
-            for (clock, theirs) in clocks.iter_mut().zip(&tip.clocks) {
-                join(clock, theirs);
+        for ((strand, actor), last) in whole(self.tips.values().map(|tip| &tip.changes)) {
+            if let Some(clock) = clocks.get_mut(strand.index()) {
+                clock.insert(actor, last);
             }
         }
         Ok(clocks)
     }
 
     async fn put_changes(&mut self, changes: &[(Strand, Numbered)]) -> Result<(), RelayError> {
-        let Tip { held, mut clocks, .. } = self.tips.get(&self.own).cloned().unwrap_or_default();
-        let mut messages = Vec::new();
+        let tip = self.tips.get(&self.own).cloned().unwrap_or_default();
+        let (held, mut ours) = (tip.held, tip.changes);
+        let (mut messages, mut bytes) = (Vec::new(), 0);
         for (strand, change) in changes {
-            if let Some(clock) = clocks.get_mut(strand.index()) {
-                let last = clock.entry(change.actor.clone()).or_default();
-                *last = (*last).max(change.number);
-            }
+            ours.add((*strand, change.actor.clone()), change.number, change.number);
+            bytes += change.bytes.len();
             let (strand, changes) = (*strand, vec![change.bytes.clone()]);
             messages.push(Message::Changes { strand, changes });
         }
-        self.push(CHANGES, &messages, held, clocks).await
+        self.push(CHANGES, &messages, held, ours, bytes < FILE_BYTES).await
     }
 
     async fn get_changes(
@@ -406,17 +412,24 @@ impl Relay for Git {
         strand: Strand,
         than: &Clock,
     ) -> Result<Vec<Vec<u8>>, RelayError> {
-        let (mut given, mut size) = (Vec::new(), 0);
-        for tip in self.tips.values() {
-            let mut joined = than.clone();
-            join(&mut joined, tip.clocks.get(strand.index()).unwrap_or(&Clock::new()));
-            if joined == *than {
-                continue;
-            }
-            for (_, blob) in self.files(&tip.commit, CHANGES).await? {
+        let known = |(of, actor): &ActorOf| match *of == strand {
+            true => than.get(actor).copied().unwrap_or_default(),
+            false => u64::MAX,
+        };
+        let tips = self.tips.values().filter(|tip| !tip.changes.is_in(known));
+        let tips: Vec<String> = tips.map(|tip| tip.commit.clone()).collect();
+        // Each ref has causes first, and what is missing first is missing nothing: so each has its share.
+        let share = (CHANGES_BYTES / tips.len().max(1)).max(1);
+        let mut given = Vec::new();
+        for tip in tips {
+            let mut size = 0;
+            for (_, blob) in self.files(&tip, CHANGES).await? {
+                if size >= share {
+                    break;
+                }
                 for bytes in changes_in(&self.bytes(&blob).await?, strand) {
                     let new = Numbered::read(&bytes).is_some_and(|change| !change.is_in(than));
-                    if new && size < CHANGES_BYTES {
+                    if new && size < share {
                         size += bytes.len();
                         given.push(bytes);
                     }
@@ -494,43 +507,34 @@ fn changes_in(bytes: &[u8], strand: Strand) -> Vec<Vec<u8>> {
     changes.flatten().collect()
 }
 
-fn clocks_text(clocks: &[Clock; 3]) -> String {
-    let lines = Strand::ALL.into_iter().zip(clocks).flat_map(|(strand, clock)| {
-        clock.iter().map(move |(actor, last)| {
-            let actor: String = actor.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{} {actor} {last}\n", strand.name())
-        })
-    });
-    lines.collect()
+/// An actor of a document, as it stands in `clocks`.
+fn actor_text((strand, actor): &ActorOf) -> String {
+    let actor: String = actor.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} {actor}", strand.name())
 }
 
-/// What [`clocks_text`] wrote; a line that means nothing is passed over.
-fn read_clocks(text: &str) -> [Clock; 3] {
-    let mut clocks = <[Clock; 3]>::default();
+/// What [`actor_text`] wrote.
+fn read_actor(text: &str) -> Option<ActorOf> {
     let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    for line in text.lines() {
-        let mut words = line.split(' ');
-        let (Some(strand), Some(actor), Some(last)) = (words.next(), words.next(), words.next())
-        else {
-            continue;
-        };
-        let strand = Strand::ALL.into_iter().find(|known| known.name() == strand);
-        let actor: Option<Vec<u8>> = actor.as_bytes().chunks(2).map(digits).collect();
-        let clock = strand.and_then(|strand| clocks.get_mut(strand.index()));
-        if let (Some(clock), Some(actor), Ok(last)) = (clock, actor, last.parse()) {
-            clock.insert(actor, last);
-        }
-    }
-    clocks
+    let (strand, actor) = text.split_once(' ')?;
+    let strand = Strand::ALL.into_iter().find(|known| known.name() == strand)?;
+    Some((strand, actor.as_bytes().chunks(2).map(digits).collect::<Option<_>>()?))
 }
 
-/// Which events a ref has: stretches of each replica, the first and the last number, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Held(BTreeMap<ReplicaId, Vec<(u64, u64)>>);
+/// What a ref has of what is numbered by somebody (events by replicas, changes by actors): stretches, the
+/// first and the last number, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Held<K: Ord>(BTreeMap<K, Vec<(u64, u64)>>);
 
-impl Held {
-    fn add(&mut self, replica: ReplicaId, first: u64, last: u64) {
-        let stretches = self.0.entry(replica).or_default();
+impl<K: Ord> Default for Held<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord> Held<K> {
+    fn add(&mut self, of: K, first: u64, last: u64) {
+        let stretches = self.0.entry(of).or_default();
         match stretches.last_mut() {
             Some((from, to)) if *from <= first && first <= to.saturating_add(1) => {
                 *to = last.max(*to)
@@ -539,47 +543,49 @@ impl Held {
         }
     }
 
-    fn text(&self) -> String {
-        let stretches = self.0.iter().flat_map(|(replica, all)| {
-            all.iter().map(move |(from, to)| format!("{replica} {from} {to}\n"))
+    /// A line for each stretch: whose it is, the first number, the last.
+    fn text(&self, name: impl Fn(&K) -> String) -> String {
+        let stretches = self.0.iter().flat_map(|(of, all)| {
+            let name = name(of);
+            all.iter().map(move |(from, to)| format!("{name} {from} {to}\n"))
         });
         stretches.collect()
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn read(text: &str, name: impl Fn(&str) -> Option<K>) -> Option<Self> {
         let mut held = Self::default();
         for line in text.lines() {
-            let mut words = line.split(' ');
-            let (replica, from, to) = (words.next()?, words.next()?, words.next()?);
+            let mut words = line.rsplitn(3, ' ');
+            let (to, from, of) = (words.next()?, words.next()?, words.next()?);
             let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().ok()?);
-            if from == 0 || from > to || words.next().is_some() {
+            if from == 0 || from > to {
                 return None;
             }
-            held.add(replica.parse().ok()?, from, to);
+            held.add(name(of)?, from, to);
         }
         Some(held)
     }
 
-    /// Whether `version` has all of it.
-    fn is_in(&self, version: &VersionVector) -> bool {
-        let mut ends =
-            self.0.iter().flat_map(|(replica, all)| all.iter().map(move |s| (replica, s.1)));
-        ends.all(|(replica, to)| to <= version.get(*replica))
+    /// Whether all of it is known, where `known` says up to which number.
+    fn is_in(&self, known: impl Fn(&K) -> u64) -> bool {
+        let mut ends = self.0.iter().flat_map(|(of, all)| all.iter().map(move |s| (of, s.1)));
+        ends.all(|(of, to)| to <= known(of))
     }
 }
 
-/// What all of it together has of each replica, from its first event on without a hole. What lies behind a
-/// hole (somebody deleted a ref) counts only once the hole is filled again.
-fn whole<'a>(all: impl Iterator<Item = &'a Held>) -> VersionVector {
+/// What all of it together has of each, from the first on without a hole. What lies behind a hole (somebody
+/// deleted a ref) counts only once the hole is filled again.
+fn whole<'a, K: Ord + Clone + 'a>(all: impl Iterator<Item = &'a Held<K>>) -> BTreeMap<K, u64> {
     let mut stretches: Vec<_> = all
         .flat_map(|held| held.0.iter())
-        .flat_map(|(replica, all)| all.iter().map(move |(from, to)| (*replica, *from, *to)))
+        .flat_map(|(of, all)| all.iter().map(move |(from, to)| (of, *from, *to)))
         .collect();
     stretches.sort_unstable();
-    let mut whole = VersionVector::new();
-    for (replica, from, to) in stretches {
-        if from <= whole.get(replica).saturating_add(1) {
-            whole.advance(replica, to);
+    let mut whole: BTreeMap<K, u64> = BTreeMap::new();
+    for (of, from, to) in stretches {
+        let last = whole.get(of).copied().unwrap_or_default();
+        if from <= last.saturating_add(1) {
+            whole.insert(of.clone(), to.max(last));
         }
     }
     whole
@@ -685,16 +691,22 @@ mod tests {
         here.add(two, 5, 9);
         let mut there = Held::default();
         there.add(one, 13, 20);
-        assert_eq!(Held::read(&here.text()), Some(here.clone()));
+        let read = |text: &str| Held::read(text, |name| name.parse::<ReplicaId>().ok());
+        assert_eq!(read(&here.text(ToString::to_string)), Some(here.clone()));
         let both = whole([&here, &there].into_iter());
-        assert_eq!((both.get(one), both.get(two)), (30, 0));
-        assert_eq!(whole([&here].into_iter()).get(one), 12, "somebody deleted the other ref");
-        assert!(here.is_in(&VersionVector::from_iter([(one, 30), (two, 9)])));
-        assert!(!here.is_in(&both));
+        assert_eq!((both.get(&one), both.get(&two)), (Some(&30), None));
+        let alone = whole([&here].into_iter());
+        assert_eq!(alone.get(&one), Some(&12), "somebody deleted the other ref");
+        assert!(here.is_in(|of| if *of == one { 30 } else { 9 }));
+        assert!(!here.is_in(|of| both.get(of).copied().unwrap_or_default()));
         for wrong in
             ["x", "01 1 2", &format!("{one} 0 2"), &format!("{one} 3 2"), &format!("{one} 1")]
         {
-            assert_eq!(Held::read(wrong), None, "{wrong}");
+            assert_eq!(read(wrong), None, "{wrong}");
         }
+        let mut changes = Held::default();
+        changes.add((Strand::Todo, vec![0, 255, 16]), 3, 7);
+        assert_eq!(changes.text(actor_text), "todo 00ff10 3 7\n");
+        assert_eq!(Held::read(&changes.text(actor_text), read_actor), Some(changes));
     }
 }

@@ -176,10 +176,15 @@ pub async fn exchange<R: Relay>(
     };
     // What is seen may be on one disk only, after a crash: what is put behind it is not before it is.
     side.relay.put(&[]).await?;
+    // Where nothing was sealed here and nothing came there, nothing is asked about documents.
+    let mut sealed = None;
     loop {
         side.take_all(&mut told).await?;
         side.give_all().await?;
-        side.exchange_documents().await?;
+        if sealed != Some(run.seals()) {
+            side.exchange_documents().await?;
+            sealed = Some(run.seals());
+        }
         side.exchanged.up_to_date = true;
         told(&side.exchanged);
         if !live {
@@ -191,6 +196,7 @@ pub async fn exchange<R: Relay>(
                 changed?;
                 let there = side.relay.holds().await?;
                 side.there.merge(&there);
+                sealed = None;
             }
         }
     }
@@ -261,14 +267,15 @@ impl<R: Relay> Side<'_, R> {
         }
     }
 
-    /// The seals of each side come to the other. Where that fails here, events go on without them.
+    /// The seals of each side come to the other. Where only that fails, events go on without them.
     async fn exchange_documents(&mut self) -> Result<(), FollowError> {
         match self.exchange_changes().await {
-            Err(FollowError::Broken(super::Broken::Run(error))) => {
+            Err(FollowError::Relay(error)) if error.is_transient() => Err(error.into()),
+            Err(error) => {
                 tracing::warn!(%error, "documents are not exchanged now");
                 Ok(())
             }
-            exchanged => exchanged,
+            Ok(()) => Ok(()),
         }
     }
 
@@ -296,8 +303,16 @@ impl<R: Relay> Side<'_, R> {
 
     /// Takes in what is there of a document.
     async fn take_changes(&mut self, strand: Strand, there: &Clock) -> Result<(), FollowError> {
+        let mut before = None;
         loop {
             let mut known = self.shelf.clock(strand).await?;
+            if before.as_ref() == Some(&known) {
+                // What was given brings us no further, and would be given again.
+                if let Some(spoiled) = self.spoiled.get_mut(strand.index()) {
+                    join(spoiled, there);
+                }
+            }
+            before = Some(known.clone());
             join(&mut known, self.spoiled.get(strand.index()).unwrap_or(&Clock::new()));
             let mut joined = known.clone();
             join(&mut joined, there);
@@ -305,19 +320,8 @@ impl<R: Relay> Side<'_, R> {
                 return Ok(());
             }
             let changes = self.relay.get_changes(strand, &known).await?;
-            let taken = match changes.is_empty() {
-                true => Ok(0),
-                false => self.shelf.take(strand, changes).await,
-            };
-            match taken {
-                Ok(new) if new > 0 => self.exchanged.changes += new,
-                // It would be the same again.
-                other => {
-                    if let Some(spoiled) = self.spoiled.get_mut(strand.index()) {
-                        join(spoiled, there);
-                    }
-                    other?;
-                }
+            if !changes.is_empty() {
+                self.exchanged.changes += self.shelf.take(strand, changes).await?;
             }
         }
     }
