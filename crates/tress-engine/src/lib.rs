@@ -18,6 +18,7 @@ pub mod holes;
 pub mod log;
 pub mod replay;
 pub mod selective;
+pub mod signed;
 pub mod sync;
 pub mod undo;
 

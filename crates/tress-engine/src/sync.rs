@@ -553,7 +553,7 @@ pub fn lacking(log: &Log, than: &VersionVector, strands: Strands) -> Option<Vec<
 }
 
 /// The event as its author wrote it, and the id of the one before it.
-fn as_written(log: &Log, event: &Event) -> Option<(EventId, Record)> {
+pub(crate) fn as_written(log: &Log, event: &Event) -> Option<(EventId, Record)> {
     let Dot { replica, number } = event.dot;
     let before = Dot::new(replica, number - 1);
     let (previous, seen) = match (number, log.event(before)) {

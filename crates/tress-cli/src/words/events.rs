@@ -245,6 +245,9 @@ fn history(operation: &Operation) -> Option<String> {
         O::Undone { reason, .. } => format!("took back an event{}", after_colon(reason)),
         O::ReplicaRetired { store, .. } => format!("retired the store {store}"),
         O::MemberAdded { store, .. } => format!("made the store {store} a member"),
+        O::HeadsSigned { heads, .. } => {
+            format!("signed what {} wrote", count(heads.len(), "replica"))
+        }
         O::MemberRemoved { store } => format!("removed the store {store} from the members"),
         O::Custom { kind, .. } => format!("recorded {}", short(kind, 60)),
         _ => return None,

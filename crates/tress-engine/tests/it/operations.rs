@@ -320,7 +320,7 @@ const DESIGN: [(u8, Maker); 10] = [
 ];
 
 /// The run, its team and its history.
-const RUN: [(u8, Maker); 23] = [
+const RUN: [(u8, Maker); 24] = [
     (1, |p| Operation::RunStarted {
         title: p.text(),
         base: None,
@@ -378,6 +378,7 @@ const RUN: [(u8, Maker); 23] = [
     }),
     (1, |p| Operation::MemberAdded { store: StoreId([p.a % 3; 16]), key: [p.b; 32] }),
     (1, |p| Operation::MemberRemoved { store: StoreId([p.a % 3; 16]) }),
+    (1, |p| Operation::HeadsSigned { heads: Vec::new(), signature: vec![p.a; 64] }),
     (1, |p| Operation::Custom { kind: p.text(), body: "{}".to_owned() }),
 ];
 

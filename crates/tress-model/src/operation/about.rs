@@ -60,6 +60,11 @@ impl Operation {
             || strands.contains(self.strand())
             || strands.contains(Strand::Todo) && self.todo().is_some()
             || matches!(self, Self::Undone { .. } | Self::Unknown(_))
+            // Who wrote the rest is to be known to all.
+            || matches!(
+                self,
+                Self::MemberAdded { .. } | Self::MemberRemoved { .. } | Self::HeadsSigned { .. }
+            )
     }
 
     /// What stands in the place of an operation that somebody does not want; `hash` is the BLAKE3 hash of
@@ -139,7 +144,7 @@ impl Operation {
         }
     }
     /// The name of every operation, in the order of the variants.
-    pub const NAMES: [&str; 63] = [
+    pub const NAMES: [&str; 64] = [
         "todo_added",
         "todo_edited",
         "prose_edited",
@@ -202,6 +207,7 @@ impl Operation {
         "member_added",
         "member_removed",
         "custom",
+        "heads_signed",
         "unknown",
     ];
 
@@ -271,6 +277,7 @@ impl Operation {
             O::MemberAdded { .. } => "member_added",
             O::MemberRemoved { .. } => "member_removed",
             O::Custom { .. } => "custom",
+            O::HeadsSigned { .. } => "heads_signed",
             O::Unknown(bytes) if bytes.is_empty() => "lost",
             O::Unknown(bytes) if matches!(bytes.as_slice(), [252, 0xff, 0xff, 0xff, 0xff, ..]) => {
                 "withheld"

@@ -111,6 +111,15 @@ impl FromIterator<Strand> for Strands {
     }
 }
 
+/// An event that a store vouches for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedHead {
+    /// Its dot.
+    pub dot: Dot,
+    /// Its id.
+    pub id: EventId,
+}
+
 /// What an agent meant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -665,7 +674,7 @@ pub enum Operation {
         /// The store that seals in its place.
         successor: StoreId,
     },
-    /// A replica's signing key, of which a run lists its members.
+    /// A store's signing key, of which a run lists its members.
     MemberAdded {
         /// The store.
         store: StoreId,
@@ -683,6 +692,14 @@ pub enum Operation {
         kind: String,
         /// As JSON text.
         body: String,
+    },
+    /// The store that writes this vouches for what its replicas have written: each chain up to an event,
+    /// which stands for all before it.
+    HeadsSigned {
+        /// The events, one of each replica.
+        heads: Vec<SignedHead>,
+        /// An ed25519 signature (RFC 8032) of them; see `tress-engine::signed`.
+        signature: Vec<u8>,
     },
     /// An operation that a newer version writes, in its bytes. It is kept, passed on, and folds to
     /// nothing.

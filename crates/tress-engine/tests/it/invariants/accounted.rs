@@ -253,7 +253,9 @@ fn of_run(event: &Event, state: &State) -> bool {
         O::MemberAdded { store, key } => team.members.get(store) == Some(key),
         O::MemberRemoved { store } => !team.members.contains_key(store),
         // The fold keeps these out of the state: they show in the log, and their author is heard.
-        O::Custom { .. } | O::Unknown(_) => is_me(&|me| me.role == event.author.role),
+        O::Custom { .. } | O::HeadsSigned { .. } | O::Unknown(_) => {
+            is_me(&|me| me.role == event.author.role)
+        }
         other => unreachable!("{} is not in the table", other.name()),
     }
 }
