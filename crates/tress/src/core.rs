@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tress_engine::log::Draft;
+use tress_engine::log::{Draft, Prepared};
 use tress_engine::{Log, PrepareError};
 use tress_model::codec::Snapshot;
 use tress_model::event::Seal;
@@ -362,6 +362,10 @@ impl Core {
     fn stage(&mut self, drafts: Vec<Draft>, group: &mut Vec<Staged>) -> Appended {
         let (replica, store) = self.writer()?;
         let prepared = self.log.prepare(replica, store, drafts, self.now())?;
+        self.stage_prepared(prepared, group)
+    }
+
+    fn stage_prepared(&mut self, prepared: Prepared, group: &mut Vec<Staged>) -> Appended {
         // What cannot be written must not be committed to the log either.
         let body = tress_model::codec::encode_segment(&prepared.segment);
         let bytes = body.map_err(PrepareError::Codec)?.len();
@@ -476,6 +480,22 @@ impl Core {
     pub(crate) fn append_alone(&mut self, drafts: Vec<Draft>, seals: &[Seal]) -> Appended {
         let mut group = Vec::new();
         let events = self.stage(drafts, &mut group)?;
+        self.flush_alone(group, seals, events)
+    }
+
+    /// Appends what was just prepared, as a group of its own.
+    pub(crate) fn append_prepared(&mut self, prepared: Prepared) -> Appended {
+        let mut group = Vec::new();
+        let events = self.stage_prepared(prepared, &mut group)?;
+        self.flush_alone(group, &[], events)
+    }
+
+    fn flush_alone(
+        &mut self,
+        group: Vec<Staged>,
+        seals: &[Seal],
+        events: Vec<Arc<Event>>,
+    ) -> Appended {
         let (reply, mut answer) = oneshot::channel();
         self.flush(group, seals, vec![Waiting { reply, events }]);
         answer.try_recv().map_err(|_| Error::Closed)?

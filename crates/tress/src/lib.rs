@@ -44,6 +44,7 @@ mod edits;
 mod error;
 mod exchange;
 pub mod formats;
+pub mod members;
 mod paths;
 mod run;
 mod seal;

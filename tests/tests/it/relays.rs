@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tress::sync::relay::{Clock, Git, Numbered, Postgres, Relay, RelayError, exchange};
 use tress::sync::{Certificates, Exchanged, follow_store};
-use tress::{Agent, Role, Run, Segment, Store, StoreId, Strand, Strands, VersionVector};
+use tress::{Agent, Operation, Role, Run, Segment, Store, StoreId, Strand, Strands, VersionVector};
 use tress::{new_todo_id, todo};
 use tress_torture::cluster::{self, Cluster};
 
@@ -203,6 +203,41 @@ async fn keeps_its_promises<R: Relay + 'static>(run: &str, connect: impl AsyncFn
     let other = Machine::new("apart").await;
     assert_eq!(other.once(connect(&other.run).await).await.received, 0);
     assert!(other.run.state().todos.is_empty());
+}
+
+/// A relay adds an event of its own to what a member wrote: well chained, well numbered, and not signed.
+#[tokio::test]
+async fn what_a_relay_forges_is_not_taken_by_who_trusts_members() {
+    let (a, b, careless) =
+        (Machine::new("main").await, Machine::new("main").await, Machine::new("main").await);
+    let member = a.run.create_member().unwrap();
+    a.run.trust(member).unwrap();
+    let added = Operation::MemberAdded { store: member.store, key: member.key };
+    a.agent().append([added]).await.unwrap();
+    a.add((0..5).map(|number| format!("todo {number}"))).await;
+    b.run.trust(member).unwrap();
+    let relay = Memory::new();
+    a.once(relay.clone()).await;
+    let mut log = tress::Log::new();
+    log.admit_all(relay.kept.lock().unwrap().clone(), None);
+    let (replica, _) = log.version().iter().next().unwrap();
+    let author = tress::Author::new("ada", Role::Human);
+    let operation = todo(new_todo_id().unwrap(), "forged");
+    let draft = tress::Draft { author, occurred: None, operation };
+    let forged = log.prepare(replica, member.store, vec![draft], tress::now()).unwrap();
+    relay.kept.lock().unwrap().push(forged.segment);
+    let met = b.once(relay.clone()).await;
+    assert_eq!((met.unsigned, b.run.state().todos.len()), (1, 5));
+    assert_eq!(careless.once(relay.clone()).await.unsigned, 0);
+    assert_eq!(careless.run.state().todos.len(), 6, "who trusts nobody in particular believes it");
+    // What the member writes in that place later is taken, all the same.
+    a.add(["the sixth".to_owned()]).await;
+    a.run.sign().await.unwrap();
+    let (honest, all) = (Memory::new(), VersionVector::new());
+    let given = a.run.lacking(all, Strands::ALL).await.unwrap();
+    honest.kept.lock().unwrap().extend(given);
+    b.once(honest).await;
+    assert_eq!(b.root(), a.root());
 }
 
 #[tokio::test]

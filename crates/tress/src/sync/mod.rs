@@ -35,6 +35,7 @@ use tress_model::message::{Hello, Leave};
 use tress_model::{Role, Segment, Strands, VersionVector, limits};
 
 use crate::error::Error;
+use crate::members::Intake;
 use crate::run::Run;
 use crate::seal::Shelf;
 
@@ -52,6 +53,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a word is said on a link that is silent, so that both sides know that it is there.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// How long after something was written here it is signed, while others are told of it.
+const SIGN_AFTER: Duration = Duration::from_millis(100);
 /// When documents are tried again that could not be had.
 const AGAIN: Duration = Duration::from_secs(3);
 
@@ -117,6 +120,9 @@ pub struct Exchanged {
     pub sent: u64,
     /// How many changes of documents came in.
     pub changes: usize,
+    /// How many events came that no member has signed (yet), where somebody here trusts only members: they
+    /// are not taken.
+    pub unsigned: usize,
     /// How many segments of the peer were refused; they are in `quarantine/`.
     pub refused: usize,
     /// Whether both have what the other had when they met.
@@ -190,6 +196,8 @@ pub(crate) async fn converse_until(
 ) -> Result<Exchanged, Broken> {
     let mut closing = pin!(closing);
     let mut updates = run.updates();
+    // What is ours is signed before it is told, where this store signs.
+    run.sign().await?;
     run.refresh().await?;
     let (live, takes, documents) = (terms.live, terms.takes, terms.documents);
     let hello = Hello::new(run.name(), run.place()?, run.durable().await?);
@@ -198,8 +206,11 @@ pub(crate) async fn converse_until(
     let pace = terms.rate.map(Pace::new);
     // While one converses, the documents are kept.
     let (_shelf, mut seals) = (Shelf::new(run), run.seals());
-    let (at_first, again) = (None, None);
-    let mut talk = Talk { run, terms, link, session, exchanged, at_first, told, pace, again };
+    let (at_first, again, signs) = (None, None, run.member()?.is_some());
+    let mut sign_at = None;
+    let intake = Intake::new(run)?;
+    let mut talk =
+        Talk { run, terms, link, session, exchanged, at_first, told, pace, again, intake };
     if terms.role.is_some() {
         // Nobody can say in which role a change of a document was made.
         talk.session.only_gives();
@@ -225,6 +236,9 @@ pub(crate) async fn converse_until(
             }
             changed = updates.changed() => {
                 changed?;
+                if signs {
+                    sign_at.get_or_insert(Instant::now() + SIGN_AFTER);
+                }
                 talk.session.advanced(&run.durable().await?);
                 if std::mem::replace(&mut seals, run.seals()) != seals {
                     talk.session.documents_changed();
@@ -234,6 +248,10 @@ pub(crate) async fn converse_until(
                 talk.session.leave(Leave::Closing, &reason);
                 talk.part().await;
                 return Ok(talk.exchanged);
+            }
+            () = tokio::time::sleep_until(sign_at.unwrap_or(heard)), if sign_at.is_some() => {
+                sign_at = None;
+                run.sign().await?;
             }
             () = tokio::time::sleep_until(talk.again.unwrap_or(heard)), if talk.again.is_some() => {
                 talk.again = None;
@@ -262,6 +280,7 @@ struct Talk<'a, F> {
     pace: Option<Pace>,
     /// When documents are tried again that could not be had.
     again: Option<Instant>,
+    intake: Intake,
 }
 
 /// Holds up who sends more than so many events a second: a bucket of tokens that fills up in a second
@@ -341,7 +360,8 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
             }
         }
         let came = segments.iter().map(|segment| segment.records.len()).sum();
-        let taken = self.run.take_in(segments).await?;
+        let taken = self.intake.take(self.run, segments).await?;
+        self.exchanged.unsigned = self.intake.unsigned();
         if let Some(pace) = &mut self.pace {
             // Until it is acknowledged, the peer sends no more than may be under way; it loses patience
             // where that takes too long, so the rest of the wait comes with the next piece.

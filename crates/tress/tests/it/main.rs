@@ -5,6 +5,7 @@ mod damage;
 mod documents;
 mod edits;
 mod faults;
+mod members;
 mod partial;
 mod paths;
 mod repo;

@@ -26,6 +26,7 @@ use tress_model::codec::CodecError;
 use tress_model::{Segment, StoreId, Strand, Strands, VersionVector};
 
 use super::{Exchanged, FollowError};
+use crate::members::Intake;
 use crate::run::Run;
 use crate::seal::Shelf;
 
@@ -161,6 +162,7 @@ pub async fn exchange<R: Relay>(
     mut told: impl FnMut(&Exchanged) + Send,
 ) -> Result<Exchanged, FollowError> {
     let mut updates = run.updates();
+    run.sign().await?;
     run.refresh().await?;
     let there = relay.holds().await?;
     let mut side = Side {
@@ -171,6 +173,7 @@ pub async fn exchange<R: Relay>(
         passed: VersionVector::new(),
         waits: false,
         shelf: Shelf::new(run),
+        intake: Intake::new(run)?,
         spoiled: Default::default(),
         exchanged: Exchanged::default(),
     };
@@ -180,6 +183,7 @@ pub async fn exchange<R: Relay>(
     let mut sealed = None;
     loop {
         side.take_all(&mut told).await?;
+        run.sign().await?;
         side.give_all().await?;
         if sealed != Some(run.seals()) {
             side.exchange_documents().await?;
@@ -223,6 +227,7 @@ struct Side<'a, R> {
     /// Whether something of that waited for its causes.
     waits: bool,
     shelf: Shelf,
+    intake: Intake,
     /// What is there of documents, and cannot be taken in.
     spoiled: [Clock; 3],
     exchanged: Exchanged,
@@ -247,7 +252,8 @@ impl<R: Relay> Side<'_, R> {
             for segment in &segments {
                 self.passed.advance(segment.replica, segment.last());
             }
-            let taken = self.run.take_in(segments).await?;
+            let taken = self.intake.take(self.run, segments).await?;
+            self.exchanged.unsigned = self.intake.unsigned();
             self.exchanged.received += taken.events.len();
             self.exchanged.refused += taken.refused.len();
             if taken.events.is_empty() && self.passed == before {
@@ -260,7 +266,8 @@ impl<R: Relay> Side<'_, R> {
                 self.passed = VersionVector::new();
                 self.waits = false;
             }
-            self.waits |= taken.waiting > 0;
+            // What is held waits there.
+            self.waits |= taken.waiting > 0 && self.intake.unsigned() == 0;
             if !taken.events.is_empty() {
                 told(&self.exchanged);
             }

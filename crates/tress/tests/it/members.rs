@@ -1,0 +1,109 @@
+//! Signatures: whoever trusts members takes only what they signed.
+
+use std::time::Duration;
+
+use tress::members::Member;
+use tress::sync::{Terms, converse, pipe};
+use tress::{Operation, Run};
+
+use super::human;
+use super::seals::{meet, place};
+use super::sync::soon;
+
+/// Makes a store the first member of its run.
+async fn found(run: &Run) -> Member {
+    let member = run.create_member().unwrap();
+    run.trust(member).unwrap();
+    add(run, member).await;
+    member
+}
+
+async fn add(run: &Run, Member { store, key }: Member) {
+    human(run).append([Operation::MemberAdded { store, key }]).await.unwrap();
+    run.sign().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_trusts_a_member_takes_what_members_signed_and_nothing_else() {
+    let (a, b, stranger) = (place().await, place().await, place().await);
+    let member = found(&a.run).await;
+    let text = member.to_string();
+    assert_eq!(text.parse(), Ok(member));
+    b.run.trust(text.parse().unwrap()).unwrap();
+    human(&a.run).add("of a member").await.unwrap();
+    // Nobody is sure of what is not signed; whoever meets others signs first.
+    assert!(a.run.signed().await.unwrap().covered.values().sum::<u64>() < 3);
+    let (_, met) = meet(&a.run, &b.run).await;
+    assert_eq!(met.unsigned, 0);
+    assert_eq!(b.run.state().todos.len(), 1);
+    // A stranger is taken from by those who trust nobody, and by nobody else.
+    human(&stranger.run).add("of a stranger").await.unwrap();
+    let (met, _) = meet(&b.run, &stranger.run).await;
+    assert_eq!((met.received, met.unsigned), (0, 1));
+    assert_eq!(b.run.state().todos.len(), 1);
+    assert_eq!(stranger.run.state().todos.len(), 2);
+    // Also one with a key, until a member says so; then all of it comes.
+    let joining = stranger.run.create_member().unwrap();
+    assert_eq!(stranger.run.create_member().unwrap(), joining, "one key for good");
+    let (met, _) = meet(&b.run, &stranger.run).await;
+    assert_eq!(met.received, 0);
+    add(&a.run, joining).await;
+    meet(&a.run, &b.run).await;
+    meet(&b.run, &stranger.run).await;
+    let (met, _) = meet(&b.run, &stranger.run).await;
+    assert_eq!(met.unsigned, 0);
+    assert_eq!(b.run.state().todos.len(), 2);
+    // Who is removed is a stranger again, and what it signed stays.
+    let removed = Operation::MemberRemoved { store: joining.store };
+    human(&a.run).append([removed]).await.unwrap();
+    meet(&a.run, &b.run).await;
+    human(&stranger.run).add("too late").await.unwrap();
+    let (met, _) = meet(&b.run, &stranger.run).await;
+    assert!(met.unsigned > 0, "{met:?}");
+    assert_eq!(b.run.state().todos.len(), 2);
+    let signed = b.run.signed().await.unwrap();
+    assert_eq!(signed.members.keys().copied().collect::<Vec<_>>(), [member.store]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_live_is_signed_and_comes() {
+    let (a, b) = (place().await, place().await);
+    let member = found(&a.run).await;
+    b.run.trust(member).unwrap();
+    let (left, right) = pipe();
+    let terms = Terms { live: true, ..Terms::default() };
+    let (one, two, terms_of) = (a.run.clone(), b.run.clone(), terms.clone());
+    let talking = [
+        tokio::spawn(async move { converse(&one, left, &terms_of, |_| {}).await.map(|_| ()) }),
+        tokio::spawn(async move { converse(&two, right, &terms, |_| {}).await.map(|_| ()) }),
+    ];
+    let mut updates = b.run.updates();
+    for number in 1..4 {
+        human(&a.run).add(&format!("todo {number}")).await.unwrap();
+        while b.run.state().todos.len() < number {
+            soon(updates.changed()).await.unwrap();
+        }
+    }
+    // And then there is rest: a signature is not signed again.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let events = a.run.state().version.events();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(a.run.state().version.events(), events);
+    for task in talking {
+        task.abort();
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_key_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let a = place().await;
+    let member = a.run.create_member().unwrap();
+    let path = a.run.store_dir().join("local").join(member.store.to_string()).join("key");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::write(&path, "nonsense").unwrap();
+    let error = a.run.member().unwrap_err().to_string();
+    assert!(error.contains("it is no key"), "{error}");
+    assert!("nonsense".parse::<Member>().is_err());
+}
