@@ -141,6 +141,9 @@ pub(crate) enum Command {
     /// Say who may use the hub of this store
     #[command(subcommand)]
     Token(commands::token::Token),
+    /// Say whose events are taken where others carry them: members sign what they write
+    #[command(subcommand)]
+    Members(commands::members::Members),
     Documents(commands::documents::Documents),
     Fsck(commands::fsck::Fsck),
     Doctor(commands::doctor::Doctor),

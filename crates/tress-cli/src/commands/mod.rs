@@ -25,6 +25,7 @@ pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod live;
 pub(crate) mod log;
+pub(crate) mod members;
 pub(crate) mod merge_file;
 pub(crate) mod note;
 pub(crate) mod optimize;
@@ -154,6 +155,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(context, &args).await,
         Command::Sync(args) => sync::run(context, &args).await,
         Command::Token(args) => token::run(context, &args),
+        Command::Members(args) => members::run(context, &args).await,
         Command::Doctor(_) => doctor::run(context).await,
         Command::Documents(_) => documents::run(context).await,
         Command::Stats(_) => stats::run(context).await,

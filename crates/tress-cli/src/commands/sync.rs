@@ -58,6 +58,8 @@ struct SyncView {
     sent: u64,
     /// How many changes of documents came in.
     changes: usize,
+    /// Events that no member has signed: they are not taken.
+    unsigned: usize,
     /// The strands that are kept here.
     strands: String,
     /// Events that the other side does not take from us.
@@ -76,6 +78,7 @@ impl SyncView {
             received: exchanged.received,
             sent: exchanged.sent,
             changes: exchanged.changes,
+            unsigned: exchanged.unsigned,
             strands: run.strands().to_string(),
             kept_back: exchanged.kept_back,
             refused: exchanged.refused,
@@ -91,6 +94,10 @@ impl SyncView {
         if self.kept_back > 0 {
             let kept = count(self.kept_back, "event");
             text += &format!("; {kept} kept here: this token may only read");
+        }
+        if self.unsigned > 0 {
+            let events = count(self.unsigned, "event");
+            text += &format!("; {events} not taken: no member has signed them (`tress members`)");
         }
         if self.refused > 0 {
             let refused = count(self.refused, "segment");

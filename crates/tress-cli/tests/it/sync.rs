@@ -169,6 +169,39 @@ fn who_wants_the_todos_alone_gets_them_alone() {
     guest.run_as("ada", &["sync", &socket(&house), "--only", "docs"]).fails(2, "is no strand");
 }
 
+#[test]
+fn who_trusts_a_member_takes_only_what_members_signed_whoever_carries_it() {
+    let (remote, one, two, three) = (Bench::bare(), Bench::new(), Bench::new(), Bench::new());
+    git(&remote, &["init", "--quiet", "--bare"]);
+    let url = format!("git:{}", remote.path().display());
+    let sync = ["sync", "--once", url.as_str(), "--json"];
+    let first = one.run_as("ada", &["members", "init"]);
+    let line = first.stdout.lines().last().expect("a line").to_owned();
+    one.run_as("ada", &["members", "init"]).fails(5, "trusted here already");
+    one.ok(&["add", "of a member"]);
+    one.ok(&sync);
+    three.ok(&["add", "of a stranger"]);
+    three.ok(&sync);
+    two.ok(&["members", "trust", &line]);
+    let view = two.run_as("ada", &sync).data();
+    assert_eq!(view.get("unsigned").and_then(serde_json::Value::as_u64), Some(1));
+    let list = two.run_as("ada", &["list"]).stdout;
+    assert!(list.contains("of a member") && !list.contains("of a stranger"), "{list}");
+    // Until it is a member, too.
+    let key = three.run_as("ada", &["members", "key"]).stdout.trim().to_owned();
+    one.ok(&["members", "add", &key]);
+    for node in [&one, &three, &two] {
+        node.ok(&sync);
+    }
+    let list = two.run_as("ada", &["list"]).stdout;
+    assert!(list.contains("of a stranger"), "{list}");
+    let members = two.run_as("ada", &["members", "list"]).stdout;
+    assert!(members.contains("by a member") && members.contains("trusted here"), "{members}");
+    two.run_as("ada", &["members", "trust", "nonsense"]).fails(2, "is no member");
+    two.run_as("ada", &["members", "remove", &"0".repeat(32)]).fails(3, "is no member");
+    assert!(three.ok(&["members", "list"]).contains("nobody is trusted here"));
+}
+
 fn git(bench: &Bench, args: &[&str]) -> String {
     let git = std::process::Command::new("git").arg("-C").arg(bench.path()).args(args).output();
     let git = git.expect("git runs");
