@@ -93,6 +93,8 @@ pub(crate) struct Core {
     lost: usize,
     /// How many seals were written or read.
     seals: u64,
+    /// At which version there was nothing (more) to sign.
+    pub(crate) signed_at: Option<VersionVector>,
     /// The place of the earliest event that came, lies before the snapshot, and is not in the log.
     behind: Option<OrderKey>,
     ids: Option<(ReplicaId, StoreId)>,
@@ -132,6 +134,7 @@ impl Core {
             refused_replicas: BTreeSet::new(),
             lost: 0,
             seals: 0,
+            signed_at: None,
             behind: None,
             ids: None,
             snapshot_events,

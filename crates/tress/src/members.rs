@@ -218,8 +218,13 @@ impl Run {
         }
         self.query(move |core| {
             core.poll()?;
+            // Many conversations may ask for the same.
+            if core.signed_at.as_ref() == Some(core.log.version()) {
+                return Ok(None);
+            }
             core.make_whole()?;
             let signed = core.log.signed(&trusted, &verify);
+            core.signed_at = Some(core.log.version().clone());
             if signed.members.get(&store) != Some(&secret.public()) {
                 return Ok(None);
             }
@@ -227,7 +232,9 @@ impl Run {
             if heads.is_empty() {
                 return Ok(None);
             }
-            core.sign(heads, |message| secret.0.sign(message).as_ref().to_vec()).map(Some)
+            let event = core.sign(heads, |message| secret.0.sign(message).as_ref().to_vec())?;
+            core.signed_at = Some(core.log.version().clone());
+            Ok(Some(event))
         })
         .await?
     }
@@ -302,9 +309,21 @@ impl Intake {
             let many = limits::UNSIGNED_MAX;
             return Err(Error::Group(format!("more than {many} events came without a signature")));
         }
-        if !news {
-            return Ok(TakenIn::default());
+        match news {
+            true => self.try_held(run).await,
+            false => Ok(TakenIn::default()),
         }
+    }
+
+    /// Tries what is held once more: a signature may have come before what it covers.
+    pub(crate) async fn settle(&mut self, run: &Run) -> Result<TakenIn, Error> {
+        match self.held.is_empty() {
+            true => Ok(TakenIn::default()),
+            false => self.try_held(run).await,
+        }
+    }
+
+    async fn try_held(&mut self, run: &Run) -> Result<TakenIn, Error> {
         let (held, trusted) = (self.held.clone(), self.trusted.clone());
         let part = run.query(move |core| core.signed_part(&held, &trusted)).await??;
         let taken = run.take_in(part).await?;

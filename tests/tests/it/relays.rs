@@ -241,6 +241,34 @@ async fn what_a_relay_forges_is_not_taken_by_who_trusts_members() {
 }
 
 #[tokio::test]
+async fn a_signature_may_come_before_what_it_covers() {
+    let (a, b) = (Machine::new("main").await, Machine::new("main").await);
+    let member = a.run.create_member().unwrap();
+    a.run.trust(member).unwrap();
+    b.run.trust(member).unwrap();
+    let relay = Memory::new();
+    for number in 0..8 {
+        let known = a.run.state().version.clone();
+        a.add([format!("todo {number}")]).await;
+        let given = a.run.lacking(known, Strands::ALL).await.unwrap();
+        relay.kept.lock().unwrap().extend(given);
+    }
+    // Another process of the same store signs for both.
+    let known = a.run.state().version.clone();
+    let store = Store::create(a.run.store_dir()).unwrap();
+    let signer = store.run("main").await.unwrap();
+    let added = Operation::MemberAdded { store: member.store, key: member.key };
+    signer.agent("ada", Role::Human).append([added]).await.unwrap();
+    signer.sign().await.unwrap().expect("there is something to sign");
+    assert!(signer.sign().await.unwrap().is_none(), "nothing came since");
+    let given = signer.lacking(known, Strands::ALL).await.unwrap();
+    relay.kept.lock().unwrap().splice(0..0, given);
+    let met = b.once(relay).await;
+    assert_eq!((met.unsigned, met.received), (0, 10));
+    assert_eq!(b.root(), signer.state().root().to_string());
+}
+
+#[tokio::test]
 async fn a_list_in_memory_is_a_relay() {
     let (main, apart) = (Memory::new(), Memory::new());
     keeps_its_promises(

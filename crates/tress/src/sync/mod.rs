@@ -320,6 +320,12 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
                 }
                 Effect::Take(segments) => self.take(segments).await?,
                 Effect::UpToDate => {
+                    let taken = self.intake.settle(self.run).await?;
+                    self.exchanged.received += taken.events.len();
+                    self.exchanged.unsigned = self.intake.unsigned();
+                    if !taken.events.is_empty() {
+                        self.session.advanced(&self.run.durable().await?);
+                    }
                     self.exchanged.up_to_date = true;
                     (self.told)(&self.exchanged);
                 }

@@ -241,6 +241,9 @@ impl<R: Relay> Side<'_, R> {
         loop {
             let known = self.run.durable().await?.join(&self.passed);
             if self.there <= known {
+                let taken = self.intake.settle(self.run).await?;
+                self.exchanged.received += taken.events.len();
+                self.exchanged.unsigned = self.intake.unsigned();
                 return Ok(());
             }
             let segments = self.relay.get(&known).await?;
