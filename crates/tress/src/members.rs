@@ -24,13 +24,14 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use tress_engine::signed::{Key, Signed};
 use tress_model::event::Record;
 use tress_model::operation::SignedHead;
-use tress_model::{Author, Event, Operation, Role, Segment, StoreId, limits};
+use tress_model::{Author, Dot, Event, Operation, Role, Segment, StoreId, limits};
 use tress_store::StoreError;
 use tress_store::files::write_whole;
 
 use crate::core::Core;
 use crate::error::Error;
 use crate::exchange::TakenIn;
+use crate::paths::end_of;
 use crate::run::Run;
 
 /// Who signs in the name of a store.
@@ -264,7 +265,9 @@ impl Core {
         // What they would be, if all of them were true.
         let mut trial = self.log.clone();
         let known = trial.waits();
-        let pieces = tress_engine::sync::cut(segments.to_vec()).unwrap_or_default();
+        // One that cannot be hashed harms no other.
+        let cut = |segment: &Segment| tress_engine::sync::cut(vec![segment.clone()]);
+        let pieces = segments.iter().filter_map(|segment| cut(segment).ok()).flatten();
         trial.admit_all(pieces, Some(self.now()));
         trial.forget_waiting(&known);
         let signed = trial.signed(trusted, &verify);
@@ -273,8 +276,10 @@ impl Core {
             let count = (covered + 1).checked_sub(segment.first).filter(|count| *count > 0)?;
             let count = usize::try_from(count).unwrap_or(usize::MAX);
             let records: Vec<Record> = segment.records.iter().take(count).cloned().collect();
-            // Another event under a dot that is signed is refused by its chain.
-            Some(Segment { records, ..segment.clone() })
+            let part = Segment { records, ..segment.clone() };
+            // Not another one under the dots of one that is signed.
+            let end = trial.event(Dot::new(part.replica, part.last()))?.id;
+            (end_of(&part) == Some(end)).then_some(part)
         });
         Ok(part.collect())
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tress_engine::log::{Draft, Ends};
 use tress_engine::{Log, Selection, UndoError, When, Without};
 use tress_model::clock::Millis;
+use tress_model::codec::EventHasher;
 use tress_model::ids::{Dot, EventId};
 use tress_model::{Event, LedgerEntry, Operation, Segment, State, VersionVector};
 use tress_store::{Item, Origin, RunFile};
@@ -340,8 +341,18 @@ fn theirs(events: &[Arc<Event>]) -> VersionVector {
     events.iter().map(|event| (event.dot.replica, event.dot.number)).collect()
 }
 
-/// What of `lacking` a log with the ends `before` did not have, each piece going on where its
-/// replica's chain ended there. `after` has all of it.
+/// The id of a segment's last event, after the one that it names; nothing where it cannot be hashed.
+pub(crate) fn end_of(segment: &Segment) -> Option<EventId> {
+    let mut hasher = EventHasher::new(segment.store);
+    let numbered = (segment.first..).zip(&segment.records);
+    numbered.into_iter().try_fold(segment.previous, |id, (number, record)| {
+        hasher.id(id, Dot::new(segment.replica, number), record).ok()
+    })
+}
+
+/// What of `lacking` a log with the ends `before` did not have and `after` has, each piece going on where its
+/// replica's chain ended there. A piece that says something else than `after` is left out, also where
+/// it ends in the same place: it was refused.
 pub(crate) fn fresh(before: &Ends, after: &Log, lacking: &[Segment]) -> Vec<Segment> {
     let mut sorted: Vec<&Segment> = lacking.iter().collect();
     sorted.sort_by_key(|segment| (segment.replica, segment.first));
@@ -357,6 +368,9 @@ pub(crate) fn fresh(before: &Ends, after: &Log, lacking: &[Segment]) -> Vec<Segm
         let mut segment = segment.clone();
         segment.records.drain(..known.unwrap_or(0).min(segment.records.len()));
         (segment.first, segment.previous) = (number + 1, id);
+        if end_of(&segment) != Some(end) {
+            continue;
+        }
         ends.insert(segment.replica, (last, end));
         fresh.push(segment);
     }

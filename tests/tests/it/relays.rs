@@ -240,6 +240,29 @@ async fn what_a_relay_forges_is_not_taken_by_who_trusts_members() {
     assert_eq!(b.root(), a.root());
 }
 
+/// The forged segment reaches further than what is signed, and comes first, in the same message.
+#[tokio::test]
+async fn what_is_forged_beside_what_is_signed_is_not_taken_in_its_place() {
+    let (a, b) = (Machine::new("main").await, Machine::new("main").await);
+    let member = a.run.create_member().unwrap();
+    a.run.trust(member).unwrap();
+    b.run.trust(member).unwrap();
+    a.add(["true".to_owned()]).await;
+    a.run.sign().await.unwrap().expect("it is a member by itself");
+    let given = a.run.lacking(VersionVector::new(), Strands::ALL).await.unwrap();
+    let mut forged = given.clone();
+    for segment in &mut forged {
+        segment.records.iter_mut().for_each(|record| record.time.millis += 1);
+        let mut more = segment.records.last().unwrap().clone();
+        more.time.millis += 1000;
+        segment.records.push(more);
+    }
+    let relay = Memory::new();
+    relay.kept.lock().unwrap().extend([forged, given].concat());
+    b.once(relay).await;
+    assert_eq!(b.root(), a.root());
+}
+
 #[tokio::test]
 async fn a_signature_may_come_before_what_it_covers() {
     let (a, b) = (Machine::new("main").await, Machine::new("main").await);

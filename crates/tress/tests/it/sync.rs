@@ -452,3 +452,31 @@ async fn who_comes_with_many_wrong_tokens_has_to_wait() {
     let right = house.tcp(Some(house.token(None, None, true)));
     once(&in_memory().await, &right).await.unwrap();
 }
+
+/// What is refused must not reach the disk in the place of what was taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forged_segment_that_comes_with_the_true_one_is_not_what_is_kept() {
+    let (a, dir) = (in_memory().await, tempfile::tempdir().unwrap());
+    human(&a).add("the true one").await.unwrap();
+    let first = a.lacking(VersionVector::new(), Strands::ALL).await.unwrap();
+    let known = a.state().version.clone();
+    human(&a).add("the second").await.unwrap();
+    let second = a.lacking(known, Strands::ALL).await.unwrap();
+    let forge = |segments: &[tress::Segment]| {
+        let mut forged = segments.to_vec();
+        for segment in &mut forged {
+            segment.previous = tress_model::EventId([7; 32]);
+            segment.records.iter_mut().for_each(|record| record.time.millis += 1);
+        }
+        forged
+    };
+    let open = || Store::create(dir.path().join(".tress")).unwrap();
+    let b = open().create_run("main").await.unwrap();
+    b.take_in(first).await.unwrap();
+    let taken = b.take_in([forge(&second), second].concat()).await.unwrap();
+    assert_eq!((taken.events.len(), taken.refused.len()), (1, 1));
+    assert_eq!(b.state().root(), a.state().root());
+    drop(b);
+    let again = open().run("main").await.unwrap();
+    assert_eq!(again.state().root(), a.state().root(), "what is on disk is what was taken");
+}
