@@ -110,8 +110,8 @@ pub fn check(author: &Author, operation: &Operation) -> Result<(), String> {
             Err("the edit changes nothing".to_owned())
         }
         Operation::TodoEdited { edits: list, .. } => edits(list),
-        Operation::HeadsSigned { heads, .. } if heads.len() > limits::REPLICAS_MAX => {
-            Err(format!("it signs more than {} replicas", limits::REPLICAS_MAX))
+        Operation::HeadsSigned { heads, .. } if heads.len() > limits::HEADS_SIGNED_MAX => {
+            Err(format!("it signs more than {} replicas", limits::HEADS_SIGNED_MAX))
         }
         Operation::ProseEdited { splices, .. } if splices.len() > limits::SPLICES_MAX => {
             Err(format!("an edit has at most {} splices: make several", limits::SPLICES_MAX))

@@ -13,8 +13,12 @@ pub const SEGMENT_EVENTS_MAX: usize = 65_536;
 /// The most bytes that one message of the sync protocol may have: a segment of the largest size, and
 /// what is said about it.
 pub const MESSAGE_BYTES_MAX: usize = SEGMENT_BYTES_MAX + (64 << 10);
-/// The most events that are held in a conversation until a signature comes.
-pub const UNSIGNED_MAX: usize = 1 << 20;
+/// The most bytes of events that are held in a conversation until a signature comes (64 MiB, a million events or so).
+pub const UNSIGNED_BYTES_MAX: usize = 64 << 20;
+/// The most heads that one signature covers.
+pub const HEADS_SIGNED_MAX: usize = 4096;
+/// How many signatures are remembered as sound.
+pub const SIGNATURES_KNOWN_MAX: usize = 1 << 16;
 /// The most heads of one document that a peer may name.
 pub const HEADS_MAX: usize = 4096;
 /// How many events one message brings.

@@ -22,6 +22,7 @@ use tress_model::{
 use tress_store::{Damage, RunStore, StoreError};
 
 use crate::error::{Error, Refused};
+use crate::members::Signatures;
 
 /// The most commands that wait; whoever appends more waits for room.
 pub(crate) const QUEUE_MAX: usize = 1024;
@@ -93,8 +94,7 @@ pub(crate) struct Core {
     lost: usize,
     /// How many seals were written or read.
     seals: u64,
-    /// At which version there was nothing (more) to sign.
-    pub(crate) signed_at: Option<VersionVector>,
+    pub(crate) signatures: Signatures,
     /// The place of the earliest event that came, lies before the snapshot, and is not in the log.
     behind: Option<OrderKey>,
     ids: Option<(ReplicaId, StoreId)>,
@@ -134,7 +134,7 @@ impl Core {
             refused_replicas: BTreeSet::new(),
             lost: 0,
             seals: 0,
-            signed_at: None,
+            signatures: Signatures::default(),
             behind: None,
             ids: None,
             snapshot_events,

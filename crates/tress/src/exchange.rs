@@ -51,17 +51,7 @@ impl Run {
     /// When they cannot be written; taking them in again does no harm.
     pub async fn take_in(&self, segments: Vec<Segment>) -> Result<TakenIn, Error> {
         let (mut pieces, mut refused) = (Vec::with_capacity(segments.len()), Vec::new());
-        for segment in segments {
-            let dot = Dot::new(segment.replica, segment.first);
-            match sync::cut(vec![segment.clone()]) {
-                Ok(mut cut) => pieces.append(&mut cut),
-                // One that cannot be hashed harms no other.
-                Err(error) => {
-                    let reason = Rejection::Invalid { dot, reason: error.to_string() };
-                    refused.push((segment, reason));
-                }
-            }
-        }
+        cut(segments, &mut pieces, &mut refused);
         let mut taken = self.query(move |core| core.take_in(pieces)).await??;
         taken.refused.append(&mut refused);
         Ok(taken)
@@ -78,6 +68,24 @@ impl Run {
             Ok(core.log.version().clone())
         })
         .await?
+    }
+}
+
+/// Cuts segments into pieces that fit into messages. One that cannot be hashed harms no other.
+pub(crate) fn cut(
+    segments: Vec<Segment>,
+    pieces: &mut Vec<Segment>,
+    refused: &mut Vec<(Segment, Rejection)>,
+) {
+    for segment in segments {
+        let dot = Dot::new(segment.replica, segment.first);
+        match sync::cut(vec![segment.clone()]) {
+            Ok(mut cut) => pieces.append(&mut cut),
+            Err(error) => {
+                let reason = Rejection::Invalid { dot, reason: error.to_string() };
+                refused.push((segment, reason));
+            }
+        }
     }
 }
 
@@ -113,7 +121,7 @@ impl Core {
         Ok(segments.into_iter().take_while(fits).collect())
     }
 
-    fn take_in(&mut self, segments: Vec<Segment>) -> Result<TakenIn, Error> {
+    pub(crate) fn take_in(&mut self, segments: Vec<Segment>) -> Result<TakenIn, Error> {
         let lock = self.files.lock()?;
         self.poll()?;
         let now = Some(self.now());

@@ -122,6 +122,7 @@ impl Agent {
     pub async fn fork(&self, store: &Store, name: &str, fork: Fork) -> Result<Run, Error> {
         let (from, by) = (self.run().name().to_owned(), self.name().to_owned());
         let (path, reason) = (name.to_owned(), fork.reason.clone());
+        self.run().trust_alike(name)?;
         let version = self
             .run()
             .query(move |core| {

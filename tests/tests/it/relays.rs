@@ -263,6 +263,30 @@ async fn what_is_forged_beside_what_is_signed_is_not_taken_in_its_place() {
     assert_eq!(b.root(), a.root());
 }
 
+/// Some of what a member wrote stands there in a forged form, and shorter; all of it once more, as it is.
+#[tokio::test]
+async fn a_forged_beginning_does_not_keep_out_what_is_signed() {
+    let (a, b) = (Machine::new("main").await, Machine::new("main").await);
+    let member = a.run.create_member().unwrap();
+    a.run.trust(member).unwrap();
+    b.run.trust(member).unwrap();
+    a.add(["true".to_owned(), "also".to_owned()]).await;
+    a.run.sign().await.unwrap().expect("it is a member by itself");
+    let given = a.run.lacking(VersionVector::new(), Strands::ALL).await.unwrap();
+    let relay = Memory::new();
+    for later in 1..4 {
+        let mut forged = given.clone();
+        for segment in &mut forged {
+            segment.records.truncate(1);
+            segment.records.iter_mut().for_each(|record| record.time.millis += later);
+        }
+        relay.kept.lock().unwrap().extend(forged);
+    }
+    relay.kept.lock().unwrap().extend(given);
+    b.once(relay).await;
+    assert_eq!(b.root(), a.root());
+}
+
 #[tokio::test]
 async fn a_signature_may_come_before_what_it_covers() {
     let (a, b) = (Machine::new("main").await, Machine::new("main").await);

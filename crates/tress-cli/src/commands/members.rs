@@ -15,15 +15,20 @@ use crate::words::count;
 pub(crate) enum Members {
     /// List the members of the run, and what of it they have signed
     #[command(after_help = "\
-Members are stores whose keys the run lists. They sign what they write when they meet others
-(`tress sync`, `tress serve`). A store that trusts a member takes from others only what members have
-signed, whoever carries it: a hub, a database or a git remote cannot add anything. Trust begins with
-a key that you got from somebody you know, and goes on from there:
+Members are stores whose keys the run lists. A store that trusts a member takes from others only what
+members have signed, whoever carries it: a hub, a database or a git remote cannot add anything to the
+events (it can hold something back). A member that trusts somebody signs what it holds when it meets
+others (`tress sync`, `tress serve`). Trust begins with a key that you got from somebody you know, and
+goes on from there:
 
   tress members init               in the first store: it is the first member, and trusts itself
-  tress members key                in another one: prints its line, to be given to a member
+  tress members trust STORE:KEY    in another one, with the line of the first, best before it syncs:
+                                   what is in the run when trust begins is taken as it is
+  tress members key                there, too: prints its line, to be given to a member
   tress members add STORE:KEY      in the first store: makes the other one a member
-  tress members trust STORE:KEY    in the other one, with the line of the first")]
+
+Documents are signed by nobody: a store that trusts members seals its own. Trust and keys are of
+one machine, in `.tress/local`; do not copy that, nor share it by a synced folder.")]
     List,
     /// Make this store the first member of the run, and take only what members sign from now on
     Init,
@@ -65,6 +70,8 @@ struct MembersView {
     members: Vec<MemberView>,
     /// Whether only what members sign is taken here.
     strict: bool,
+    /// Whether this store has a key, and signs nothing since it trusts nobody.
+    idle: bool,
     events: u64,
     signed: u64,
 }
@@ -159,10 +166,16 @@ async fn list(context: &Context, run: &Run) -> Result<(), Failure> {
     let view = MembersView {
         members,
         strict: !trusted.is_empty(),
+        idle: trusted.is_empty() && run.member()?.is_some(),
         events: state.version.events(),
         signed: signed.covered.values().sum(),
     };
     context.out.answer(&view, || {
+        if view.idle {
+            return "this store has a key and signs nothing, since it trusts nobody: \
+                    `tress members trust STORE:KEY`, with the line of a member"
+                .to_owned();
+        }
         if view.members.is_empty() {
             return "nobody is trusted here, so everything is taken; `tress members list --help` says \
                     how to begin"

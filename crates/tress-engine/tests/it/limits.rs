@@ -7,10 +7,10 @@ use tress_engine::admit::check;
 use tress_engine::{Draft, Log, PrepareError, Rejection};
 use tress_model::event::{Head, Record};
 use tress_model::limits::{
-    AGENT_NAME_BYTES_MAX, CLOCK_DRIFT_MAX, LEASE_MAX, LEDGER_ENTRIES_MAX, PRIORITY_MAX,
-    REPLICAS_MAX, SPLICES_MAX, WAITING_SEGMENTS_MAX,
+    AGENT_NAME_BYTES_MAX, CLOCK_DRIFT_MAX, HEADS_SIGNED_MAX, LEASE_MAX, LEDGER_ENTRIES_MAX,
+    PRIORITY_MAX, REPLICAS_MAX, SPLICES_MAX, WAITING_SEGMENTS_MAX,
 };
-use tress_model::operation::{ProseField, ProseTarget, Splice, TodoEdit};
+use tress_model::operation::{ProseField, ProseTarget, SignedHead, Splice, TodoEdit};
 use tress_model::{
     Author, Dot, Event, EventId, HybridTime, Operation, ReplicaId, Role, Segment, State, StoreId,
     TodoId,
@@ -81,6 +81,11 @@ fn an_edit_has_its_most_splices_and_no_more() {
         means(&Operation::ProseEdited { target: target.clone(), splices })
     };
     assert!(edit(SPLICES_MAX) && !edit(SPLICES_MAX + 1));
+    let head = SignedHead { dot: Dot::new(ReplicaId([1; 16]), 1), id: EventId::GENESIS };
+    let sign = |count: usize| {
+        means(&Operation::HeadsSigned { heads: vec![head.clone(); count], signature: vec![0; 64] })
+    };
+    assert!(sign(HEADS_SIGNED_MAX) && !sign(HEADS_SIGNED_MAX + 1));
 }
 
 #[test]

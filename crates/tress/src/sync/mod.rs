@@ -200,15 +200,17 @@ pub(crate) async fn converse_until(
     run.sign().await?;
     run.refresh().await?;
     let (live, takes, documents) = (terms.live, terms.takes, terms.documents);
+    let intake = Intake::new(run)?;
+    // Nobody signs documents: where only what members sign is taken, they are sealed here.
+    let documents = documents && !intake.is_strict();
     let hello = Hello::new(run.name(), run.place()?, run.durable().await?);
     let hello = Hello { live, takes, documents, strands: run.strands(), ..hello };
     let (session, exchanged) = (Session::new(hello), Exchanged::default());
     let pace = terms.rate.map(Pace::new);
     // While one converses, the documents are kept.
     let (_shelf, mut seals) = (Shelf::new(run), run.seals());
-    let (at_first, again, signs) = (None, None, run.member()?.is_some());
+    let (at_first, again, signs) = (None, None, run.signs()?);
     let mut sign_at = None;
-    let intake = Intake::new(run)?;
     let mut talk =
         Talk { run, terms, link, session, exchanged, at_first, told, pace, again, intake };
     if terms.role.is_some() {

@@ -44,6 +44,8 @@ async fn who_trusts_a_member_takes_what_members_signed_and_nothing_else() {
     assert_eq!(stranger.run.state().todos.len(), 2);
     // Also one with a key, until a member says so; then all of it comes.
     let joining = stranger.run.create_member().unwrap();
+    assert!(stranger.run.sign().await.unwrap().is_none(), "who trusts nobody signs nothing");
+    stranger.run.trust(member).unwrap();
     assert_eq!(stranger.run.create_member().unwrap(), joining, "one key for good");
     let (met, _) = meet(&b.run, &stranger.run).await;
     assert_eq!(met.received, 0);
@@ -106,4 +108,63 @@ async fn a_key_is_for_its_owner_alone() {
     let error = a.run.member().unwrap_err().to_string();
     assert!(error.contains("it is no key"), "{error}");
     assert!("nonsense".parse::<Member>().is_err());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_key_that_is_none_ends_no_conversation() {
+    let (a, b) = (place().await, place().await);
+    let member = found(&a.run).await;
+    let dir = a.run.store_dir().join("local").join(member.store.to_string());
+    let names = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let keys = names.filter(|name| name.to_string_lossy().starts_with("key"));
+    assert_eq!(keys.count(), 1, "what was written beside it is gone");
+    std::fs::write(dir.join("key"), "nonsense").unwrap();
+    human(&a.run).add("not signed").await.unwrap();
+    meet(&a.run, &b.run).await;
+    assert_eq!(b.run.state().todos.len(), 1);
+}
+
+/// A run that others wrote, and in which members are named only then.
+#[tokio::test]
+async fn a_run_with_a_past_is_vouched_for_by_its_first_member() {
+    let (a, b, stranger) = (place().await, place().await, place().await);
+    human(&stranger.run).add("of old").await.unwrap();
+    meet(&stranger.run, &a.run).await;
+    let member = found(&a.run).await;
+    human(&a.run).add("of today").await.unwrap();
+    b.run.trust(member).unwrap();
+    let (_, met) = meet(&a.run, &b.run).await;
+    assert_eq!((met.unsigned, b.run.state().todos.len()), (0, 2));
+}
+
+#[tokio::test]
+async fn a_path_trusts_whom_its_origin_trusts() {
+    let a = place().await;
+    let member = found(&a.run).await;
+    let store = tress::Store::open(a.run.store_dir()).unwrap();
+    let fork = || tress::Fork { reason: "to try".into(), ..Default::default() };
+    human(&a.run).fork(&store, "../else", fork()).await.unwrap_err();
+    let path = human(&a.run).fork(&store, "tried.new", fork()).await.unwrap();
+    assert_eq!(path.trusted().unwrap(), [(member.store, member.key)].into());
+    // A signature in one is none in the other, so all is signed again.
+    path.sign().await.unwrap().expect("there is something to sign");
+    assert_eq!(
+        path.signed().await.unwrap().covered.values().sum::<u64>(),
+        path.state().version.events()
+    );
+    human(&a.run).fork(&store, "tried.again", fork()).await.unwrap();
+    assert_eq!(path.trusted().unwrap().len(), 1);
+}
+
+/// Documents are signed by nobody.
+#[tokio::test]
+async fn who_trusts_members_takes_no_documents() {
+    let (a, b) = (place().await, place().await);
+    let member = found(&a.run).await;
+    human(&a.run).add("sealed").await.unwrap();
+    a.run.seal().await.unwrap();
+    b.run.trust(member).unwrap();
+    let (_, met) = meet(&a.run, &b.run).await;
+    assert_eq!((met.changes, b.run.state().todos.len()), (0, 1));
 }

@@ -185,7 +185,7 @@ pub async fn exchange<R: Relay>(
         side.take_all(&mut told).await?;
         run.sign().await?;
         side.give_all().await?;
-        if sealed != Some(run.seals()) {
+        if sealed != Some(run.seals()) && !side.intake.is_strict() {
             side.exchange_documents().await?;
             sealed = Some(run.seals());
         }
@@ -238,12 +238,20 @@ impl<R: Relay> Side<'_, R> {
         &mut self,
         told: &mut (impl FnMut(&Exchanged) + Send),
     ) -> Result<(), FollowError> {
+        self.take_pieces(told).await?;
+        let taken = self.intake.settle(self.run).await?;
+        self.exchanged.received += taken.events.len();
+        self.exchanged.unsigned = self.intake.unsigned();
+        Ok(())
+    }
+
+    async fn take_pieces(
+        &mut self,
+        told: &mut (impl FnMut(&Exchanged) + Send),
+    ) -> Result<(), FollowError> {
         loop {
             let known = self.run.durable().await?.join(&self.passed);
             if self.there <= known {
-                let taken = self.intake.settle(self.run).await?;
-                self.exchanged.received += taken.events.len();
-                self.exchanged.unsigned = self.intake.unsigned();
                 return Ok(());
             }
             let segments = self.relay.get(&known).await?;
