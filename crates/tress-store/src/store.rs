@@ -392,14 +392,19 @@ impl Store {
         self.run_keeping(name, create.then_some(Strands::ALL))
     }
 
-    /// Keeps only `strands` of a run from now on; for one into which nothing has come yet.
+    /// Keeps only `strands` of a run from now on, where nothing has come into it yet; else it stays as it is.
     ///
     /// # Errors
-    /// When that cannot be written.
+    /// When there is no such run, or that cannot be written.
     pub fn keep_only(&self, name: &str, strands: Strands) -> Result<(), StoreError> {
         let dir = self.run_dir(name)?;
         let held = self.lock_new(&dir)?;
-        partial::keep(&*self.shared.files, &dir, strands)?;
+        // Under the lock: somebody may have written something just now.
+        let run = self.run(name, false)?;
+        let new = run.strands() == Strands::ALL && run.origin().is_none();
+        if new && run.read_all()?.is_empty() {
+            partial::keep(&*self.shared.files, &dir, strands)?;
+        }
         drop(held);
         Ok(())
     }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use tress_engine::{PrepareError, Rejection, sync};
+use tress_model::event::Record;
 use tress_model::{Dot, Event, Segment, Strands, VersionVector, codec, limits};
 use tress_store::Item;
 
@@ -89,6 +90,19 @@ pub(crate) fn cut(
     }
 }
 
+/// Leaves out the operations that `strands` do not need.
+fn withhold(segments: &mut [Segment], strands: Strands) -> Result<(), Error> {
+    if strands == Strands::ALL {
+        return Ok(());
+    }
+    for record in segments.iter_mut().flat_map(|segment| &mut segment.records) {
+        if !record.operation.is_needed_by(strands) {
+            record.operation = codec::withhold(&record.operation).map_err(PrepareError::from)?;
+        }
+    }
+    Ok(())
+}
+
 impl Core {
     fn lacking(&mut self, than: &VersionVector, strands: Strands) -> Result<Vec<Segment>, Error> {
         // What was read and not synced by its writer may be gone after a power cut, and its numbers
@@ -118,10 +132,23 @@ impl Core {
             bytes = bytes.saturating_add(size);
             alone || events <= limits::BATCH_EVENTS && bytes <= limits::BATCH_BYTES
         };
-        Ok(segments.into_iter().take_while(fits).collect())
+        let mut fitting: Vec<Segment> = segments.into_iter().take_while(fits).collect();
+        if !strands.are_in(self.log.strands()) {
+            // Behind what was withheld from us nothing can be given.
+            for segment in &mut fitting {
+                let gone = |record: &Record| record.operation.withheld_hash().is_some();
+                let whole = segment.records.iter().position(gone);
+                segment.records.truncate(whole.unwrap_or(usize::MAX));
+            }
+            fitting.retain(|segment| !segment.records.is_empty());
+        }
+        withhold(&mut fitting, strands)?;
+        Ok(fitting)
     }
 
-    pub(crate) fn take_in(&mut self, segments: Vec<Segment>) -> Result<TakenIn, Error> {
+    pub(crate) fn take_in(&mut self, mut segments: Vec<Segment>) -> Result<TakenIn, Error> {
+        // Not everybody who gives knows what is wanted.
+        withhold(&mut segments, self.log.strands())?;
         let lock = self.files.lock()?;
         self.poll()?;
         let now = Some(self.now());

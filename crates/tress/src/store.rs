@@ -104,7 +104,9 @@ impl Store {
         // One into which nothing has come yet, such as the run of a new store, is as good as new.
         if run.strands() == Strands::ALL && run.refresh().await?.version.is_empty() {
             drop(run);
-            self.files.keep_only(name, strands)?;
+            if self.known(name).is_none() {
+                self.files.keep_only(name, strands)?;
+            }
             run = self.open_run(name, Some(strands)).await?;
         }
         match run.strands() {
@@ -113,12 +115,14 @@ impl Store {
         }
     }
 
+    /// The run, where it is open in this process.
+    fn known(&self, name: &str) -> Option<Arc<Inner>> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get(name).and_then(Weak::upgrade)
+    }
+
     async fn open_run(&self, name: &str, create: Option<Strands>) -> Result<Run, Error> {
-        let known = |store: &Self| {
-            let runs = store.runs.lock().unwrap_or_else(PoisonError::into_inner);
-            runs.get(name).and_then(Weak::upgrade)
-        };
-        if let Some(inner) = known(self) {
+        if let Some(inner) = self.known(name) {
             return Ok(Run::from_inner(inner));
         }
         let inner = Inner::open(self.files.run_keeping(name, create)?).await?;

@@ -64,17 +64,15 @@ async fn who_keeps_the_todos_alone_has_them_as_everybody_and_nothing_of_the_rest
     assert!(store.check_run("main").unwrap().is_clean());
     let refused = store.create_run_of("main", Strands::ALL).await;
     assert!(matches!(refused, Err(Error::Strands { .. })), "{refused:?}");
-    // Nothing of the rest is in its files.
-    let mut files = vec![dir.path().to_owned()];
-    while let Some(path) = files.pop() {
-        match std::fs::read_dir(&path) {
-            Ok(entries) => files.extend(entries.map(|entry| entry.unwrap().path())),
-            Err(_) => {
-                let bytes = std::fs::read(&path).unwrap();
-                assert!(!bytes.windows(secret.len()).any(|at| at == secret.as_bytes()), "{path:?}");
-            }
-        }
-    }
+    assert!(!says(dir.path(), secret), "nothing of the rest is in its files");
+    // Also where somebody gives it who does not ask what is wanted, a relay for instance.
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path().join(".tress")).unwrap();
+    let given_all = store.create_run_of("main", todo_only()).await.unwrap();
+    let given = whole.run.lacking(VersionVector::new(), Strands::ALL).await.unwrap();
+    given_all.take_in(given).await.unwrap();
+    assert_eq!(given_all.state().root(), part.state().root());
+    assert!(!says(dir.path(), secret));
     // Whoever wants everything is given nothing that is not whole.
     let third = place().await;
     let (_, met) = meet(&part, &third.run).await;
@@ -91,4 +89,36 @@ async fn who_keeps_the_todos_alone_has_them_as_everybody_and_nothing_of_the_rest
             .iter()
             .any(|(_, reason)| reason.to_string().contains("without its operation"))
     );
+}
+
+/// Whether a file in `dir` holds `text`.
+fn says(dir: &std::path::Path, text: &str) -> bool {
+    let mut files = vec![dir.to_owned()];
+    while let Some(path) = files.pop() {
+        match std::fs::read_dir(&path) {
+            Ok(entries) => files.extend(entries.map(|entry| entry.unwrap().path())),
+            Err(_) => {
+                let bytes = std::fs::read(&path).unwrap();
+                if bytes.windows(text.len()).any(|at| at == text.as_bytes()) {
+                    return true;
+                }
+            }
+        }
+    }
+    false
+}
+
+/// What is open as a whole run, or has something in it, does not become a part under somebody's hands.
+#[tokio::test]
+async fn a_run_that_is_in_use_keeps_what_it_keeps() {
+    let whole = place().await;
+    let store = Store::open(whole.run.store_dir()).unwrap();
+    let run = store.create_run("other").await.unwrap();
+    let refused = store.create_run_of("other", todo_only()).await;
+    assert!(matches!(refused, Err(Error::Strands { .. })), "{refused:?}");
+    human(&run).add("one").await.unwrap();
+    store.files().keep_only("other", todo_only()).unwrap();
+    drop((run, store));
+    let store = Store::open(whole.run.store_dir()).unwrap();
+    assert_eq!(store.run("other").await.unwrap().strands(), Strands::ALL);
 }
