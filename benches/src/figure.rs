@@ -111,6 +111,12 @@ impl Figure {
         self
     }
 
+    /// Held against `what`, which came to `value`, more being better.
+    pub fn outrun(mut self, what: &'static str, value: f64) -> Self {
+        self.rival = Some(Rival { what, ratio: self.value / value });
+        self
+    }
+
     /// It is to be below `bound`.
     pub fn below(mut self, bound: f64) -> Self {
         self.goal = Some(Goal::Below(bound));

@@ -5,6 +5,7 @@ pub mod history;
 pub mod random;
 pub mod sync;
 mod words;
+pub mod workload;
 
 /// How many events the run has.
 pub const EVENTS: usize = 100_000;

@@ -11,6 +11,7 @@ mod late;
 mod memory;
 mod moment;
 mod paths;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,7 +38,8 @@ pub(crate) struct Ground {
 type Bench = fn(&Ground) -> Result<Vec<Figure>, Failure>;
 
 /// Every bench, by the beginning of its figures' names.
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 10] = [
+    ("work", work::measure_all),
     ("hub", hub::measure_all),
     ("fold", fold::measure_all),
     ("history/moment", moment::measure_all),

@@ -1,0 +1,311 @@
+//! W(n, a): what each event costs, and how that grows with the history.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tress::{Run, Segment, Store, When};
+use tress_bench::figure::{Figure, Times, measure};
+use tress_bench::random::Random;
+use tress_bench::workload::{self, STORE, Step};
+use tress_engine::{Draft, Log};
+use tress_model::codec;
+
+use crate::disk;
+use crate::{Failure, Ground};
+
+/// How many agents there are.
+const AGENTS: usize = 16;
+/// How many events of a durable append come together.
+const GROUPS: [usize; 4] = [10, 64, 100, 1_000];
+
+fn draft(step: &Step) -> Draft {
+    let (author, operation) = (step.author.clone(), step.operation.clone());
+    Draft { author, occurred: None, operation }
+}
+
+/// The log of a workload, and its segments as they were appended, in groups of so many.
+fn write(
+    steps: &[Step],
+    replicas: &[tress::Dot],
+    group: usize,
+) -> Result<(Log, Vec<Segment>), Failure> {
+    let mut log = Log::new();
+    let mut segments = Vec::with_capacity(steps.len() / group + 1);
+    for steps in steps.chunks(group) {
+        let Some(first) = steps.first() else { break };
+        let replica = replicas.get(first.replica).ok_or(Failure::History("no such replica"))?;
+        let drafts = steps.iter().map(draft).collect();
+        let prepared = log.prepare(replica.replica, STORE, drafts, first.now);
+        let prepared = prepared.map_err(Failure::other)?;
+        segments.push(prepared.segment.clone());
+        log.commit(prepared);
+    }
+    Ok((log, segments))
+}
+
+/// Events a second.
+fn rate(events: usize, took: Duration) -> f64 {
+    events as f64 / took.as_secs_f64()
+}
+
+/// Appending in memory: stamped, chained, folded, one by one.
+fn in_memory(events: usize) -> Result<Vec<Figure>, Failure> {
+    let replicas = workload::replicas(1);
+    let steps = workload::make(events, AGENTS, &replicas);
+    let times = measure(
+        3,
+        || Ok::<_, Failure>(Log::new()),
+        |mut log| {
+            for step in &steps {
+                let replica = replicas.first().ok_or(Failure::History("no replica"))?.replica;
+                let prepared = log.prepare(replica, STORE, vec![draft(step)], step.now);
+                log.commit(prepared.map_err(Failure::other)?);
+            }
+            Ok(log)
+        },
+    )?;
+    let rate = events as f64 / times.median() * 1e3;
+    Ok(vec![Figure::new("work/append/memory", rate, "events/s").at_least(1e6)])
+}
+
+/// A file with room for what is written, which is there already: the least that durability costs.
+struct Bare {
+    file: File,
+    at: u64,
+    _dir: TempDir,
+}
+
+impl Bare {
+    fn new(bytes: usize) -> std::io::Result<Self> {
+        let dir = TempDir::new()?;
+        let mut file =
+            OpenOptions::new().create_new(true).write(true).open(dir.path().join("bare"))?;
+        for _ in 0..=bytes >> 20 {
+            file.write_all(&[0; 1 << 20])?;
+        }
+        file.sync_all()?;
+        Ok(Self { file, at: 0, _dir: dir })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.file.write_all_at(bytes, self.at)?;
+        self.at += bytes.len() as u64;
+        self.file.sync_data()
+    }
+}
+
+/// A run on disk to which a workload is appended.
+struct OnDisk {
+    run: Run,
+    dir: TempDir,
+    replica: tress::Dot,
+}
+
+impl OnDisk {
+    async fn new() -> Result<Self, Failure> {
+        let dir = TempDir::new().map_err(Failure::other)?;
+        let store = Store::create(dir.path().join("store")).map_err(Failure::other)?;
+        let run = store.create_run(disk::RUN).await.map_err(Failure::other)?;
+        let agent = run.agent("first", tress::Role::Human);
+        let first = agent.append([tress::Operation::RunResumed]).await.map_err(Failure::other)?;
+        let replica = first.first().ok_or(Failure::History("nothing was appended"))?.dot;
+        Ok(Self { run, dir, replica })
+    }
+
+    /// Appends steps in groups; how long each took.
+    async fn append(&self, steps: &[Step], group: usize) -> Result<Vec<Duration>, Failure> {
+        let mut took = Vec::with_capacity(steps.len() / group + 1);
+        for steps in steps.chunks(group) {
+            let drafts = steps.iter().map(draft).collect();
+            let began = Instant::now();
+            self.run.append(drafts).await.map_err(Failure::other)?;
+            took.push(began.elapsed());
+        }
+        Ok(took)
+    }
+
+    /// How many bytes the journals of the run have.
+    fn journals(&self) -> Result<u64, Failure> {
+        let dir = self.dir.path().join("store").join("runs").join(disk::RUN).join("journals");
+        Ok(disk::size(&dir).map_err(Failure::other)?.1)
+    }
+}
+
+/// Appending durably, in groups and one by one, against a bare file that is synced as often.
+fn durable(ground: &Ground, events: usize) -> Result<Vec<Figure>, Failure> {
+    let mut figures = Vec::new();
+    for group in GROUPS.into_iter().chain([1]) {
+        // So many appends that the sync is what is measured.
+        let events = if group == 1 { 2_000 } else { events.min(group * 400) };
+        let (mut ours, mut bare) = (Times::default(), Times::default());
+        let (mut rates, mut rivals) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let (took, bytes) = ground.runtime.block_on(async {
+                let disk = OnDisk::new().await?;
+                let steps = workload::make(events, AGENTS, &[disk.replica]);
+                let before = disk.journals()?;
+                let took = disk.append(&steps, group).await?;
+                Ok::<_, Failure>((took, disk.journals()? - before))
+            })?;
+            rates.push(rate(events, took.iter().sum()));
+            took.iter().for_each(|took| ours.push(*took));
+            let count = events / group;
+            let each = vec![0x5A; bytes as usize / count.max(1)];
+            let mut file = Bare::new(bytes as usize).map_err(Failure::other)?;
+            let mut total = Duration::ZERO;
+            for _ in 0..count {
+                let began = Instant::now();
+                file.append(&each).map_err(Failure::other)?;
+                bare.push(began.elapsed());
+                total += began.elapsed();
+            }
+            rivals.push(rate(events, total));
+        }
+        let (rate, rival) = (median(rates), median(rivals));
+        let bare_file = "a bare file, synced as often";
+        if group == 1 {
+            let figure = Figure::median("work/append/single", &ours);
+            figures.push(figure.against(bare_file, bare.median()).below(1.3 * bare.median()));
+        } else {
+            let figure = Figure::new(format!("work/append/durable/{group}"), rate, "events/s");
+            figures.push(figure.outrun(bare_file, rival).at_least(0.8 * rival));
+        }
+    }
+    Ok(figures)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// A run on disk with so many events, in groups of 100, and as its last process left it.
+async fn kept(events: usize) -> Result<OnDisk, Failure> {
+    let disk = OnDisk::new().await?;
+    let steps = workload::make(events, AGENTS, &[disk.replica]);
+    disk.append(&steps, 100).await?;
+    Ok(disk)
+}
+
+/// What a history costs to read, to open, to look back into, and to keep.
+fn read(ground: &Ground, events: usize) -> Result<Vec<Figure>, Failure> {
+    let OnDisk { run, dir, replica } = ground.runtime.block_on(kept(events))?;
+    let path = dir.path().join("store");
+    let name = |figure: &str| format!("work/{figure}/{events}");
+    drop(run);
+    let mut figures = Vec::new();
+    // Opened as a new process would: the newest snapshot, and what is behind it.
+    let open = measure(
+        9,
+        || Store::open(&path).map_err(Failure::other),
+        |store| ground.runtime.block_on(store.run(disk::RUN)).map_err(Failure::other),
+    )?;
+    figures.push(Figure::median(name("open"), &open).below(20.0));
+    // Frames, checksums, chains, causes, order and fold.
+    let replay = measure(
+        3,
+        || tress_store::Store::open(&path).map_err(Failure::other),
+        |store| {
+            let run = store.run(disk::RUN, false).map_err(Failure::other)?;
+            let items = run.read_all().map_err(Failure::other)?;
+            let mut log = Log::new();
+            log.admit_all(items.into_iter().filter_map(tress::Item::into_segment), None);
+            if log.version().events() as usize == events + 1 {
+                Ok(log)
+            } else {
+                Err(Failure::History("some events were not read"))
+            }
+        },
+    )?;
+    let rate = events as f64 / replay.median() * 1e3;
+    figures.push(Figure::new(name("replay"), rate, "events/s").at_least(2e6));
+    let store = Store::open(&path).map_err(Failure::other)?;
+    let run = ground.runtime.block_on(store.run(disk::RUN)).map_err(Failure::other)?;
+    let mut moments = Times::default();
+    let mut random = Random::new(9);
+    // The first one reads the history.
+    for number in 0..=100 {
+        let dot = tress::Dot { number: 1 + random.below(events) as u64, ..replica };
+        let began = Instant::now();
+        ground.runtime.block_on(run.state_at(When::Event(dot))).map_err(Failure::other)?;
+        if number > 0 {
+            moments.push(began.elapsed());
+        }
+    }
+    figures.push(Figure::worst(name("moment"), &moments).below(5.0));
+    let state = run.state();
+    let ready = measure(9, || Ok::<_, Failure>(()), |()| Ok(state.readiness(tress::now())))?;
+    figures.push(Figure::median(name("ready"), &ready));
+    let journals = disk::size(&path.join("runs").join(disk::RUN).join("journals"));
+    let journals = journals.map_err(Failure::other)?.1 as f64 / events as f64;
+    figures.push(Figure::new(name("journals"), journals, "B/event").below(25.0));
+    let began = Instant::now();
+    ground.runtime.block_on(run.seal()).map_err(Failure::other)?;
+    let sealing = Figure::new(name("seal"), rate_of(events, began), "events/s");
+    figures.push(sealing.at_least(20_000.0));
+    drop((run, store));
+    let everything = disk::size(&path).map_err(Failure::other)?.1 as f64 / events as f64;
+    figures.push(Figure::new(name("everything"), everything, "B/event").below(40.0));
+    Ok(figures)
+}
+
+fn rate_of(events: usize, began: Instant) -> f64 {
+    rate(events, began.elapsed())
+}
+
+/// Replicas that all append from the same version, merged by one.
+fn concurrent(replicas: usize) -> Result<Vec<Figure>, Failure> {
+    let events = 16_000;
+    let ids = workload::replicas(replicas);
+    let (base, past) = write(&workload::make(1_000, 1, &ids), &ids, 1)?;
+    drop(past);
+    let mut each: Vec<Log> = ids.iter().map(|_| base.clone()).collect();
+    // Each goes on by itself.
+    let mut last = ids.clone();
+    if let Some(first) = last.first_mut() {
+        first.number = 1_000;
+    }
+    let mut segments = Vec::new();
+    for step in workload::make(events, replicas.max(AGENTS), &last) {
+        let (Some(log), Some(dot)) = (each.get_mut(step.replica), ids.get(step.replica)) else {
+            continue;
+        };
+        let now = step.now + workload::time_of(1_000);
+        let prepared = log.prepare(dot.replica, STORE, vec![draft(&step)], now);
+        let prepared = prepared.map_err(Failure::other)?;
+        segments.push(prepared.segment.clone());
+        log.commit(prepared);
+    }
+    drop(each);
+    let bytes: usize =
+        segments.iter().filter_map(|s| codec::encode_segment(s).ok()).map(|b| b.len()).sum();
+    let times = measure(
+        5,
+        || Ok::<_, Failure>((base.clone(), segments.clone())),
+        |(mut log, segments)| {
+            log.admit_all(segments, None);
+            Ok(log)
+        },
+    )?;
+    let each = times.median() * 1e3 / events as f64;
+    let name = |figure: &str| format!("work/concurrent/{figure}/{replicas}");
+    Ok(vec![
+        Figure::new(name("merge"), each, "us/event"),
+        Figure::new(name("bytes"), bytes as f64 / events as f64, "B/event").below(100.0),
+    ])
+}
+
+pub(crate) fn measure_all(ground: &Ground) -> Result<Vec<Figure>, Failure> {
+    let mut figures = in_memory(100_000)?;
+    figures.extend(durable(ground, 100_000)?);
+    for replicas in [8, 64, 1_000] {
+        figures.extend(concurrent(replicas)?);
+    }
+    for events in [1_000, 10_000, 100_000] {
+        figures.extend(read(ground, events)?);
+    }
+    Ok(figures)
+}
