@@ -2,17 +2,18 @@
 //!
 //! Each event is chained to the one before it by its hash, so whoever vouches for an event vouches for
 //! all of its replica before it. A *member* is a store whose key the run lists. It signs heads now and then, by an
-//! event ([`Operation::HeadsSigned`]): those of its own replicas, and of all others that no member has signed yet and
-//! that it holds all the same, since its own events build on them. What it signs is the run's name and the id that this event
+//! event ([`Operation::HeadsSigned`]): those of its own replicas, and of all others that it holds, since its own
+//! events build on them. What it signs is the run's name and the id that this event
 //! would have without its signature: so the signature is of this event and no other, and of all
 //! that its replica wrote before. What is covered can be forged by nobody who lacks the key, whoever
 //! carried it.
 //!
 //! Whom to trust is said from outside: *roots*, keys that somebody pinned. From there on the run says it
-//! itself: [`Operation::MemberAdded`] and [`Operation::MemberRemoved`], written by a member, take effect with the
-//! signature that covers them. Signatures are gone through in canonical order, each judged by the members that those
-//! before it left; so everybody with the same events and roots comes to the same members, and nothing is ever
-//! taken back by what comes later in that order.
+//! itself: [`Operation::MemberAdded`] and [`Operation::MemberRemoved`] take effect with the first sound signature behind
+//! them in their own chain, which nobody else can go on with: that others vouch for an event does not make it a word of
+//! the store that it names. Nobody changes its own key, and that of a root stays what it is here until
+//! the root is removed. Signatures are gone through in canonical order, each judged by the members that those
+//! before it left; so everybody with the same events and roots comes to the same members.
 //!
 //! What this cannot do: it does not show that something was held back; a member that was removed can
 //! sign as of a time before that, behind what it had signed; and a member vouches for what it held when it began
@@ -42,6 +43,8 @@ pub struct Signed {
     pub members: BTreeMap<StoreId, Key>,
     /// Up to which event each replica's chain is signed by a member.
     pub covered: BTreeMap<ReplicaId, u64>,
+    /// The same, by which member.
+    vouched: BTreeMap<(StoreId, ReplicaId), u64>,
 }
 
 impl Signed {
@@ -55,16 +58,42 @@ impl Signed {
     }
 }
 
-/// Signatures that were found sound once, by the event and the key: each costs next to nothing again.
-#[derive(Debug, Default)]
-pub struct Sound(BTreeSet<(EventId, Key)>);
+/// Signatures that were found to be sound, or not, by the event and the key: each is verified once.
+#[derive(Debug)]
+pub struct Known {
+    verdicts: BTreeMap<(EventId, Key), bool>,
+    left: usize,
+}
 
-impl Sound {
-    fn insert(&mut self, place: (EventId, Key)) {
-        if self.0.len() >= limits::SIGNATURES_KNOWN_MAX {
-            self.0.clear();
+impl Default for Known {
+    fn default() -> Self {
+        Self { verdicts: BTreeMap::new(), left: usize::MAX }
+    }
+}
+
+impl Known {
+    /// Verifies `count` signatures from now on, and takes the others that are not known for unsound.
+    pub fn allow(&mut self, count: usize) {
+        self.left = count;
+    }
+
+    /// Whether some signatures were not verified, since no more were allowed.
+    pub fn is_exhausted(&self) -> bool {
+        self.left == 0
+    }
+
+    fn judge(&mut self, place: (EventId, Key), verify: impl FnOnce() -> bool) -> bool {
+        if let Some(verdict) = self.verdicts.get(&place) {
+            return *verdict;
         }
-        self.0.insert(place);
+        let Some(left) = self.left.checked_sub(1) else { return false };
+        self.left = left;
+        if self.verdicts.len() >= limits::SIGNATURES_KNOWN_MAX {
+            self.verdicts.clear();
+        }
+        let verdict = verify();
+        self.verdicts.insert(place, verdict);
+        verdict
     }
 }
 
@@ -77,7 +106,7 @@ fn to_sign(run: &str, id: EventId) -> Vec<u8> {
 
 impl Log {
     /// Prepares the event by which `author` signs `heads` of `run`, and what `replica` wrote before, in the name of
-    /// `store`.
+    /// `store`; behind what is to be said with it.
     ///
     /// # Errors
     /// As [`Log::prepare`].
@@ -85,60 +114,98 @@ impl Log {
         &self,
         run: &str,
         (replica, store): (ReplicaId, StoreId),
-        author: Author,
+        (said, author): (Option<Draft>, Author),
         heads: Vec<SignedHead>,
         now: Millis,
         sign: impl FnOnce(&[u8]) -> Vec<u8>,
     ) -> Result<Prepared, PrepareError> {
+        // Its own chain is signed in any case.
+        let heads: Vec<_> = heads.into_iter().filter(|head| head.dot.replica != replica).collect();
         let prepare = |signature| {
             let operation = Operation::HeadsSigned { heads: heads.clone(), signature };
             let draft = Draft { author: author.clone(), occurred: None, operation };
-            self.prepare(replica, store, vec![draft], now)
+            self.prepare(replica, store, said.iter().cloned().chain([draft]).collect(), now)
         };
         let unsigned = prepare(Vec::new())?;
-        let id = unsigned.events.first().map_or(EventId::GENESIS, |event| event.id);
+        let id = unsigned.events.last().map_or(EventId::GENESIS, |event| event.id);
         prepare(sign(&to_sign(run, id)))
     }
 
-    /// The heads that nobody has signed, [`limits::HEADS_SIGNED_MAX`] at most: what there is for `store` to sign. Of
-    /// its own replicas only those that say something besides signatures. Linear in the events that are not covered.
+    /// What there is for `store` to sign, [`limits::HEADS_SIGNED_MAX`] at most: nothing where members have signed
+    /// everything, else the heads that it has not signed itself, those first that nobody has. So its events can be taken
+    /// also by those for whom what others signed does not count. Linear in the replicas.
     pub fn unsigned_heads(&self, store: StoreId, signed: &Signed) -> Vec<SignedHead> {
-        let speaks = |event: &Arc<Event>| !matches!(event.operation, Operation::HeadsSigned { .. });
-        let heads = self.version().iter().filter_map(|(replica, number)| {
-            let new = signed.last(replica) + 1..=number;
-            let own = self.store_of(replica) == Some(store);
-            let mut events = new.filter_map(|n| self.event(Dot::new(replica, n)));
-            let any = if own { events.any(speaks) } else { events.next().is_some() };
-            let head = any.then(|| self.event(Dot::new(replica, number))).flatten()?;
+        let vouched = |replica| signed.vouched.get(&(store, replica)).copied().unwrap_or_default();
+        let (mut uncovered, mut covered) = (Vec::new(), Vec::new());
+        for (replica, number) in self.version().iter() {
             // Of a lost event the id may not be known.
-            (head.id != EventId::GENESIS).then_some(SignedHead { dot: head.dot, id: head.id })
-        });
-        heads.take(limits::HEADS_SIGNED_MAX).collect()
+            let head = self.event(Dot::new(replica, number));
+            let Some(head) = head.filter(|head| head.id != EventId::GENESIS) else { continue };
+            let head = SignedHead { dot: head.dot, id: head.id };
+            if number > signed.last(replica) {
+                uncovered.push(head);
+            } else if number > vouched(replica) {
+                covered.push(head);
+            }
+        }
+        if uncovered.is_empty() {
+            return uncovered;
+        }
+        uncovered.append(&mut covered);
+        uncovered.truncate(limits::HEADS_SIGNED_MAX);
+        uncovered
     }
 
     /// Who the members of `run` are and what they signed, where `roots` are members to begin with. For a log that
-    /// holds everything from the first event on. Linear in the events, and verifies the signatures that are not in
-    /// `sound`.
+    /// holds everything from the first event on. Linear in the events, and verifies the signatures that are not `known`.
     pub fn signed(
         &self,
         run: &str,
         roots: &BTreeMap<StoreId, Key>,
-        sound: &mut Sound,
+        known: &mut Known,
         verify: Verify<'_>,
     ) -> Signed {
-        let mut signed = Signed { members: roots.clone(), covered: BTreeMap::new() };
+        let mut signed = Signed { members: roots.clone(), ..Signed::default() };
+        // Up to where the words of each replica about members have been heard.
+        let mut heard: BTreeMap<ReplicaId, u64> = BTreeMap::new();
+        // Roots that were not removed.
+        let mut pinned: BTreeSet<StoreId> = roots.keys().copied().collect();
         for event in self.events() {
             let Operation::HeadsSigned { heads, signature } = &event.operation else { continue };
-            let key = self.store_of(event.dot.replica).and_then(|store| signed.members.get(&store));
-            let Some(place) = key.map(|key| (event.id, *key)) else { continue };
-            if !sound.0.contains(&place) {
+            let Some(store) = self.store_of(event.dot.replica) else { continue };
+            let Some(&key) = signed.members.get(&store) else { continue };
+            let sound = known.judge((event.id, key), || {
                 let message = self.unsigned_id(event).map(|id| to_sign(run, id));
-                if !message.is_some_and(|message| verify(&place.1, &message, signature)) {
-                    continue;
-                }
-                sound.insert(place);
+                message.is_some_and(|message| verify(&key, &message, signature))
+            });
+            if !sound {
+                continue;
             }
-            self.cover(event, heads, &mut signed);
+            let here =
+                |head: &&SignedHead| self.event(head.dot).is_some_and(|event| event.id == head.id);
+            let ends = heads.iter().filter(here).map(|head| head.dot);
+            // What is signed holds the id of the event before it, and with it all of its own chain.
+            for Dot { replica, number } in ends.chain([event.dot]) {
+                let vouched = signed.vouched.entry((store, replica)).or_default();
+                *vouched = (*vouched).max(number);
+                let last = signed.covered.entry(replica).or_default();
+                *last = (*last).max(number);
+            }
+            let from = heard.insert(event.dot.replica, event.dot.number).unwrap_or_default();
+            for number in from + 1..event.dot.number {
+                match self.event(Dot { number, ..event.dot }).map(|event| &event.operation) {
+                    Some(Operation::MemberAdded { store: other, key })
+                        if *other != store && !pinned.contains(other) =>
+                    {
+                        signed.members.insert(*other, *key);
+                    }
+                    Some(Operation::MemberRemoved { store: other }) => {
+                        signed.members.remove(other);
+                        pinned.remove(other);
+                    }
+                    _ => {}
+                }
+            }
         }
         signed
     }
@@ -151,37 +218,6 @@ impl Log {
         }
         let store = self.store_of(event.dot.replica)?;
         EventHasher::new(store).id(previous, event.dot, &record).ok()
-    }
-
-    /// Notes what a sound signature covers, as far as it is here, and what of that makes and ends members.
-    fn cover(&self, event: &Arc<Event>, heads: &[SignedHead], signed: &mut Signed) {
-        let here =
-            |head: &&SignedHead| self.event(head.dot).is_some_and(|event| event.id == head.id);
-        // What is signed holds the id of the event before it, and with it all of its own chain.
-        let ends = heads.iter().filter(here).map(|head| head.dot).chain([event.dot]);
-        let mut changes = Vec::new();
-        for Dot { replica, number } in ends {
-            let new = (signed.last(replica) + 1..=number).map(|n| Dot::new(replica, n));
-            changes.extend(new.filter_map(|dot| self.event(dot)).filter(|event| {
-                let operation = &event.operation;
-                matches!(operation, Operation::MemberAdded { .. } | Operation::MemberRemoved { .. })
-            }));
-            let last = signed.covered.entry(replica).or_default();
-            *last = (*last).max(number);
-        }
-        changes.sort_by_key(|event| event.order());
-        for change in changes {
-            // Others may have written what a member only holds.
-            let writer = self.store_of(change.dot.replica);
-            if !writer.is_some_and(|store| signed.members.contains_key(&store)) {
-                continue;
-            }
-            match &change.operation {
-                Operation::MemberAdded { store, key } => signed.members.insert(*store, *key),
-                Operation::MemberRemoved { store } => signed.members.remove(store),
-                _ => None,
-            };
-        }
     }
 }
 
@@ -233,8 +269,10 @@ mod tests {
             let author = Author::new("ada", Role::Human);
             let ids = (ReplicaId([store; 16]), StoreId([store; 16]));
             let signed = |message: &[u8]| sign(key, message);
-            let prepared =
-                self.log.prepare_signature("main", ids, author, heads, self.now, signed).unwrap();
+            let prepared = self
+                .log
+                .prepare_signature("main", ids, (None, author), heads, self.now, signed)
+                .unwrap();
             let dot = prepared.events.first().unwrap().dot;
             self.log.commit(prepared);
             dot
@@ -246,7 +284,7 @@ mod tests {
 
         fn signed(&self) -> Signed {
             let roots = [(StoreId([1; 16]), [1; 32])].into();
-            self.log.signed("main", &roots, &mut Sound::default(), &verify)
+            self.log.signed("main", &roots, &mut Known::default(), &verify)
         }
 
         fn covers(&self, dot: Dot) -> bool {
@@ -278,7 +316,7 @@ mod tests {
         run.say(1);
         run.sign(1, 1);
         let roots = [(StoreId([1; 16]), [1; 32])].into();
-        let elsewhere = run.log.signed("mai", &roots, &mut Sound::default(), &verify);
+        let elsewhere = run.log.signed("mai", &roots, &mut Known::default(), &verify);
         assert_eq!(elsewhere.covered, BTreeMap::new());
     }
 
@@ -311,9 +349,7 @@ mod tests {
         assert!(there.covers(said) && there.covers(answer));
         let all = crate::sync::lacking(&run.log, there.log.version(), Default::default());
         there.log.admit_all(all.unwrap(), None);
-        assert!(!there.covers(said) && there.covers(answer));
-        there.sign(3, 3);
-        assert!(there.covers(said) && there.covers(signature));
+        assert!(there.covers(said) && there.covers(signature) && there.covers(answer));
     }
 
     /// Somebody in between takes a signed event and says something else with it.
@@ -400,15 +436,101 @@ mod tests {
     }
 
     #[test]
-    fn no_more_signatures_are_remembered_than_may_be() {
-        let mut sound = Sound::default();
-        for number in 0..=limits::SIGNATURES_KNOWN_MAX {
-            assert!(sound.0.len() <= limits::SIGNATURES_KNOWN_MAX);
+    fn each_signature_is_verified_once_and_no_more_are_remembered_than_may_be() {
+        let mut known = Known::default();
+        let id = |number: usize| {
             let mut id = [0; 32];
             id[..8].copy_from_slice(&number.to_le_bytes());
-            sound.insert((EventId(id), [0; 32]));
+            (EventId(id), [0; 32])
+        };
+        assert!(known.judge(id(1), || true) && !known.judge(id(2), || false));
+        assert!(known.judge(id(1), || unreachable!()) && !known.judge(id(2), || unreachable!()));
+        known.allow(1);
+        assert!(known.judge(id(3), || true) && known.is_exhausted());
+        assert!(!known.judge(id(4), || unreachable!()) && known.judge(id(3), || unreachable!()));
+        known.allow(usize::MAX);
+        for number in 0..=limits::SIGNATURES_KNOWN_MAX {
+            known.judge(id(number), || true);
+            assert!(known.verdicts.len() <= limits::SIGNATURES_KNOWN_MAX);
         }
-        assert_eq!(sound.0.len(), 1);
+    }
+
+    /// Anybody can write a replica that says it is of a member's store.
+    #[test]
+    fn who_names_the_store_of_a_member_does_not_speak_for_it() {
+        let mut run = Writer { log: Log::new(), now: 0 };
+        let operation = Operation::MemberAdded { store: StoreId([6; 16]), key: [6; 32] };
+        let author = Author::new("eve", Role::Human);
+        let draft = Draft { author, occurred: None, operation };
+        let ids = (ReplicaId([9; 16]), StoreId([1; 16]));
+        let prepared = run.log.prepare(ids.0, ids.1, vec![draft], 1000).unwrap();
+        let forged = prepared.events.first().unwrap().dot;
+        run.log.commit(prepared);
+        run.now = 2000;
+        run.sign(1, 1);
+        assert!(run.covers(forged));
+        assert_eq!(run.signed().members.len(), 1);
+    }
+
+    /// What a store signed in a run that was merged into this one is no signature here.
+    #[test]
+    fn a_signature_of_another_run_is_signed_like_any_other_event() {
+        let mut run = Writer { log: Log::new(), now: 5000 };
+        let (ids, author) =
+            ((ReplicaId([8; 16]), StoreId([1; 16])), Author::new("ada", Role::Human));
+        let sound = |message: &[u8]| sign(1, message);
+        let prepared =
+            run.log.prepare_signature("path", ids, (None, author), Vec::new(), 1000, sound);
+        let prepared = prepared.unwrap();
+        let other = prepared.events.first().unwrap().dot;
+        run.log.commit(prepared);
+        assert!(!run.covers(other));
+        run.sign(1, 1);
+        assert!(run.covers(other));
+        assert!(run.log.unsigned_heads(StoreId([1; 16]), &run.signed()).is_empty());
+    }
+
+    #[test]
+    fn a_root_keeps_the_key_that_is_pinned_here_until_it_is_removed() {
+        let mut run = Writer { log: Log::new(), now: 0 };
+        // It named itself with an older key, and so did another member.
+        run.add(1, 1, 9);
+        run.sign(1, 1);
+        run.add(1, 2, 2);
+        run.sign(1, 1);
+        run.add(2, 1, 9);
+        run.sign(2, 2);
+        let said = run.say(1);
+        run.sign_heads(1, 1, Vec::new());
+        assert!(run.covers(said));
+        run.write(2, Operation::MemberRemoved { store: StoreId([1; 16]) });
+        run.add(2, 1, 9);
+        run.sign(2, 2);
+        let said = run.say(1);
+        run.sign_heads(1, 9, Vec::new());
+        assert!(run.covers(said));
+    }
+
+    /// A signed in time, and is removed; so is who had built on that, before it signed again.
+    #[test]
+    fn what_a_member_built_upon_is_signed_by_it_although_others_signed_it_before() {
+        let mut run = Writer { log: Log::new(), now: 0 };
+        run.add(1, 2, 2);
+        run.add(1, 3, 3);
+        run.sign(1, 1);
+        let mut there = Writer { log: run.log.clone(), now: run.now + 50_000 };
+        run.write(1, Operation::MemberRemoved { store: StoreId([2; 16]) });
+        run.sign(1, 1);
+        let said = there.say(2);
+        there.sign(2, 2);
+        let answer = there.say(3);
+        there.sign(3, 3);
+        let all = crate::sync::lacking(&run.log, there.log.version(), Default::default());
+        there.log.admit_all(all.unwrap(), None);
+        there.now += 50_000;
+        there.write(1, Operation::MemberRemoved { store: StoreId([3; 16]) });
+        there.sign_heads(1, 1, Vec::new());
+        assert!(there.covers(said) && there.covers(answer));
     }
 
     #[test]

@@ -485,11 +485,8 @@ impl Store {
         lock_of_run(&**files, dir)
     }
 
-    /// The directory of the run `name`, whether there is one or not.
-    ///
-    /// # Errors
-    /// When no run can be called so.
-    pub fn run_dir(&self, name: &str) -> Result<PathBuf, StoreError> {
+    /// The directory of the run `name`, if a run can be called so.
+    pub(crate) fn run_dir(&self, name: &str) -> Result<PathBuf, StoreError> {
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty()
             || name.len() > 64

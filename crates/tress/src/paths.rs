@@ -122,7 +122,6 @@ impl Agent {
     pub async fn fork(&self, store: &Store, name: &str, fork: Fork) -> Result<Run, Error> {
         let (from, by) = (self.run().name().to_owned(), self.name().to_owned());
         let (path, reason) = (name.to_owned(), fork.reason.clone());
-        self.run().trust_alike(name)?;
         let version = self
             .run()
             .query(move |core| {
@@ -342,13 +341,23 @@ fn theirs(events: &[Arc<Event>]) -> VersionVector {
     events.iter().map(|event| (event.dot.replica, event.dot.number)).collect()
 }
 
-/// The id of a segment's last event, after the one that it names; nothing where it cannot be hashed.
-pub(crate) fn end_of(segment: &Segment) -> Option<EventId> {
+/// Whether a segment is what a log says, to the last byte. An id alone does not tell: it is the same where an operation
+/// is withheld, and names the store at the beginning of a chain only.
+pub(crate) fn says(log: &Log, segment: &Segment) -> bool {
     let mut hasher = EventHasher::new(segment.store);
+    let mut id = segment.previous;
     let numbered = (segment.first..).zip(&segment.records);
-    numbered.into_iter().try_fold(segment.previous, |id, (number, record)| {
-        hasher.id(id, Dot::new(segment.replica, number), record).ok()
-    })
+    let same = numbered.into_iter().all(|(number, record)| {
+        let dot = Dot::new(segment.replica, number);
+        let known = log.event(dot).filter(|event| event.operation == record.operation);
+        let Some((known, Ok(own))) = known.map(|event| (event.id, hasher.id(id, dot, record)))
+        else {
+            return false;
+        };
+        id = own;
+        own == known
+    });
+    same && log.store_of(segment.replica) == Some(segment.store) && !segment.records.is_empty()
 }
 
 /// What of `lacking` a log with the ends `before` did not have and `after` has, each piece going on where its
@@ -369,7 +378,7 @@ pub(crate) fn fresh(before: &Ends, after: &Log, lacking: &[Segment]) -> Vec<Segm
         let mut segment = segment.clone();
         segment.records.drain(..known.unwrap_or(0).min(segment.records.len()));
         (segment.first, segment.previous) = (number + 1, id);
-        if end_of(&segment) != Some(end) {
+        if !says(after, &segment) {
             continue;
         }
         ends.insert(segment.replica, (last, end));

@@ -305,8 +305,8 @@ async fn a_signature_may_come_before_what_it_covers() {
     let store = Store::create(a.run.store_dir()).unwrap();
     let signer = store.run("main").await.unwrap();
     let added = Operation::MemberAdded { store: member.store, key: member.key };
-    signer.agent("ada", Role::Human).append([added]).await.unwrap();
-    signer.sign().await.unwrap().expect("there is something to sign");
+    let added = signer.agent("ada", Role::Human).draft(added);
+    signer.change_members(added).await.unwrap().expect("it is a member");
     assert!(signer.sign().await.unwrap().is_none(), "nothing came since");
     let given = signer.lacking(known, Strands::ALL).await.unwrap();
     relay.kept.lock().unwrap().splice(0..0, given);

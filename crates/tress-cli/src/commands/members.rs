@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tress::members::Member;
-use tress::{Event, Operation, Run, StoreId};
+use tress::{Operation, Run, StoreId};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -27,8 +27,10 @@ goes on from there:
   tress members key                there, too: prints its line, to be given to a member
   tress members add STORE:KEY      in the first store: makes the other one a member
 
-Documents are signed by nobody: a store that trusts members seals its own. Trust and keys are of
-one machine, in `.tress/local`; do not copy that, nor share it by a synced folder.")]
+Trust holds for all runs of the store; members are those of one run. A path that branches off begins
+with those that somebody trusts by name. Documents are signed by nobody: a store that trusts members
+seals its own. Trust and keys are of one machine, in `.tress/local`; do not copy that, nor share it
+by a synced folder.")]
     List,
     /// Make this store the first member of the run, and take only what members sign from now on
     Init,
@@ -89,11 +91,8 @@ pub(crate) async fn run(context: &Context, members: &Members) -> Result<(), Fail
         }
         Members::Add(other) => {
             let Member { store, key } = other.member;
-            append(context, &run, Operation::MemberAdded { store, key }).await?;
-            let signed = sign(&run).await?;
-            context
-                .out
-                .answer(&view(&run, other.member)?, || format!("{store} is a member{signed}"))
+            change(context, &run, Operation::MemberAdded { store, key }).await?;
+            context.out.answer(&view(&run, other.member)?, || format!("{store} is a member"))
         }
         Members::Trust(other) => {
             run.trust(other.member)?;
@@ -108,9 +107,8 @@ pub(crate) async fn run(context: &Context, members: &Members) -> Result<(), Fail
                 return Err(Failure::not_found(format!("{store} is no member"))
                     .hint("`tress members list` shows them"));
             }
-            append(context, &run, Operation::MemberRemoved { store }).await?;
-            let signed = sign(&run).await?;
-            let words = format!("{store} is a member no more{signed}");
+            change(context, &run, Operation::MemberRemoved { store }).await?;
+            let words = format!("{store} is a member no more");
             context.out.answer(&serde_json::json!({ "store": store.to_string() }), || words)
         }
     }
@@ -125,25 +123,19 @@ async fn init(context: &Context, run: &Run) -> Result<(), Failure> {
     let member = run.create_member()?;
     run.trust(member)?;
     let Member { store, key } = member;
-    append(context, run, Operation::MemberAdded { store, key }).await?;
-    sign(run).await?;
+    change(context, run, Operation::MemberAdded { store, key }).await?;
     context.out.answer(&view(run, member)?, || {
         format!("this store is the first member; others trust it by this line:\n{member}")
     })
 }
 
-async fn append(context: &Context, run: &Run, operation: Operation) -> Result<(), Failure> {
+/// Says something about members, and signs it.
+async fn change(context: &Context, run: &Run, operation: Operation) -> Result<(), Failure> {
     let agent = run.agent(&context.agent_name()?, context.global.role);
-    agent.append([operation]).await?;
-    Ok(())
-}
-
-/// Signs, and says where that did not make it count.
-async fn sign(run: &Run) -> Result<String, Failure> {
-    let signed: Option<std::sync::Arc<Event>> = run.sign().await?;
-    Ok(match signed {
-        Some(_) => String::new(),
-        None => ", once this store is a member itself".to_owned(),
+    let changed = run.change_members(agent.draft(operation)).await?;
+    changed.map(drop).ok_or_else(|| {
+        Failure::conflict("this store is no member, so its word on members counts nowhere")
+            .hint("ask a member, with the line that `tress members key` prints here; `tress members list` shows them")
     })
 }
 

@@ -251,6 +251,9 @@ pub(crate) async fn converse_until(
                 talk.part().await;
                 return Ok(talk.exchanged);
             }
+            () = tokio::time::sleep_until(talk.intake.due().unwrap_or(heard)), if talk.intake.due().is_some() => {
+                talk.settle().await?;
+            }
             () = tokio::time::sleep_until(sign_at.unwrap_or(heard)), if sign_at.is_some() => {
                 sign_at = None;
                 run.sign().await?;
@@ -322,16 +325,12 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
                 }
                 Effect::Take(segments) => self.take(segments).await?,
                 Effect::UpToDate => {
-                    let taken = self.intake.settle(self.run).await?;
-                    self.exchanged.received += taken.events.len();
-                    self.exchanged.unsigned = self.intake.unsigned();
-                    if !taken.events.is_empty() {
-                        self.session.advanced(&self.run.durable().await?);
-                    }
+                    self.settle().await?;
                     self.exchanged.up_to_date = true;
                     (self.told)(&self.exchanged);
                 }
                 Effect::Paperwork(paperwork) => {
+                    self.trusts_as_before().await?;
                     let (came, well) = attend(self.run, &mut self.session, paperwork).await?;
                     self.exchanged.changes += came;
                     if !well {
@@ -355,7 +354,31 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
         Ok(false)
     }
 
+    /// Tries once more what came without a signature.
+    async fn settle(&mut self) -> Result<(), Broken> {
+        self.trusts_as_before().await?;
+        let taken = self.intake.settle(self.run).await?;
+        self.exchanged.received += taken.events.len();
+        self.exchanged.unsigned = self.intake.unsigned();
+        if !taken.events.is_empty() {
+            self.session.advanced(&self.run.durable().await?);
+            (self.told)(&self.exchanged);
+        }
+        Ok(())
+    }
+
+    /// Somebody here may trust others than at the beginning: then the next conversation goes on from there.
+    async fn trusts_as_before(&mut self) -> Result<(), Broken> {
+        if self.intake.is_current(self.run)? {
+            return Ok(());
+        }
+        self.session.leave(Leave::Closing, "others are trusted here from now on: connect again");
+        self.part().await;
+        Err(Broken::Link)
+    }
+
     async fn take(&mut self, segments: Vec<Segment>) -> Result<(), Broken> {
+        self.trusts_as_before().await?;
         if let Some(role) = self.terms.role {
             let records = segments.iter().flat_map(|segment| &segment.records);
             if let Some(other) = records.map(|record| record.author.role).find(|at| *at != role) {

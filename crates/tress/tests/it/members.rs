@@ -19,8 +19,12 @@ async fn found(run: &Run) -> Member {
 }
 
 async fn add(run: &Run, Member { store, key }: Member) {
-    human(run).append([Operation::MemberAdded { store, key }]).await.unwrap();
-    run.sign().await.unwrap();
+    change(run, Operation::MemberAdded { store, key }).await;
+}
+
+async fn change(run: &Run, operation: Operation) {
+    let draft = human(run).draft(operation);
+    run.change_members(draft).await.unwrap().expect("it is a member");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,8 +60,7 @@ async fn who_trusts_a_member_takes_what_members_signed_and_nothing_else() {
     assert_eq!(met.unsigned, 0);
     assert_eq!(b.run.state().todos.len(), 2);
     // Who is removed is a stranger again, and what it signed stays.
-    let removed = Operation::MemberRemoved { store: joining.store };
-    human(&a.run).append([removed]).await.unwrap();
+    change(&a.run, Operation::MemberRemoved { store: joining.store }).await;
     meet(&a.run, &b.run).await;
     human(&stranger.run).add("too late").await.unwrap();
     let (met, _) = meet(&b.run, &stranger.run).await;
@@ -139,22 +142,86 @@ async fn a_run_with_a_past_is_vouched_for_by_its_first_member() {
 }
 
 #[tokio::test]
-async fn a_path_trusts_whom_its_origin_trusts() {
+async fn trust_is_of_a_store_and_a_signature_of_a_run() {
     let a = place().await;
     let member = found(&a.run).await;
     let store = tress::Store::open(a.run.store_dir()).unwrap();
-    let fork = || tress::Fork { reason: "to try".into(), ..Default::default() };
-    human(&a.run).fork(&store, "../else", fork()).await.unwrap_err();
-    let path = human(&a.run).fork(&store, "tried.new", fork()).await.unwrap();
+    let fork = tress::Fork { reason: "to try".into(), ..Default::default() };
+    let path = human(&a.run).fork(&store, "tried", fork).await.unwrap();
     assert_eq!(path.trusted().unwrap(), [(member.store, member.key)].into());
-    // A signature in one is none in the other, so all is signed again.
+    assert!(path.signed().await.unwrap().covered.is_empty());
     path.sign().await.unwrap().expect("there is something to sign");
-    assert_eq!(
-        path.signed().await.unwrap().covered.values().sum::<u64>(),
-        path.state().version.events()
-    );
-    human(&a.run).fork(&store, "tried.again", fork()).await.unwrap();
-    assert_eq!(path.trusted().unwrap().len(), 1);
+    let covered = path.signed().await.unwrap().covered.values().sum::<u64>();
+    assert_eq!(covered, path.state().version.events());
+    // What was signed there is signed here once more.
+    human(&a.run).merge(&path).await.unwrap();
+    a.run.sign().await.unwrap().expect("there is something to sign");
+    let covered = a.run.signed().await.unwrap().covered.values().sum::<u64>();
+    assert_eq!(covered, a.run.state().version.events());
+}
+
+/// Somebody begins to trust while a stranger is talking.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trust_holds_from_the_moment_on_also_in_a_conversation() {
+    let (b, stranger) = (place().await, place().await);
+    let (left, right) = pipe();
+    let terms = Terms { live: true, ..Terms::default() };
+    let (one, two, terms_of) = (b.run.clone(), stranger.run.clone(), terms.clone());
+    let talking = tokio::spawn(async move { converse(&one, left, &terms_of, |_| {}).await });
+    let other = tokio::spawn(async move { converse(&two, right, &terms, |_| {}).await });
+    let mut updates = b.run.updates();
+    human(&stranger.run).add("before").await.unwrap();
+    while b.run.state().todos.is_empty() {
+        soon(updates.changed()).await.unwrap();
+    }
+    found(&b.run).await;
+    human(&stranger.run).add("after").await.unwrap();
+    let ended = soon(talking).await.unwrap();
+    assert!(ended.is_err_and(|why| why.is_transient()));
+    assert!(soon(other).await.unwrap().is_err());
+    assert_eq!(b.run.state().todos.len(), 1);
+    // Nor is it signed.
+    b.run.sign().await.unwrap();
+    let (met, _) = meet(&b.run, &stranger.run).await;
+    assert_eq!((met.received, met.unsigned), (0, 1));
+}
+
+/// A signature that covers nothing comes first, and then there is rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_of_a_stranger_holds_up_nobody() {
+    let (a, b, hub) = (place().await, place().await, place().await);
+    let stranger = place().await;
+    let member = found(&a.run).await;
+    b.run.trust(member).unwrap();
+    // The stranger is the first member of a team of its own.
+    found(&stranger.run).await;
+    meet(&stranger.run, &hub.run).await;
+    let (left, right) = pipe();
+    let terms = Terms { live: true, ..Terms::default() };
+    let (one, two, terms_of) = (hub.run.clone(), b.run.clone(), terms.clone());
+    let talking = [
+        tokio::spawn(async move { converse(&one, left, &terms_of, |_| {}).await.map(|_| ()) }),
+        tokio::spawn(async move { converse(&two, right, &terms, |_| {}).await.map(|_| ()) }),
+    ];
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    human(&a.run).add("of a member").await.unwrap();
+    meet(&a.run, &hub.run).await;
+    let mut updates = b.run.updates();
+    while b.run.state().todos.is_empty() {
+        soon(updates.changed()).await.unwrap();
+    }
+    for task in talking {
+        task.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_no_member_says_nothing_about_members() {
+    let a = place().await;
+    let key = a.run.create_member().unwrap();
+    let draft = human(&a.run).draft(Operation::MemberAdded { store: key.store, key: key.key });
+    assert!(a.run.change_members(draft).await.unwrap().is_none());
+    assert!(a.run.state().version.is_empty());
 }
 
 /// Documents are signed by nobody.

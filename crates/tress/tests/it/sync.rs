@@ -462,19 +462,28 @@ async fn a_forged_segment_that_comes_with_the_true_one_is_not_what_is_kept() {
     let known = a.state().version.clone();
     human(&a).add("the second").await.unwrap();
     let second = a.lacking(known, Strands::ALL).await.unwrap();
-    let forge = |segments: &[tress::Segment]| {
-        let mut forged = segments.to_vec();
-        for segment in &mut forged {
-            segment.previous = tress_model::EventId([7; 32]);
-            segment.records.iter_mut().for_each(|record| record.time.millis += 1);
-        }
+    let forge = |how: fn(&mut tress::Segment)| {
+        let mut forged = second.clone();
+        forged.iter_mut().for_each(how);
         forged
     };
+    let other_beginning = forge(|segment| {
+        segment.previous = tress_model::EventId([7; 32]);
+        segment.records.iter_mut().for_each(|record| record.time.millis += 1);
+    });
+    // These have the same ids.
+    let withheld = forge(|segment| {
+        for record in &mut segment.records {
+            record.operation = tress_model::codec::withhold(&record.operation).unwrap();
+        }
+    });
+    let other_store = forge(|segment| segment.store = tress::StoreId([7; 16]));
     let open = || Store::create(dir.path().join(".tress")).unwrap();
     let b = open().create_run("main").await.unwrap();
     b.take_in(first).await.unwrap();
-    let taken = b.take_in([forge(&second), second].concat()).await.unwrap();
-    assert_eq!((taken.events.len(), taken.refused.len()), (1, 1));
+    let all = [other_beginning, withheld, other_store, second].concat();
+    let taken = b.take_in(all).await.unwrap();
+    assert_eq!((taken.events.len(), taken.refused.len()), (1, 3), "{:?}", taken.refused);
     assert_eq!(b.state().root(), a.state().root());
     drop(b);
     let again = open().run("main").await.unwrap();

@@ -22,6 +22,7 @@ mod postgres;
 
 use std::future::Future;
 
+use tokio::time::Instant;
 use tress_model::codec::CodecError;
 use tress_model::{Segment, StoreId, Strand, Strands, VersionVector};
 
@@ -182,6 +183,11 @@ pub async fn exchange<R: Relay>(
     // Where nothing was sealed here and nothing came there, nothing is asked about documents.
     let mut sealed = None;
     loop {
+        if !side.intake.is_current(run)? {
+            // What was passed over is asked for again, and the other way round.
+            side.intake = Intake::new(run)?;
+            side.passed = VersionVector::new();
+        }
         side.take_all(&mut told).await?;
         run.sign().await?;
         side.give_all().await?;
@@ -194,8 +200,10 @@ pub async fn exchange<R: Relay>(
         if !live {
             return Ok(side.exchanged);
         }
+        let due = side.intake.due();
         tokio::select! {
             changed = updates.changed() => changed?,
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             changed = side.relay.changed() => {
                 changed?;
                 let there = side.relay.holds().await?;
