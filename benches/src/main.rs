@@ -36,10 +36,18 @@ pub(crate) struct Ground {
 }
 
 type Bench = fn(&Ground) -> Result<Vec<Figure>, Failure>;
+type Alone = fn() -> Result<Vec<Figure>, Failure>;
 
-/// Every bench, by the beginning of its figures' names.
-const BENCHES: [(&str, Bench); 10] = [
-    ("work", work::measure_all),
+/// Those that make what they measure themselves.
+const ALONE: [(&str, Alone); 4] = [
+    ("work/memory", work::measure_memory),
+    ("work/durable", work::measure_durable),
+    ("work/concurrent", work::measure_concurrent),
+    ("work/growth", work::measure_growth),
+];
+
+/// Every other bench, by the beginning of its figures' names.
+const BENCHES: [(&str, Bench); 9] = [
     ("hub", hub::measure_all),
     ("fold", fold::measure_all),
     ("history/moment", moment::measure_all),
@@ -51,9 +59,13 @@ const BENCHES: [(&str, Bench); 10] = [
     ("sync", |ground| tress_bench::sync::measure_all(&ground.history, &ground.log)),
 ];
 
-fn ground() -> Result<Ground, Failure> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(Failure::other)?;
+    runtime.map_err(Failure::other)
+}
+
+fn ground() -> Result<Ground, Failure> {
+    let runtime = runtime()?;
     eprintln!("making a history of {EVENTS} events");
     let history = history::make(EVENTS, LATE, SEED)?;
     let mut log = Log::new();
@@ -64,13 +76,20 @@ fn ground() -> Result<Ground, Failure> {
 }
 
 fn run(filter: &str, json: Option<PathBuf>) -> Result<(), Failure> {
-    let ground = ground()?;
+    let chosen = |name: &str| name.contains(filter) || filter.starts_with(name);
     let mut figures = Vec::new();
-    for (name, bench) in BENCHES {
-        if name.contains(filter) || filter.starts_with(name) {
-            eprintln!("{name}");
-            figures.extend(bench(&ground)?);
-        }
+    for (name, bench) in ALONE.into_iter().filter(|(name, _)| chosen(name)) {
+        eprintln!("{name}");
+        figures.extend(bench()?);
+    }
+    let mut made = None;
+    for (name, bench) in BENCHES.into_iter().filter(|(name, _)| chosen(name)) {
+        let ground = match &made {
+            Some(ground) => ground,
+            None => made.insert(ground()?),
+        };
+        eprintln!("{name}");
+        figures.extend(bench(ground)?);
     }
     println!("{}", figure::to_table(&figures));
     if let Some(path) = json {

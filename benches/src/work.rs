@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 use tress::{Run, Segment, Store, When};
 use tress_bench::figure::{Figure, Times, measure};
 use tress_bench::random::Random;
@@ -13,8 +14,8 @@ use tress_bench::workload::{self, STORE, Step};
 use tress_engine::{Draft, Log};
 use tress_model::codec;
 
+use crate::Failure;
 use crate::disk;
-use crate::{Failure, Ground};
 
 /// How many agents there are.
 const AGENTS: usize = 16;
@@ -68,7 +69,7 @@ fn in_memory(events: usize) -> Result<Vec<Figure>, Failure> {
         },
     )?;
     let rate = events as f64 / times.median() * 1e3;
-    Ok(vec![Figure::new("work/append/memory", rate, "events/s").at_least(1e6)])
+    Ok(vec![Figure::new("work/memory/append", rate, "events/s").at_least(1e6)])
 }
 
 /// A file with room for what is written, which is there already: the least that durability costs.
@@ -135,15 +136,15 @@ impl OnDisk {
 }
 
 /// Appending durably, in groups and one by one, against a bare file that is synced as often.
-fn durable(ground: &Ground, events: usize) -> Result<Vec<Figure>, Failure> {
-    let mut figures = Vec::new();
+fn durable(events: usize) -> Result<Vec<Figure>, Failure> {
+    let (runtime, mut figures) = (crate::runtime()?, Vec::new());
     for group in GROUPS.into_iter().chain([1]) {
         // So many appends that the sync is what is measured.
         let events = if group == 1 { 2_000 } else { events.min(group * 400) };
         let (mut ours, mut bare) = (Times::default(), Times::default());
         let (mut rates, mut rivals) = (Vec::new(), Vec::new());
         for _ in 0..3 {
-            let (took, bytes) = ground.runtime.block_on(async {
+            let (took, bytes) = runtime.block_on(async {
                 let disk = OnDisk::new().await?;
                 let steps = workload::make(events, AGENTS, &[disk.replica]);
                 let before = disk.journals()?;
@@ -167,10 +168,10 @@ fn durable(ground: &Ground, events: usize) -> Result<Vec<Figure>, Failure> {
         let (rate, rival) = (median(rates), median(rivals));
         let bare_file = "a bare file, synced as often";
         if group == 1 {
-            let figure = Figure::median("work/append/single", &ours);
+            let figure = Figure::median("work/durable/single", &ours);
             figures.push(figure.against(bare_file, bare.median()).below(1.3 * bare.median()));
         } else {
-            let figure = Figure::new(format!("work/append/durable/{group}"), rate, "events/s");
+            let figure = Figure::new(format!("work/durable/{group}"), rate, "events/s");
             figures.push(figure.outrun(bare_file, rival).at_least(0.8 * rival));
         }
     }
@@ -191,17 +192,17 @@ async fn kept(events: usize) -> Result<OnDisk, Failure> {
 }
 
 /// What a history costs to read, to open, to look back into, and to keep.
-fn read(ground: &Ground, events: usize) -> Result<Vec<Figure>, Failure> {
-    let OnDisk { run, dir, replica } = ground.runtime.block_on(kept(events))?;
+fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
+    let OnDisk { run, dir, replica } = runtime.block_on(kept(events))?;
     let path = dir.path().join("store");
-    let name = |figure: &str| format!("work/{figure}/{events}");
+    let name = |figure: &str| format!("work/growth/{figure}/{events}");
     drop(run);
     let mut figures = Vec::new();
     // Opened as a new process would: the newest snapshot, and what is behind it.
     let open = measure(
         9,
         || Store::open(&path).map_err(Failure::other),
-        |store| ground.runtime.block_on(store.run(disk::RUN)).map_err(Failure::other),
+        |store| runtime.block_on(store.run(disk::RUN)).map_err(Failure::other),
     )?;
     figures.push(Figure::median(name("open"), &open).below(20.0));
     // Frames, checksums, chains, causes, order and fold.
@@ -223,14 +224,14 @@ fn read(ground: &Ground, events: usize) -> Result<Vec<Figure>, Failure> {
     let rate = events as f64 / replay.median() * 1e3;
     figures.push(Figure::new(name("replay"), rate, "events/s").at_least(2e6));
     let store = Store::open(&path).map_err(Failure::other)?;
-    let run = ground.runtime.block_on(store.run(disk::RUN)).map_err(Failure::other)?;
+    let run = runtime.block_on(store.run(disk::RUN)).map_err(Failure::other)?;
     let mut moments = Times::default();
     let mut random = Random::new(9);
     // The first one reads the history.
     for number in 0..=100 {
         let dot = tress::Dot { number: 1 + random.below(events) as u64, ..replica };
         let began = Instant::now();
-        ground.runtime.block_on(run.state_at(When::Event(dot))).map_err(Failure::other)?;
+        runtime.block_on(run.state_at(When::Event(dot))).map_err(Failure::other)?;
         if number > 0 {
             moments.push(began.elapsed());
         }
@@ -243,7 +244,7 @@ fn read(ground: &Ground, events: usize) -> Result<Vec<Figure>, Failure> {
     let journals = journals.map_err(Failure::other)?.1 as f64 / events as f64;
     figures.push(Figure::new(name("journals"), journals, "B/event").below(25.0));
     let began = Instant::now();
-    ground.runtime.block_on(run.seal()).map_err(Failure::other)?;
+    runtime.block_on(run.seal()).map_err(Failure::other)?;
     let sealing = Figure::new(name("seal"), rate_of(events, began), "events/s");
     figures.push(sealing.at_least(20_000.0));
     drop((run, store));
@@ -298,14 +299,22 @@ fn concurrent(replicas: usize) -> Result<Vec<Figure>, Failure> {
     ])
 }
 
-pub(crate) fn measure_all(ground: &Ground) -> Result<Vec<Figure>, Failure> {
-    let mut figures = in_memory(100_000)?;
-    figures.extend(durable(ground, 100_000)?);
-    for replicas in [8, 64, 1_000] {
-        figures.extend(concurrent(replicas)?);
-    }
-    for events in [1_000, 10_000, 100_000] {
-        figures.extend(read(ground, events)?);
-    }
-    Ok(figures)
+pub(crate) fn measure_memory() -> Result<Vec<Figure>, Failure> {
+    in_memory(100_000)
+}
+
+pub(crate) fn measure_durable() -> Result<Vec<Figure>, Failure> {
+    durable(100_000)
+}
+
+pub(crate) fn measure_concurrent() -> Result<Vec<Figure>, Failure> {
+    let figures: Result<Vec<_>, _> = [8, 64, 1_000].into_iter().map(concurrent).collect();
+    Ok(figures?.concat())
+}
+
+pub(crate) fn measure_growth() -> Result<Vec<Figure>, Failure> {
+    let (runtime, sizes) = (crate::runtime()?, [1_000, 10_000, 100_000]);
+    let figures: Result<Vec<_>, _> =
+        sizes.into_iter().map(|events| read(&runtime, events)).collect();
+    Ok(figures?.concat())
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use tress_model::clock::Millis;
 use tress_model::codec::{CodecError, Snapshot};
-use tress_model::event::{Cause, Head, Hole, Record};
+use tress_model::event::{Cause, Head, Hole, Record, Resolved};
 use tress_model::ids::{Author, Dot, EventId, ReplicaId, StoreId};
 use tress_model::{Event, HybridTime, Operation, OrderKey, Segment, State, Strands};
 use tress_model::{VersionVector, limits};
@@ -68,6 +68,8 @@ pub struct Prepared {
     pub segment: Segment,
     /// The events that it holds.
     pub events: Vec<Arc<Event>>,
+    /// About how many bytes they have, by themselves.
+    pub bytes: usize,
     head: Head,
 }
 
@@ -368,12 +370,12 @@ impl Log {
         }
         let segment =
             Segment { replica, store, first: head.number + 1, previous: head.id, records };
-        let resolved = segment.clone().resolve(&head);
-        let (events, head) = resolved.map_err(|error| match error {
+        let resolved = segment.clone().resolve_sized(&head);
+        let Resolved { events, head, bytes } = resolved.map_err(|error| match error {
             tress_model::event::ChainError::Codec(error) => PrepareError::Codec(error),
             other => PrepareError::Invalid { operation: "segment", reason: other.to_string() },
         })?;
-        Ok(Prepared { segment, events, head })
+        Ok(Prepared { segment, events, bytes, head })
     }
 
     /// Makes prepared operations part of the log.
@@ -402,12 +404,14 @@ impl Log {
             self.chains.entry(event.dot.replica).or_default().push(link);
         }
         self.note_backdated(fresh);
-        let place = self.events.partition_point(|event| event.order() < first.order());
-        if place == self.events.len() {
+        // Most come at the end.
+        if self.events.last().is_none_or(|last| last.order() < first.order()) {
+            let place = self.events.len();
             self.events.extend(fresh.iter().cloned());
             self.fold_from(place);
             return;
         }
+        let place = self.events.partition_point(|event| event.order() < first.order());
         let (from, state) = self.mark_before(|mark| mark.count <= place);
         self.marks.retain(|mark| mark.count <= from);
         self.state = state;
@@ -419,19 +423,18 @@ impl Log {
     }
 
     fn fold_from(&mut self, from: usize) {
-        let mut state = std::mem::take(&mut self.state);
-        for (index, event) in self.events.iter().enumerate().skip(from) {
-            fold(&mut state, event, &self.left_out);
+        let Self { state, marks, spacing, events, left_out, .. } = self;
+        for (index, event) in events.iter().enumerate().skip(from) {
+            fold(state, event, left_out);
             let count = index + 1;
-            if count % self.spacing == 0 {
-                self.marks.push(Mark { count, state: Arc::clone(&state) });
-                if self.marks.len() > limits::MARKS_MAX {
-                    self.spacing *= 2;
-                    self.marks.retain(|mark| mark.count % self.spacing == 0);
+            if count % *spacing == 0 {
+                marks.push(Mark { count, state: Arc::clone(state) });
+                if marks.len() > limits::MARKS_MAX {
+                    *spacing *= 2;
+                    marks.retain(|mark| mark.count % *spacing == 0);
                 }
             }
         }
-        self.state = state;
     }
 
     /// The last mark for which `before` holds, or the beginning: how many events it has, and the

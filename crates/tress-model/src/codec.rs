@@ -212,6 +212,25 @@ struct WireSegment {
     records: Vec<WireRecord>,
 }
 
+/// The same, to be written.
+#[derive(Serialize)]
+struct WireSegmentOf<'a> {
+    base: Millis,
+    authors: Vec<&'a Author>,
+    records: Vec<WireRecordOf<'a>>,
+}
+
+#[derive(Serialize)]
+struct WireRecordOf<'a> {
+    delta: Millis,
+    counter: u32,
+    occurred: Option<Millis>,
+    author: u32,
+    learned: &'a [Cause],
+    #[serde(serialize_with = "bytes::serialize")]
+    operation: Vec<u8>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct WireRecord {
     delta: Millis,
@@ -219,7 +238,42 @@ struct WireRecord {
     occurred: Option<Millis>,
     author: u32,
     learned: Vec<Cause>,
+    #[serde(with = "bytes")]
     operation: Vec<u8>,
+}
+
+/// Bytes at once, and not one by one: the same bytes in the end.
+pub(crate) mod bytes {
+    use serde::{Deserializer, Serializer, de};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() { to.collect_seq(bytes) } else { to.serialize_bytes(bytes) }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        if from.is_human_readable() {
+            return de::Deserialize::deserialize(from);
+        }
+        from.deserialize_byte_buf(Bytes)
+    }
+
+    struct Bytes;
+
+    impl de::Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+
+        fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+    }
 }
 
 /// The body of a segment's frame. What the frame itself carries (replica, store, first number,
@@ -234,26 +288,26 @@ pub fn encode_segment(segment: &Segment) -> Result<Vec<u8>, CodecError> {
         return Err(CodecError::TooLarge { what: "segment (in events)", size: count, limit });
     }
     let base = segment.records.first().map_or(0, |record| record.time.millis);
-    let mut authors: Vec<Author> = Vec::new();
+    let mut authors: Vec<&Author> = Vec::new();
     let mut places: BTreeMap<&Author, usize> = BTreeMap::new();
     let mut records = Vec::with_capacity(count);
     let mut last = base;
     for record in &segment.records {
         let author = *places.entry(&record.author).or_insert_with(|| {
-            authors.push(record.author.clone());
+            authors.push(&record.author);
             authors.len() - 1
         });
-        records.push(WireRecord {
+        records.push(WireRecordOf {
             delta: record.time.millis.saturating_sub(last),
             counter: record.time.counter,
             occurred: record.occurred,
             author: author as u32,
-            learned: record.learned.clone(),
+            learned: &record.learned,
             operation: encode_operation(&record.operation)?,
         });
         last = record.time.millis;
     }
-    encode(&WireSegment { base, authors, records }, "segment", limits::SEGMENT_BYTES_MAX)
+    encode(&WireSegmentOf { base, authors, records }, "segment", limits::SEGMENT_BYTES_MAX)
 }
 
 /// Reads the body of a segment's frame.

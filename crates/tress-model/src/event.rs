@@ -223,6 +223,15 @@ impl Segment {
     /// # Errors
     /// When the segment does not continue that chain.
     pub fn resolve(self, head: &Head) -> Result<(Vec<Arc<Event>>, Head), ChainError> {
+        let Resolved { events, head, .. } = self.resolve_sized(head)?;
+        Ok((events, head))
+    }
+
+    /// The same, and about how many bytes the segment has.
+    ///
+    /// # Errors
+    /// As [`Segment::resolve`].
+    pub fn resolve_sized(self, head: &Head) -> Result<Resolved, ChainError> {
         if self.first != head.number + 1 {
             return Err(ChainError::Number { expected: head.number + 1, found: self.first });
         }
@@ -234,7 +243,7 @@ impl Segment {
         }
         let mut head = Head { store: self.store, ..head.clone() };
         let mut events = Vec::with_capacity(self.records.len());
-        let mut hasher = codec::EventHasher::new(self.store);
+        let (mut hasher, mut bytes) = (codec::EventHasher::new(self.store), 0);
         for record in self.records {
             let number = head.number.checked_add(1).filter(|&number| number < u64::MAX / 2);
             let number = number.ok_or(ChainError::Exhausted { number: head.number })?;
@@ -242,6 +251,7 @@ impl Segment {
                 return Err(ChainError::Time { number });
             }
             let id = hasher.id(head.id, Dot::new(self.replica, number), &record)?;
+            bytes += hasher.size();
             if !record.learned.is_empty() {
                 let mut seen = (*head.seen).clone();
                 for &Cause { replica, number: known, .. } in &record.learned {
@@ -265,8 +275,19 @@ impl Segment {
                 operation: record.operation,
             }));
         }
-        Ok((events, head))
+        Ok(Resolved { events, head, bytes })
     }
+}
+
+/// What a segment came to.
+#[derive(Debug)]
+pub struct Resolved {
+    /// Its events.
+    pub events: Vec<Arc<Event>>,
+    /// The head after them.
+    pub head: Head,
+    /// The bytes of each of them by itself, summed up.
+    pub bytes: usize,
 }
 
 /// Events that were there once and cannot be read any more, by the word of a repair. What comes
@@ -305,5 +326,6 @@ pub struct Seal {
     /// What the document shows with it, or showed before.
     pub version: VersionVector,
     /// The change, in Automerge's own bytes.
+    #[serde(with = "codec::bytes")]
     pub change: Vec<u8>,
 }

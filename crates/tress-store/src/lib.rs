@@ -39,7 +39,7 @@ pub use memory::MemoryFiles;
 pub use origin::{Origin, Stretch};
 pub use real::RealFiles;
 pub use repairs::{Repair, Skip};
-pub use run::{Batch, Readers, RunStore};
+pub use run::{Batch, BegunSnapshot, Readers, RunStore};
 pub use run_file::{RunFile, decode_run_file, encode_run_file};
 pub use snapshots::StoredSnapshot;
 pub use store::{ReplicaHold, Store, StoreError, Tuning};

@@ -219,11 +219,11 @@ impl RunStore {
         self.shared = readers.shared;
     }
 
-    /// Writes a snapshot of what was read so far.
+    /// Begins a snapshot; [`BegunSnapshot::write`] writes it, on any thread.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub fn save_snapshot(&mut self, snapshot: Snapshot) -> Result<PathBuf, StoreError> {
+    /// When what it stands on cannot be made durable.
+    pub fn begin_snapshot(&mut self, snapshot: Snapshot) -> Result<BegunSnapshot, StoreError> {
         // A snapshot must not stand ahead of the journals, even after a power cut.
         let own = self.writer.as_ref().map(|(_, writer)| writer.replica());
         self.sync_what_was_read(own)?;
@@ -232,7 +232,8 @@ impl RunStore {
         let received = self.received.iter();
         let received = received.map(|(&(place, replica), copy)| (place, replica, copy.position()));
         let stored = StoredSnapshot { snapshot, positions, received: received.collect() };
-        snapshots::save(&*self.files(), self.store.host(), &self.dir.join("snapshots"), &stored)
+        let (store, dir) = (self.store.clone(), self.dir.join("snapshots"));
+        Ok(BegunSnapshot { store, dir, stored })
     }
 
     /// What was written to the run's journals since the last look.
@@ -493,5 +494,23 @@ impl RunStore {
     /// When the file system has no locks.
     pub fn lock(&self) -> Result<Box<dyn Lock>, StoreError> {
         lock_of_run(&*self.files(), &self.dir)
+    }
+}
+
+/// A snapshot that is not written yet.
+#[derive(Debug)]
+pub struct BegunSnapshot {
+    store: Store,
+    dir: PathBuf,
+    stored: StoredSnapshot,
+}
+
+impl BegunSnapshot {
+    /// Writes it; gives its file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self) -> Result<PathBuf, StoreError> {
+        snapshots::save(&**self.store.files(), self.store.host(), &self.dir, &self.stored)
     }
 }

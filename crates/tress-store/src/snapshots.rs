@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tress_model::OrderKey;
 use tress_model::codec::{self, STATE_FORM, Snapshot};
 use tress_model::event::Hole;
 use tress_model::ids::{EventId, ReplicaId, StoreId};
+use tress_model::{OrderKey, limits};
 
 use crate::files::{Files, write_whole};
 use crate::frame::{self, FrameKind};
@@ -42,6 +42,9 @@ struct Header {
     received: Vec<(StoreId, ReplicaId, JournalPosition)>,
     /// The last event of the state.
     last: Option<OrderKey>,
+    /// How many bytes the state has where it is packed, as one LZ4 block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    plain: Option<usize>,
 }
 
 fn names(files: &dyn Files, dir: &Path) -> Vec<String> {
@@ -79,7 +82,7 @@ fn read(
 ) -> Option<Option<StoredSnapshot>> {
     let bytes = files.read(path, 0).ok()?;
     let header = frame::decode(&bytes).filter(|frame| frame.kind == FrameKind::Header)?;
-    let Header { positions, received, last } = serde_json::from_slice(header.body).ok()?;
+    let Header { positions, received, last, plain } = serde_json::from_slice(header.body).ok()?;
     if before.is_some_and(|before| last >= Some(before)) {
         return Some(None);
     }
@@ -87,7 +90,10 @@ fn read(
     if state.kind != FrameKind::Snapshot || state.first != u64::from(STATE_FORM) {
         return None;
     }
-    let snapshot = codec::decode_snapshot(state.body).ok()?;
+    let unpacked = plain.filter(|size| *size <= limits::SNAPSHOT_BYTES_MAX);
+    let unpacked = unpacked.map(|size| lz4_flex::block::decompress(state.body, size)).transpose();
+    let unpacked = unpacked.ok()?;
+    let snapshot = codec::decode_snapshot(unpacked.as_deref().unwrap_or(state.body)).ok()?;
     let version = &snapshot.state.version;
     if holes.iter().any(|hole| version.get(hole.replica) < hole.last) {
         return Some(None);
@@ -119,7 +125,9 @@ pub(crate) fn save(
     stored: &StoredSnapshot,
 ) -> Result<PathBuf, StoreError> {
     files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
+    let state = codec::encode_snapshot(&stored.snapshot)?;
     let header = Header {
+        plain: Some(state.len()),
         positions: stored.positions.clone(),
         received: stored.received.clone(),
         last: stored.snapshot.state.last,
@@ -127,12 +135,11 @@ pub(crate) fn save(
     let header = serde_json::to_vec(&header)
         .map_err(|error| StoreError::Internal(format!("positions do not encode: {error}")))?;
     let mut bytes = frame::encode(FrameKind::Header, 0, EventId::GENESIS, &header);
-    let state = codec::encode_snapshot(&stored.snapshot)?;
     bytes.extend(frame::encode(
         FrameKind::Snapshot,
         u64::from(STATE_FORM),
         EventId::GENESIS,
-        &state,
+        &lz4_flex::block::compress(&state),
     ));
     let events = stored.snapshot.state.events();
     let unique = EventId(crate::place::random(host)?.repeat(2).try_into().unwrap_or([0; 32]));

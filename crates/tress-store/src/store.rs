@@ -141,10 +141,13 @@ impl Tuning {
     /// let tuning = tress_store::Tuning::default();
     /// assert_eq!(tuning.snapshot_after(0), 256);
     /// assert_eq!(tuning.snapshot_after(8_000), 1_000);
-    /// assert_eq!(tuning.snapshot_after(100_000), 2_048);
+    /// assert_eq!(tuning.snapshot_after(50_000), 2_048);
+    /// assert_eq!(tuning.snapshot_after(1_000_000), 31_250);
     /// ```
     pub fn snapshot_after(&self, events: u64) -> u64 {
-        (events / 8).max(self.snapshot_events / 8).clamp(1, self.snapshot_events.max(1))
+        // What it costs to write one grows with the state, so in a long run they lie further apart.
+        let most = self.snapshot_events.max(events / 32).max(1);
+        (events / 8).max(self.snapshot_events / 8).clamp(1, most)
     }
 }
 

@@ -9,17 +9,18 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tress_engine::log::{Draft, Prepared};
 use tress_engine::{Log, PrepareError};
-use tress_model::codec::Snapshot;
+use tress_model::codec::{CodecError, Snapshot};
 use tress_model::event::Seal;
 use tress_model::{
     Event, Millis, OrderKey, ReplicaId, Segment, State, StoreId, VersionVector, limits,
 };
-use tress_store::{Damage, RunStore, StoreError};
+use tress_store::{BegunSnapshot, Damage, RunStore, StoreError};
 
 use crate::error::{Error, Refused};
 use crate::members::Signatures;
@@ -99,6 +100,8 @@ pub(crate) struct Core {
     behind: Option<OrderKey>,
     ids: Option<(ReplicaId, StoreId)>,
     snapshot_events: u64,
+    /// Writes a snapshot, while it does.
+    saving: Option<JoinHandle<()>>,
     publish: watch::Sender<Published>,
     followers: Arc<AtomicUsize>,
     looked: Instant,
@@ -138,6 +141,7 @@ impl Core {
             behind: None,
             ids: None,
             snapshot_events,
+            saving: None,
             publish,
             followers,
             looked: Instant::now(),
@@ -370,8 +374,16 @@ impl Core {
 
     fn stage_prepared(&mut self, prepared: Prepared, group: &mut Vec<Staged>) -> Appended {
         // What cannot be written must not be committed to the log either.
-        let body = tress_model::codec::encode_segment(&prepared.segment);
-        let bytes = body.map_err(PrepareError::Codec)?.len();
+        let bytes = prepared.bytes;
+        if bytes > limits::SEGMENT_BYTES_MAX / 2 {
+            // In a segment, an event takes a few bytes more or less than by itself.
+            tress_model::codec::encode_segment(&prepared.segment).map_err(PrepareError::Codec)?;
+        }
+        if prepared.events.len() > limits::SEGMENT_EVENTS_MAX {
+            let (size, limit) = (prepared.events.len(), limits::SEGMENT_EVENTS_MAX);
+            let large = CodecError::TooLarge { what: "segment (in events)", size, limit };
+            return Err(PrepareError::Codec(large).into());
+        }
         let events = prepared.events.clone();
         group.push(Staged { segment: prepared.segment.clone(), bytes });
         self.log.commit(prepared);
@@ -596,9 +608,38 @@ impl Core {
         if events < self.snapshot_events + after || !whole {
             return;
         }
+        // One at a time; whoever appends does not wait for it.
+        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
+            return;
+        }
         self.snapshot_events = events;
-        if let Err(error) = self.files.save_snapshot(self.log.snapshot()) {
-            tracing::warn!(%error, "no snapshot was made");
+        match self.files.begin_snapshot(self.log.snapshot()) {
+            // What is not real is to happen in the order in which it is asked for.
+            Ok(begun) if !self.files.store().is_real() => write_snapshot(&begun),
+            Ok(begun) => {
+                let thread = std::thread::Builder::new().name("tress snapshot".to_owned());
+                match thread.spawn(move || write_snapshot(&begun)) {
+                    Ok(saving) => self.saving = Some(saving),
+                    Err(error) => tracing::warn!(%error, "no snapshot was made"),
+                }
+            }
+            Err(error) => tracing::warn!(%error, "no snapshot was made"),
+        }
+    }
+}
+
+fn write_snapshot(begun: &BegunSnapshot) {
+    if let Err(error) = begun.write() {
+        tracing::warn!(%error, "no snapshot was made");
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Some(saving) = self.saving.take()
+            && saving.join().is_err()
+        {
+            tracing::error!("the thread that makes snapshots panicked");
         }
     }
 }

@@ -263,10 +263,10 @@ fn a_snapshot_leads_past_what_it_covers() {
     let mut run = store.run("main", true).unwrap();
     write(&mut run, 1, 3);
     let snapshot = tress_model::codec::Snapshot { heads: Vec::new(), state: Arc::default() };
-    run.save_snapshot(snapshot.clone()).unwrap();
+    run.begin_snapshot(snapshot.clone()).unwrap().write().unwrap();
     write(&mut run, 4, 1);
     for _ in 0..3 {
-        run.save_snapshot(snapshot.clone()).unwrap();
+        run.begin_snapshot(snapshot.clone()).unwrap().write().unwrap();
     }
     let mut reader = store.run("main", false).unwrap();
     assert_eq!(reader.load_snapshot(None), Some(snapshot));
