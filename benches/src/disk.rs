@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tress::{Segment, Store};
 
+use tress_bench::durable::RUN;
+
 use crate::Failure;
 
-/// The name of the run.
-pub(crate) const RUN: &str = "main";
 /// How many segments arrive between two looks at the journals.
 const LOOK: usize = 1_000;
 
@@ -72,19 +72,4 @@ fn copy_dir(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// How many files lie in `dir`, and how many bytes they have together.
-pub(crate) fn size(dir: &Path) -> std::io::Result<(usize, u64)> {
-    let (mut files, mut bytes) = (0, 0);
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            let below = size(&entry.path())?;
-            (files, bytes) = (files + below.0, bytes + below.1);
-        } else {
-            (files, bytes) = (files + 1, bytes + entry.metadata()?.len());
-        }
-    }
-    Ok((files, bytes))
 }

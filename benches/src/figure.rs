@@ -105,6 +105,16 @@ impl Figure {
         Self { spread, ..Self::new(name, times.max(), "ms") }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its value, and the unit.
+    pub const fn value(&self) -> (f64, &'static str) {
+        (self.value, self.unit)
+    }
+
     /// Held against `what`, which took or cost `value`, less being better.
     pub fn against(mut self, what: &'static str, value: f64) -> Self {
         self.rival = Some(Rival { what, ratio: value / self.value });

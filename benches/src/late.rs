@@ -6,9 +6,10 @@ use tress::{Draft, Operation, ReplicaId, Role, Segment, Store, StoreId};
 use tress_engine::Log;
 use tress_model::Author;
 
-use crate::disk::{self, RUN};
+use crate::disk;
 use crate::fold;
 use crate::{Failure, Ground};
+use tress_bench::durable::RUN;
 use tress_bench::figure::{Figure, Times, measure};
 
 /// What "well under a second" is, in milliseconds.

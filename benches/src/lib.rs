@@ -1,6 +1,8 @@
 //! What our benchmarks and those with rivals share: histories, figures, two peers that talk.
 
+pub mod durable;
 pub mod figure;
+pub mod growth;
 pub mod history;
 pub mod random;
 pub mod sync;
@@ -35,4 +37,27 @@ impl std::fmt::Display for Failure {
             Self::Other(reason) => f.write_str(reason),
         }
     }
+}
+
+/// Events a second.
+pub fn rate(events: usize, took: std::time::Duration) -> f64 {
+    events as f64 / took.as_secs_f64()
+}
+
+/// How many files lie in `dir`, and how many bytes they have together.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn size(dir: &std::path::Path) -> std::io::Result<(usize, u64)> {
+    let (mut files, mut bytes) = (0, 0);
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            let below = size(&entry.path())?;
+            (files, bytes) = (files + below.0, bytes + below.1);
+        } else {
+            (files, bytes) = (files + 1, bytes + entry.metadata()?.len());
+        }
+    }
+    Ok((files, bytes))
 }

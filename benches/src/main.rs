@@ -91,17 +91,21 @@ fn run(filter: &str, json: Option<PathBuf>) -> Result<(), Failure> {
         eprintln!("{name}");
         figures.extend(bench(ground)?);
     }
-    println!("{}", figure::to_table(&figures));
+    tell(&figures, json)
+}
+
+fn tell(figures: &[Figure], json: Option<PathBuf>) -> Result<(), Failure> {
+    println!("{}", figure::to_table(figures));
     if let Some(path) = json {
         // What others measured before is not ours to keep.
         let _ = std::fs::remove_file(&path);
-        figure::add_to_json(&path, &figures)?;
+        figure::add_to_json(&path, figures)?;
     }
     Ok(())
 }
 
 fn main() -> ExitCode {
-    let (mut filter, mut json) = (String::new(), None);
+    let (mut filter, mut json, mut svg) = (String::new(), None, None::<PathBuf>);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -111,11 +115,16 @@ fn main() -> ExitCode {
                 let file = arguments.next().unwrap_or_default();
                 return memory::child(&kind, file.as_ref());
             }
+            "--svg" => svg = arguments.next().map(PathBuf::from),
             hub::CHILD => return hub::child(arguments.next().unwrap_or_default().as_ref()),
             _ => filter = argument,
         }
     }
-    match run(&filter, json) {
+    let ran = match svg {
+        Some(svg) => work::draw_growth(&svg).and_then(|figures| tell(&figures, json)),
+        None => run(&filter, json),
+    };
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

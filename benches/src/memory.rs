@@ -12,8 +12,8 @@ use tress::{Item, ReplicaId, RunFile, Segment, State};
 use tress_engine::Log;
 use tress_model::event::Head;
 
-use crate::disk::{self, RUN};
 use crate::{Failure, Ground};
+use tress_bench::durable::RUN;
 use tress_bench::figure::Figure;
 
 /// The argument that makes the program one of those processes.
@@ -109,9 +109,9 @@ fn in_memory(ground: &Ground) -> Result<Vec<Figure>, Failure> {
 fn on_disk(ground: &Ground) -> Result<Vec<Figure>, Failure> {
     let events = ground.log.events().len() as f64;
     let dir = ground.disk.run_dir(RUN);
-    let (files, snapshots) = disk::size(&dir.join("snapshots")).map_err(Failure::other)?;
+    let (files, snapshots) = tress_bench::size(&dir.join("snapshots")).map_err(Failure::other)?;
     // The history comes in as events of other replicas do.
-    let (_, journals) = disk::size(&dir.join("received")).map_err(Failure::other)?;
+    let (_, journals) = tress_bench::size(&dir.join("received")).map_err(Failure::other)?;
     let (snapshots, journals) = (snapshots as f64, journals as f64);
     let figure = Figure::new("history/memory/snapshots", snapshots / events, "B/event");
     Ok(vec![

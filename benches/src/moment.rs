@@ -5,9 +5,9 @@ use std::time::Instant;
 use tress::{Dot, Event, Millis, State, VersionVector, When};
 use tress_model::ReplicaId;
 
-use crate::disk::RUN;
 use crate::fold;
 use crate::{Failure, Ground};
+use tress_bench::durable::RUN;
 use tress_bench::figure::{Figure, Times};
 use tress_bench::history::{MONTH, REPLICAS, START};
 use tress_bench::random::Random;

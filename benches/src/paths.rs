@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use tress::{Fork, Operation, Role, Run, Store};
 
-use crate::disk::{self, RUN};
 use crate::fold;
 use crate::{Failure, Ground};
+use tress_bench::durable::RUN;
 use tress_bench::figure::{Figure, Times};
 
 /// How many events a path brings back.
@@ -25,7 +25,7 @@ pub(crate) fn measure_all(ground: &Ground) -> Result<Vec<Figure>, Failure> {
     let whole = fold::readmit(&ground.history.segments)?.median();
     let measured = ground.runtime.block_on(measure(ground))?;
     let (_, journals) =
-        disk::size(&ground.disk.run_dir(RUN).join("journals")).map_err(Failure::other)?;
+        tress_bench::size(&ground.disk.run_dir(RUN).join("journals")).map_err(Failure::other)?;
     let rival = "admitting everything in memory";
     let fork = Figure::median("paths/fork", &measured.fork).against(rival, whole);
     let bytes = Figure::new("paths/fork/bytes", measured.bytes as f64, "B");
@@ -52,7 +52,7 @@ async fn measure(ground: &Ground) -> Result<Measured, Failure> {
         let path = ada.fork(&store, &name, Fork::default()).await.map_err(Failure::other)?;
         measured.fork.push(started.elapsed());
         // The snapshot that a process makes of the path, sooner or later, is not part of the fork.
-        let journals = disk::size(&disk.run_dir(&name).join("journals"));
+        let journals = tress_bench::size(&disk.run_dir(&name).join("journals"));
         let origin = std::fs::metadata(disk.run_dir(&name).join("origin"));
         let (files, bytes) = journals.map_err(Failure::other)?;
         (measured.files, measured.bytes) =

@@ -1,31 +1,24 @@
 //! W(n, a): what each event costs, and how that grows with the history.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tress::{Run, Segment, Store, When};
+use tress::{Segment, Store, When};
+use tress_bench::durable::{Bare, OnDisk, RUN};
 use tress_bench::figure::{Figure, Times, measure};
+use tress_bench::growth::{self, Growth};
 use tress_bench::random::Random;
 use tress_bench::workload::{self, STORE, Step};
-use tress_engine::{Draft, Log};
+use tress_engine::Log;
 use tress_model::codec;
 
 use crate::Failure;
-use crate::disk;
 
 /// How many agents there are.
 const AGENTS: usize = 16;
 /// How many events of a durable append come together.
 const GROUPS: [usize; 4] = [10, 64, 100, 1_000];
-
-fn draft(step: &Step) -> Draft {
-    let (author, operation) = (step.author.clone(), step.operation.clone());
-    Draft { author, occurred: None, operation }
-}
 
 /// The log of a workload, and its segments as they were appended, in groups of so many.
 fn write(
@@ -38,18 +31,13 @@ fn write(
     for steps in steps.chunks(group) {
         let Some(first) = steps.first() else { break };
         let replica = replicas.get(first.replica).ok_or(Failure::History("no such replica"))?;
-        let drafts = steps.iter().map(draft).collect();
+        let drafts = steps.iter().map(Step::draft).collect();
         let prepared = log.prepare(replica.replica, STORE, drafts, first.now);
         let prepared = prepared.map_err(Failure::other)?;
         segments.push(prepared.segment.clone());
         log.commit(prepared);
     }
     Ok((log, segments))
-}
-
-/// Events a second.
-fn rate(events: usize, took: Duration) -> f64 {
-    events as f64 / took.as_secs_f64()
 }
 
 /// Appending in memory: stamped, chained, folded, one by one.
@@ -62,7 +50,7 @@ fn in_memory(events: usize) -> Result<Vec<Figure>, Failure> {
         |mut log| {
             for step in &steps {
                 let replica = replicas.first().ok_or(Failure::History("no replica"))?.replica;
-                let prepared = log.prepare(replica, STORE, vec![draft(step)], step.now);
+                let prepared = log.prepare(replica, STORE, vec![step.draft()], step.now);
                 log.commit(prepared.map_err(Failure::other)?);
             }
             Ok(log)
@@ -70,69 +58,6 @@ fn in_memory(events: usize) -> Result<Vec<Figure>, Failure> {
     )?;
     let rate = events as f64 / times.median() * 1e3;
     Ok(vec![Figure::new("work/memory/append", rate, "events/s").at_least(1e6)])
-}
-
-/// A file with room for what is written, which is there already: the least that durability costs.
-struct Bare {
-    file: File,
-    at: u64,
-    _dir: TempDir,
-}
-
-impl Bare {
-    fn new(bytes: usize) -> std::io::Result<Self> {
-        let dir = TempDir::new()?;
-        let mut file =
-            OpenOptions::new().create_new(true).write(true).open(dir.path().join("bare"))?;
-        for _ in 0..=bytes >> 20 {
-            file.write_all(&[0; 1 << 20])?;
-        }
-        file.sync_all()?;
-        Ok(Self { file, at: 0, _dir: dir })
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.file.write_all_at(bytes, self.at)?;
-        self.at += bytes.len() as u64;
-        self.file.sync_data()
-    }
-}
-
-/// A run on disk to which a workload is appended.
-struct OnDisk {
-    run: Run,
-    dir: TempDir,
-    replica: tress::Dot,
-}
-
-impl OnDisk {
-    async fn new() -> Result<Self, Failure> {
-        let dir = TempDir::new().map_err(Failure::other)?;
-        let store = Store::create(dir.path().join("store")).map_err(Failure::other)?;
-        let run = store.create_run(disk::RUN).await.map_err(Failure::other)?;
-        let agent = run.agent("first", tress::Role::Human);
-        let first = agent.append([tress::Operation::RunResumed]).await.map_err(Failure::other)?;
-        let replica = first.first().ok_or(Failure::History("nothing was appended"))?.dot;
-        Ok(Self { run, dir, replica })
-    }
-
-    /// Appends steps in groups; how long each took.
-    async fn append(&self, steps: &[Step], group: usize) -> Result<Vec<Duration>, Failure> {
-        let mut took = Vec::with_capacity(steps.len() / group + 1);
-        for steps in steps.chunks(group) {
-            let drafts = steps.iter().map(draft).collect();
-            let began = Instant::now();
-            self.run.append(drafts).await.map_err(Failure::other)?;
-            took.push(began.elapsed());
-        }
-        Ok(took)
-    }
-
-    /// How many bytes the journals of the run have.
-    fn journals(&self) -> Result<u64, Failure> {
-        let dir = self.dir.path().join("store").join("runs").join(disk::RUN).join("journals");
-        Ok(disk::size(&dir).map_err(Failure::other)?.1)
-    }
 }
 
 /// Appending durably, in groups and one by one, against a bare file that is synced as often.
@@ -151,7 +76,7 @@ fn durable(events: usize) -> Result<Vec<Figure>, Failure> {
                 let took = disk.append(&steps, group).await?;
                 Ok::<_, Failure>((took, disk.journals()? - before))
             })?;
-            rates.push(rate(events, took.iter().sum()));
+            rates.push(tress_bench::rate(events, took.iter().sum()));
             took.iter().for_each(|took| ours.push(*took));
             let count = events / group;
             let each = vec![0x5A; bytes as usize / count.max(1)];
@@ -163,7 +88,7 @@ fn durable(events: usize) -> Result<Vec<Figure>, Failure> {
                 bare.push(began.elapsed());
                 total += began.elapsed();
             }
-            rivals.push(rate(events, total));
+            rivals.push(tress_bench::rate(events, total));
         }
         let (rate, rival) = (median(rates), median(rivals));
         let bare_file = "a bare file, synced as often";
@@ -202,7 +127,7 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
     let open = measure(
         9,
         || Store::open(&path).map_err(Failure::other),
-        |store| runtime.block_on(store.run(disk::RUN)).map_err(Failure::other),
+        |store| runtime.block_on(store.run(RUN)).map_err(Failure::other),
     )?;
     figures.push(Figure::median(name("open"), &open).below(20.0));
     // Frames, checksums, chains, causes, order and fold.
@@ -210,7 +135,7 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
         3,
         || tress_store::Store::open(&path).map_err(Failure::other),
         |store| {
-            let run = store.run(disk::RUN, false).map_err(Failure::other)?;
+            let run = store.run(RUN, false).map_err(Failure::other)?;
             let items = run.read_all().map_err(Failure::other)?;
             let mut log = Log::new();
             log.admit_all(items.into_iter().filter_map(tress::Item::into_segment), None);
@@ -224,7 +149,7 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
     let rate = events as f64 / replay.median() * 1e3;
     figures.push(Figure::new(name("replay"), rate, "events/s").at_least(2e6));
     let store = Store::open(&path).map_err(Failure::other)?;
-    let run = runtime.block_on(store.run(disk::RUN)).map_err(Failure::other)?;
+    let run = runtime.block_on(store.run(RUN)).map_err(Failure::other)?;
     let mut moments = Times::default();
     let mut random = Random::new(9);
     // The first one reads the history.
@@ -240,7 +165,7 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
     let state = run.state();
     let ready = measure(9, || Ok::<_, Failure>(()), |()| Ok(state.readiness(tress::now())))?;
     figures.push(Figure::median(name("ready"), &ready));
-    let journals = disk::size(&path.join("runs").join(disk::RUN).join("journals"));
+    let journals = tress_bench::size(&path.join("runs").join(RUN).join("journals"));
     let journals = journals.map_err(Failure::other)?.1 as f64 / events as f64;
     figures.push(Figure::new(name("journals"), journals, "B/event").below(25.0));
     let began = Instant::now();
@@ -248,13 +173,13 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
     let sealing = Figure::new(name("seal"), rate_of(events, began), "events/s");
     figures.push(sealing.at_least(20_000.0));
     drop((run, store));
-    let everything = disk::size(&path).map_err(Failure::other)?.1 as f64 / events as f64;
+    let everything = tress_bench::size(&path).map_err(Failure::other)?.1 as f64 / events as f64;
     figures.push(Figure::new(name("everything"), everything, "B/event").below(40.0));
     Ok(figures)
 }
 
 fn rate_of(events: usize, began: Instant) -> f64 {
-    rate(events, began.elapsed())
+    tress_bench::rate(events, began.elapsed())
 }
 
 /// Replicas that all append from the same version, merged by one.
@@ -275,7 +200,7 @@ fn concurrent(replicas: usize) -> Result<Vec<Figure>, Failure> {
             continue;
         };
         let now = step.now + workload::time_of(1_000);
-        let prepared = log.prepare(dot.replica, STORE, vec![draft(&step)], now);
+        let prepared = log.prepare(dot.replica, STORE, vec![step.draft()], now);
         let prepared = prepared.map_err(Failure::other)?;
         segments.push(prepared.segment.clone());
         log.commit(prepared);
@@ -313,8 +238,47 @@ pub(crate) fn measure_concurrent() -> Result<Vec<Figure>, Failure> {
 }
 
 pub(crate) fn measure_growth() -> Result<Vec<Figure>, Failure> {
-    let (runtime, sizes) = (crate::runtime()?, [1_000, 10_000, 100_000]);
-    let figures: Result<Vec<_>, _> =
-        sizes.into_iter().map(|events| read(&runtime, events)).collect();
-    Ok(figures?.concat())
+    growth(&[1_000, 10_000, 100_000])
+}
+
+/// The same with a million, and a drawing in `svg`.
+pub(crate) fn draw_growth(svg: &Path) -> Result<Vec<Figure>, Failure> {
+    let figures = growth(&[1_000, 10_000, 100_000, 1_000_000])?;
+    let drawing = growth::to_svg("What a history of W(n, 16) costs", &growths(&figures));
+    std::fs::write(svg, drawing).map_err(Failure::other)?;
+    Ok(figures)
+}
+
+fn growth(sizes: &[usize]) -> Result<Vec<Figure>, Failure> {
+    let runtime = crate::runtime()?;
+    let mut figures = Vec::new();
+    for &events in sizes {
+        eprintln!("{events} events");
+        figures.extend(read(&runtime, events)?);
+    }
+    for growth in growths(&figures) {
+        let exponent = growth.exponent().unwrap_or_default();
+        figures.push(Figure::new(format!("work/growth/{}", growth.name), exponent, "exponent"));
+    }
+    Ok(figures)
+}
+
+/// Figures of the form `work/growth/NAME/EVENTS`, by name.
+fn growths(figures: &[Figure]) -> Vec<Growth> {
+    let mut growths: Vec<Growth> = Vec::new();
+    for figure in figures {
+        let parts = figure.name().trim_start_matches("work/growth/").split_once('/');
+        let Some((name, Ok(events))) = parts.map(|(name, size)| (name, size.parse())) else {
+            continue;
+        };
+        let (value, unit) = figure.value();
+        match growths.iter_mut().find(|growth| growth.name == name) {
+            Some(growth) => growth.points.push((events, value)),
+            None => {
+                let points = vec![(events, value)];
+                growths.push(Growth { name: name.to_owned(), unit, points });
+            }
+        }
+    }
+    growths
 }

@@ -1,6 +1,7 @@
 //! W(n, a): n small events of a agents on a todo strand. One in ten makes a todo, three in twenty claim
 //! one, half report progress, three in twenty claim completion, one in ten gives a verdict.
 
+use tress_engine::Draft;
 use tress_model::operation::{TodoEdit, Verdict};
 use tress_model::{Author, Dot, Operation, ReplicaId, Role, StoreId, TodoId};
 
@@ -22,6 +23,14 @@ pub struct Step {
     pub operation: Operation,
     /// When, in milliseconds since 1970.
     pub now: u64,
+}
+
+impl Step {
+    /// As it is appended.
+    pub fn draft(&self) -> Draft {
+        let (author, operation) = (self.author.clone(), self.operation.clone());
+        Draft { author, occurred: None, operation }
+    }
 }
 
 /// So many replicas that have written nothing.

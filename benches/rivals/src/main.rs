@@ -2,6 +2,7 @@
 //! `cargo xtask bench`; docs/BENCHMARKS.md says what each figure means.
 
 mod automerge_sync;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +12,11 @@ use tress_bench::{Failure, history};
 
 /// What is measured, by the beginning of its figures' names.
 type Bench = fn(&history::History) -> Result<Vec<Figure>, Failure>;
-const BENCHES: [(&str, Bench); 1] = [("rivals/sync", automerge_sync::measure_all)];
+const BENCHES: [(&str, Bench); 3] = [
+    ("rivals/sync", automerge_sync::measure_all),
+    ("rivals/work/memory", work::measure_memory),
+    ("rivals/work/durable", work::measure_durable),
+];
 
 fn run(filter: &str, json: Option<PathBuf>) -> Result<(), Failure> {
     let chosen = BENCHES.iter().filter(|(name, _)| name.contains(filter));

@@ -1,0 +1,101 @@
+//! Appending a workload so that it is on the disk: a run, and the least that this can cost.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tress::{Run, Store};
+
+use crate::Failure;
+use crate::workload::Step;
+
+/// The name of the run.
+pub const RUN: &str = "main";
+
+/// A file with room for what is written, which is there already: the least that durability costs.
+#[derive(Debug)]
+pub struct Bare {
+    file: File,
+    at: u64,
+    _dir: TempDir,
+}
+
+impl Bare {
+    /// One with room for `bytes`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn new(bytes: usize) -> std::io::Result<Self> {
+        let dir = TempDir::new()?;
+        let mut file =
+            OpenOptions::new().create_new(true).write(true).open(dir.path().join("bare"))?;
+        for _ in 0..=bytes >> 20 {
+            file.write_all(&[0; 1 << 20])?;
+        }
+        file.sync_all()?;
+        Ok(Self { file, at: 0, _dir: dir })
+    }
+
+    /// Writes bytes, and syncs.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.file.write_all_at(bytes, self.at)?;
+        self.at += bytes.len() as u64;
+        self.file.sync_data()
+    }
+}
+
+/// A run on disk to which a workload is appended.
+#[derive(Debug)]
+pub struct OnDisk {
+    /// The run.
+    pub run: Run,
+    /// Where its store is, as `store`.
+    pub dir: TempDir,
+    /// The last event of the replica that is written.
+    pub replica: tress::Dot,
+}
+
+impl OnDisk {
+    /// One with a first event.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn new() -> Result<Self, Failure> {
+        let dir = TempDir::new().map_err(Failure::other)?;
+        let store = Store::create(dir.path().join("store")).map_err(Failure::other)?;
+        let run = store.create_run(RUN).await.map_err(Failure::other)?;
+        let agent = run.agent("first", tress::Role::Human);
+        let first = agent.append([tress::Operation::RunResumed]).await.map_err(Failure::other)?;
+        let replica = first.first().ok_or(Failure::History("nothing was appended"))?.dot;
+        Ok(Self { run, dir, replica })
+    }
+
+    /// Appends steps in groups; how long each took.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub async fn append(&self, steps: &[Step], group: usize) -> Result<Vec<Duration>, Failure> {
+        let mut took = Vec::with_capacity(steps.len() / group + 1);
+        for steps in steps.chunks(group) {
+            let drafts = steps.iter().map(Step::draft).collect();
+            let began = Instant::now();
+            self.run.append(drafts).await.map_err(Failure::other)?;
+            took.push(began.elapsed());
+        }
+        Ok(took)
+    }
+
+    /// How many bytes the journals of the run have.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn journals(&self) -> Result<u64, Failure> {
+        let dir = self.dir.path().join("store").join("runs").join(RUN).join("journals");
+        Ok(crate::size(&dir).map_err(Failure::other)?.1)
+    }
+}
