@@ -100,8 +100,8 @@ pub(crate) struct Core {
     behind: Option<OrderKey>,
     ids: Option<(ReplicaId, StoreId)>,
     snapshot_events: u64,
-    /// Writes a snapshot, while it does.
-    saving: Option<JoinHandle<()>>,
+    /// Writes a snapshot, while it does; and when it began.
+    saving: Option<(JoinHandle<()>, Instant)>,
     publish: watch::Sender<Published>,
     followers: Arc<AtomicUsize>,
     looked: Instant,
@@ -595,8 +595,8 @@ impl Core {
         self.show();
     }
 
-    /// Makes a snapshot where much was read or written since the last one.
-    fn keep_snapshot(&mut self) {
+    /// Makes a snapshot where much was read or written since the last one; the `last` time when the run is closed.
+    fn keep_snapshot(&mut self, last: bool) {
         let events = self.log.version().events();
         // A snapshot leads past everything that was read: all of that must be in it.
         let whole = self.damage.is_empty()
@@ -608,8 +608,10 @@ impl Core {
         if events < self.snapshot_events + after || !whole {
             return;
         }
-        // One at a time; whoever appends does not wait for it.
-        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
+        // One at a time, and not all the time: whoever appends does not wait for it.
+        let again = |began: &Instant| began.elapsed() < SNAPSHOT_EVERY && !last;
+        if self.saving.as_ref().is_some_and(|(saving, began)| !saving.is_finished() || again(began))
+        {
             return;
         }
         self.snapshot_events = events;
@@ -619,7 +621,7 @@ impl Core {
             Ok(begun) => {
                 let thread = std::thread::Builder::new().name("tress snapshot".to_owned());
                 match thread.spawn(move || write_snapshot(&begun)) {
-                    Ok(saving) => self.saving = Some(saving),
+                    Ok(saving) => self.saving = Some((saving, Instant::now())),
                     Err(error) => tracing::warn!(%error, "no snapshot was made"),
                 }
             }
@@ -634,15 +636,26 @@ fn write_snapshot(begun: &BegunSnapshot) {
     }
 }
 
-impl Drop for Core {
-    fn drop(&mut self) {
-        if let Some(saving) = self.saving.take()
+impl Core {
+    /// Waits for the snapshot that is being written.
+    fn finish_snapshot(&mut self) {
+        if let Some((saving, _)) = self.saving.take()
             && saving.join().is_err()
         {
             tracing::error!("the thread that makes snapshots panicked");
         }
     }
 }
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.finish_snapshot();
+    }
+}
+
+/// A process makes snapshots no more often than this, so that they take a small part of its time. As much as it
+/// appends in between is what an opening has to read, should it be killed.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
 
 /// A log of the run that goes on from `snapshot`, or begins.
 fn log_of(files: &RunStore, snapshot: Option<Snapshot>) -> Log {
@@ -745,8 +758,10 @@ pub(crate) fn run(
                 core.handle(group);
             }
         }
-        core.keep_snapshot();
+        core.keep_snapshot(false);
     }
+    core.finish_snapshot();
+    core.keep_snapshot(true);
 }
 
 /// What of the arrivals a subscriber that knows `version` has yet to see, and where it goes on.
