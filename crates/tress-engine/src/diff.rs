@@ -210,7 +210,7 @@ fn affected(from: &State, to: &State, at: (Millis, Millis)) -> BTreeSet<TodoId> 
             time.and_then(|time| time.checked_sub(1)).is_some_and(|last| between.contains(&last))
         };
         let ended = to.todos.values().filter(|todo| {
-            ends(todo.defer_until) || ends(todo.claim.as_ref().and_then(|claim| claim.until))
+            ends(todo.defer_until) || ends(todo.claim.as_deref().and_then(|claim| claim.until))
         });
         found.extend(ended.map(|todo| todo.id));
     }

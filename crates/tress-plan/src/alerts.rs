@@ -140,7 +140,7 @@ fn blocked(state: &State, limits: &Limits, now: Millis, matters: &mut Matters) {
             !reviewed && now.saturating_sub(seen) > *bound
         });
         // Nobody has heard of it since its lease, and nobody has taken over yet.
-        let lapsed = todo.claim.as_ref().filter(|claim| !claim.holds(now));
+        let lapsed = todo.claim.as_deref().filter(|claim| !claim.holds(now));
         if let Some(claim) = lapsed.filter(|_| todo.holder(now).is_none()) {
             let message = format!(
                 "{} claimed {} and let the lease end without a word: it is open again",

@@ -112,13 +112,13 @@ fn until(claim_until: Option<Millis>, now: Millis) -> String {
 
 /// Until when the claim on a todo holds: `until 11:04`, or nothing.
 fn held_until(state: &State, todo: TodoId) -> String {
-    let claim = state.todo(todo).and_then(|todo| todo.claim.as_ref());
+    let claim = state.todo(todo).and_then(|todo| todo.claim.as_deref());
     until(claim.and_then(|claim| claim.until), tress::now())
 }
 
 /// The claim of `agent` on `todo`; one whose lease has ended is good until somebody takes over.
 pub(super) fn own_claim<'a>(todo: &'a Todo, agent: &str) -> Option<&'a Held> {
-    todo.claim.as_ref().filter(|claim| &*claim.agent == agent)
+    todo.claim.as_deref().filter(|claim| &*claim.agent == agent)
 }
 
 /// What could be claimed in place of `id`.
@@ -157,7 +157,7 @@ pub(super) fn not_yours(state: &State, todo: &Todo, agent: &str, now: Millis) ->
         return Failure::conflict(format!("{name} is finished ({how}){next}"))
             .hint(format!("`tress reopen {id}` opens it again"));
     }
-    let who = match todo.claim.as_ref().filter(|claim| &*claim.agent != agent) {
+    let who = match todo.claim.as_deref().filter(|claim| &*claim.agent != agent) {
         Some(taken) => format!("{} held it last", short(&taken.agent, 60)),
         None => "nobody does".to_owned(),
     };
@@ -348,7 +348,7 @@ pub(crate) async fn release(context: &Context, args: &Release) -> Result<(), Fai
     let events = writer.agent.append_if(move |state| {
         let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
         let now = tress::now();
-        let claim = if force { held.claim.as_ref() } else { own_claim(held, &name) };
+        let claim = if force { held.claim.as_deref() } else { own_claim(held, &name) };
         let claim = claim.ok_or_else(|| {
             let failure = not_yours(state, held, &name, now);
             if held.holder(now).is_some() {

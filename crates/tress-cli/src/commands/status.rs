@@ -250,7 +250,7 @@ fn agents(state: &State, now: Millis) -> Vec<AgentView> {
         let held = state.todos.values().find(|todo| {
             !todo.finished() && todo.holder(now).is_some_and(|claim| claim.agent == *name)
         });
-        let claim = held.and_then(|todo| todo.claim.as_ref());
+        let claim = held.and_then(|todo| todo.claim.as_deref());
         let progress = claim.and_then(|claim| claim.progress.as_ref());
         AgentView {
             name: name.to_string(),
@@ -275,7 +275,7 @@ fn agents(state: &State, now: Millis) -> Vec<AgentView> {
 
 /// How long a todo still takes: by how far it is, or by what it was estimated.
 fn time_left(todo: &Todo, now: Millis) -> Option<Millis> {
-    let claim = todo.claim.as_ref()?;
+    let claim = todo.claim.as_deref()?;
     let worked = now.saturating_sub(claim.started_at.unwrap_or(claim.at));
     let estimate = todo.estimate_minutes.map(|minutes| Millis::from(minutes) * 60_000);
     match u64::from(todo.percent()) {

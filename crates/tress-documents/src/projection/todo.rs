@@ -23,7 +23,7 @@ pub(crate) fn todo(todo: &Todo, edges: &[Edge]) -> Node {
         .group("files", set(&todo.files))
         .group("capabilities", set(&todo.capabilities))
         .group("extra", todo.extra.iter().map(|(key, json)| (key.clone(), json.into())).collect())
-        .maybe("claim", todo.claim.as_ref().map(claim))
+        .maybe("claim", todo.claim.as_deref().map(claim))
         .group("lost_claims", keyed_map(&todo.lost, |lost| lost.token, claim));
     let prose = |fields: Fields, field: &ProseField| {
         fields.with(field.name(), Node::Text(todo.prose(*field)))

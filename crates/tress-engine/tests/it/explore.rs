@@ -307,7 +307,7 @@ impl<E: Engine> Explorer<'_, E> {
 }
 
 fn holders_of(state: &State) -> Vec<(TodoId, Option<Dot>)> {
-    let claim = |todo: &tress_model::Todo| todo.claim.as_ref().map(|claim| claim.token);
+    let claim = |todo: &tress_model::Todo| todo.claim.as_deref().map(|claim| claim.token);
     state.todos.values().map(|todo| (todo.id, claim(todo))).collect()
 }
 
@@ -319,7 +319,7 @@ fn untold(log: &Log, state: &State) -> Option<Dot> {
         _ => None,
     });
     let mut untold = claims.filter(|(event, todo)| {
-        let holds = todo.claim.as_ref().is_some_and(|claim| claim.token == event.dot);
+        let holds = todo.claim.as_deref().is_some_and(|claim| claim.token == event.dot);
         let told = state.ledger.iter().any(|entry| {
             entry.loser == event.dot && !entry.told && entry.agent == event.author.name
         });

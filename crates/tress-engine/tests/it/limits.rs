@@ -147,7 +147,7 @@ fn a_lease_lasts_30_days_and_a_longer_one_is_cut() {
         let claim = Operation::Claimed { todo, lease: Some(asked), scope: Vec::new() };
         left.append(200, draft("codex", Role::Implementer, claim));
         let state = left.log.state();
-        let claim = state.todo(todo).and_then(|todo| todo.claim.as_ref());
+        let claim = state.todo(todo).and_then(|todo| todo.claim.as_deref());
         assert_eq!(claim.and_then(|claim| claim.lease), Some(held), "{asked}");
     }
 }

@@ -218,7 +218,7 @@ fn rule_first_claim() {
     right.learn(&left);
     for side in [&left, &right] {
         let state = side.log.state();
-        let claim = state.todo(todo).and_then(|todo| todo.claim.as_ref()).expect("a claim");
+        let claim = state.todo(todo).and_then(|todo| todo.claim.as_deref()).expect("a claim");
         assert_eq!((claim.token, &*claim.agent), (token, "early"));
         assert_eq!(side.rules(), [Rule::FirstClaim]);
         assert_eq!(&*state.ledger[0].agent, "late");
@@ -359,7 +359,7 @@ fn rule_leases_end() {
     assert_eq!(left.status(todo, 250), Status::Open);
     left.append(300, draft("next", Role::Implementer, claim(None)));
     let state = left.log.state();
-    let holder = state.todo(todo).and_then(|todo| todo.claim.as_ref()).expect("a claim");
+    let holder = state.todo(todo).and_then(|todo| todo.claim.as_deref()).expect("a claim");
     assert_eq!(&*holder.agent, "next");
     assert_eq!(left.rules(), [Rule::LeasesEnd]);
 }

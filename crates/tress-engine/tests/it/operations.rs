@@ -44,7 +44,7 @@ impl Pick<'_> {
     /// The token of a claim of the todo that holds, lost or ended, or of nothing.
     fn token(&self) -> Dot {
         let Some(todo) = self.state.todo(self.todo()) else { return nowhere() };
-        let claims = todo.claim.iter().chain(&todo.lost).map(|claim| claim.token);
+        let claims = todo.claim.as_deref().into_iter().chain(&todo.lost).map(|claim| claim.token);
         let mut claims: Vec<_> = claims.chain(todo.ended.iter().map(|end| end.token)).collect();
         // Mostly the one that holds.
         claims.extend(todo.claim.iter().flat_map(|claim| [claim.token; 2]));

@@ -143,7 +143,7 @@ fn work_under_a_claim_that_was_given_back_takes_nothing_from_a_later_holder() {
     left.works(310, "slow", done(todo, first));
     meet(&mut left, &mut right);
     let state = left.log.state();
-    let claim = state.todo(todo).and_then(|todo| todo.claim.as_ref()).expect("a claim");
+    let claim = state.todo(todo).and_then(|todo| todo.claim.as_deref()).expect("a claim");
     assert_eq!(claim.token, second);
     assert_eq!(left.told(), [(Rule::StaleToken, "slow".to_owned())]);
 }

@@ -241,7 +241,7 @@ impl Change<'_> {
         todo.deletions.push(self.closing(reason, !seen));
         if seen {
             if let Some(claim) = todo.end_claim(self.event.dot) {
-                todo.put_aside = Some((self.event.dot, claim));
+                todo.put_aside = Some(Box::new((self.event.dot, claim)));
             }
             return Vec::new();
         }
@@ -277,7 +277,7 @@ impl Change<'_> {
         match todo.holder(self.now) {
             Some(holder) if holder.agent == *self.agent() && self.event.saw(holder.token) => {
                 todo.end_claim(self.event.dot);
-                todo.claim = Some(claim);
+                todo.claim = Some(Box::new(claim));
             }
             Some(holder) => {
                 let winner = holder.token;
@@ -295,7 +295,7 @@ impl Change<'_> {
                         detail: "the lease had ended; another took it".to_owned(),
                     });
                 }
-                todo.claim = Some(claim);
+                todo.claim = Some(Box::new(claim));
                 todo.stage = None;
             }
         }
@@ -324,7 +324,7 @@ impl Change<'_> {
             }
             return Vec::new();
         }
-        let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
+        let holder = todo.claim.as_deref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
         let known = self.known_end(todo, token).is_some();
         if let Some(at) = todo.lost.iter().position(|claim| claim.token == token) {
             if todo.lost.get_mut(at).is_some_and(|lost| self.change_claim(lost)) {
@@ -386,7 +386,12 @@ impl Change<'_> {
         else {
             return Vec::new();
         };
-        let claims = todo.claim.iter().chain(&todo.lost).map(|claim| (claim.token, &claim.agent));
+        let claims = todo
+            .claim
+            .as_deref()
+            .into_iter()
+            .chain(&todo.lost)
+            .map(|claim| (claim.token, &claim.agent));
         let mut claims = claims.chain(todo.ended.iter().map(|ended| (ended.token, &ended.agent)));
         let claimant = claims.find(|(claim, _)| token == Some(*claim)).map(|(_, agent)| agent);
         let claimant = claimant.filter(|agent| *agent != self.agent()).map(Arc::clone);
@@ -434,7 +439,7 @@ impl Change<'_> {
             token.map_or(agent == self.agent(), |token| token == *held)
         };
         let lapsed = todo.holder(self.now).is_none();
-        let holder = todo.claim.as_ref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
+        let holder = todo.claim.as_deref().map(|claim| (claim.token, Arc::clone(&claim.agent)));
         let other = holder.filter(|holder| !own(holder));
         if let Some((winner, agent)) = &other
             && event.saw(*winner)
@@ -466,7 +471,7 @@ impl Change<'_> {
         let mine = at.map(|at| todo.lost.remove(at));
         if let Some(held) = todo.claim.take() {
             todo.remember_end(&held, self.event.dot);
-            todo.lost.push(held);
+            todo.lost.push(*held);
         }
         if let Some(mine) = mine {
             todo.give_back(mine);
@@ -476,7 +481,7 @@ impl Change<'_> {
     /// The event that ended the claim `token`, where the author at hand had seen it; or none, where
     /// no claim with that token is remembered.
     fn known_end(&self, todo: &Todo, token: Dot) -> Option<Option<Dot>> {
-        if todo.claim.as_ref().is_some_and(|claim| claim.token == token) {
+        if todo.claim.as_deref().is_some_and(|claim| claim.token == token) {
             return None;
         }
         let mut ends = todo.ended.iter().filter(|ended| ended.token == token).peekable();
@@ -628,7 +633,7 @@ impl Change<'_> {
 /// Whether the claim that holds the todo is the one that a claim of completion was made under.
 fn is_own(todo: &Todo, completion: Dot) -> bool {
     let made = todo.completions.iter().find(|made| made.dot == completion);
-    made.zip(todo.claim.as_ref()).is_some_and(|(made, claim)| {
+    made.zip(todo.claim.as_deref()).is_some_and(|(made, claim)| {
         made.token.map_or(made.agent == claim.agent, |token| token == claim.token)
     })
 }

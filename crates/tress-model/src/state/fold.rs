@@ -194,7 +194,7 @@ impl State {
                     rule: Rule::EditBeatsDelete,
                     loser: Some((deletion.dot, Arc::clone(&deletion.agent))),
                     winner: None,
-                    detail: format!("{} was edited meanwhile and stays", todo.title),
+                    detail: format!("{} was edited meanwhile and stays", todo.fields.title),
                 });
             }
             match todo.deletion() {
@@ -337,7 +337,7 @@ impl State {
 
 /// Brings back the claim that a deletion ended, where that deletion has lost.
 fn restore_claim(todo: &mut Todo) {
-    let Some((by, claim)) = todo.put_aside.take() else { return };
+    let Some((by, claim)) = todo.put_aside.take().map(|aside| *aside) else { return };
     let lost = todo.deletions.iter().any(|deletion| deletion.dot == by && deletion.undone);
     if lost && !todo.finished() && todo.claim.is_none() {
         todo.give_back(claim);

@@ -1,6 +1,7 @@
 //! One todo: its fields, and the facts from which its status is derived.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,13 +13,9 @@ use crate::ids::{Dot, TodoId};
 use crate::limits;
 use crate::operation::{BlockerKind, Check, FailureClass, ProseField, TodoEdit, Verdict};
 
-/// A todo, its history boiled down to the facts that still count.
+/// What a todo is, apart from the work on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Todo {
-    /// Its id.
-    pub id: TodoId,
-    /// The event that brought it into being.
-    pub dot: Dot,
+pub struct Fields {
     /// The id it has in another system.
     pub external_id: Option<String>,
     /// One line that says what is to be done.
@@ -59,6 +56,17 @@ pub struct Todo {
     pub created_at: Millis,
     /// Who brought it into being.
     pub created_by: Option<String>,
+}
+
+/// A todo, its history boiled down to the facts that still count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Todo {
+    /// Its id.
+    pub id: TodoId,
+    /// The event that brought it into being.
+    pub dot: Dot,
+    /// What edits set, as long as they do; shared with earlier states of the todo. [`Todo`] gives its fields as its own.
+    pub fields: Arc<Fields>,
     /// When it last changed.
     pub updated_at: Millis,
     /// Its prose, by field; what is missing is empty.
@@ -72,14 +80,14 @@ pub struct Todo {
     /// Remarks, in order.
     pub notes: Vec<Note>,
     /// Who holds it.
-    pub claim: Option<Claim>,
+    pub claim: Option<Box<Claim>>,
     /// Claims that lost, while the todo is not finished.
     pub lost: Vec<Claim>,
     /// Claims that ended or lost, the latest [`limits::ENDED_CLAIMS_MAX`] of them; one that lost
     /// and then ended is here twice.
     pub ended: Vec<Ended>,
     /// The claim that a deletion ended, with that deletion: it comes back when the deletion loses.
-    pub(super) put_aside: Option<(Dot, Claim)>,
+    pub(super) put_aside: Option<Box<(Dot, Claim)>>,
     /// What is or was in the way.
     pub blockers: Vec<Blocker>,
     /// Claims of completion, in order.
@@ -98,6 +106,20 @@ pub struct Todo {
     writers: BTreeMap<String, Writers>,
     /// Every event that touched it.
     pub(super) touched: VersionVector,
+}
+
+impl Deref for Todo {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.fields
+    }
+}
+
+impl DerefMut for Todo {
+    fn deref_mut(&mut self) -> &mut Fields {
+        Arc::make_mut(&mut self.fields)
+    }
 }
 
 /// A remark.
@@ -292,9 +314,7 @@ pub struct Failure {
 
 impl Todo {
     pub(super) fn new(id: TodoId, dot: Dot, title: String, agent: &str, at: Millis) -> Self {
-        Self {
-            id,
-            dot,
+        let fields = Fields {
             external_id: None,
             title,
             kind: "task".to_owned(),
@@ -315,6 +335,11 @@ impl Todo {
             external_ref: None,
             created_at: at,
             created_by: Some(agent.to_owned()),
+        };
+        Self {
+            id,
+            dot,
+            fields: Arc::new(fields),
             updated_at: at,
             prose: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -381,7 +406,7 @@ impl Todo {
     /// keeps it, whatever the lease says.
     pub fn holder(&self, now: Millis) -> Option<&Claim> {
         let waiting = self.pending_completion().is_some() || self.verified().is_some();
-        self.claim.as_ref().filter(|claim| waiting || claim.holds(now))
+        self.claim.as_deref().filter(|claim| waiting || claim.holds(now))
     }
 
     /// The claim of completion that waits for a verifier.
@@ -406,7 +431,7 @@ impl Todo {
         if self.completed().is_some() || self.closing().is_some() {
             return 100;
         }
-        let reported = self.claim.as_ref().and_then(|claim| claim.progress.as_ref());
+        let reported = self.claim.as_deref().and_then(|claim| claim.progress.as_ref());
         reported.map_or(0, |progress| progress.percent)
     }
 
@@ -414,7 +439,7 @@ impl Todo {
     pub(super) fn end_claim(&mut self, by: Dot) -> Option<Claim> {
         let claim = self.claim.take()?;
         self.remember_end(&claim, by);
-        Some(claim)
+        Some(*claim)
     }
 
     /// Ends the claims that lost, too; `by` is the event that ends them.
@@ -435,13 +460,13 @@ impl Todo {
     /// Gives the todo back to a claim that had ended or lost.
     pub(super) fn give_back(&mut self, claim: Claim) {
         self.ended.retain(|ended| ended.token != claim.token);
-        self.claim = Some(claim);
+        self.claim = Some(Box::new(claim));
     }
 
     /// Who wrote `field`.
     pub(super) fn writers(&mut self, field: &str) -> &mut Writers {
         let created = || {
-            let by = Arc::from(self.created_by.as_deref().unwrap_or_default());
+            let by = Arc::from(self.fields.created_by.as_deref().unwrap_or_default());
             Writers::new(self.dot, by)
         };
         self.writers.entry(field.to_owned()).or_insert_with(created)

@@ -182,7 +182,7 @@ impl Team {
         let lost = async {
             loop {
                 let state = self.run.state();
-                let claim = state.todo(todo).and_then(|todo| todo.claim.as_ref());
+                let claim = state.todo(todo).and_then(|todo| todo.claim.as_deref());
                 if claim.is_none_or(|claim| claim.token != token) {
                     return;
                 }

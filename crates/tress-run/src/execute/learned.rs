@@ -22,7 +22,7 @@ pub(super) fn sample(state: &State, figures: &Figures, agents: u32) -> Option<Ru
         let lost = (todo.failures.len() + refused.count()) as u64;
         attempts += lost + u64::from(todo.completed().is_some());
         in_vain += lost;
-        let times = todo.completed().zip(todo.claim.as_ref()).and_then(|(made, claim)| {
+        let times = todo.completed().zip(todo.claim.as_deref()).and_then(|(made, claim)| {
             let (_, integrated) = made.integrated.as_ref()?;
             Some((claim.at, claim.started_at?, made.at, *integrated))
         });

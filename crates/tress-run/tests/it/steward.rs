@@ -207,7 +207,7 @@ async fn an_agent_that_says_done_by_itself_completes_nothing() {
         // It claims completion without a commit, and verifies itself under another role.
         let state = run.state();
         let todo = id(&task.id);
-        let token = state.todo(todo).unwrap().claim.as_ref().map(|claim| claim.token);
+        let token = state.todo(todo).unwrap().claim.as_deref().map(|claim| claim.token);
         if task.attempt > 1 {
             good(task);
             return (Vec::new(), 0);

@@ -67,7 +67,7 @@ fn counting(
     let mut made = found.completions.iter();
     let made = made.find(|made| made.dot == completion).ok_or(ReviewRefused::Unknown)?;
     if let Some(reason) = &made.void {
-        let holder = found.claim.as_ref().map(|claim| Arc::clone(&claim.agent));
+        let holder = found.claim.as_deref().map(|claim| Arc::clone(&claim.agent));
         return Err(ReviewRefused::Void { reason: reason.clone(), holder });
     }
     if let Some((commit, _)) = &made.integrated {

@@ -104,7 +104,7 @@ async fn a_lease_is_half_an_hour_unless_it_is_said_and_never_longer_than_its_mos
         let todo = human(&run).add("work").await.unwrap();
         run.agent("codex", Role::Implementer).claim(todo, asked).await.unwrap();
         let state = run.state();
-        let claim = state.todo(todo).unwrap().claim.as_ref();
+        let claim = state.todo(todo).unwrap().claim.as_deref();
         assert_eq!(claim.and_then(|claim| claim.lease), Some(held));
     }
 }

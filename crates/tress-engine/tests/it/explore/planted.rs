@@ -26,8 +26,8 @@ impl LaterClaimWins {
             let last = todo.lost.iter().max_by_key(|claim| order(claim)).cloned();
             if let (Some(last), Some(held)) = (last, todo.claim.clone()) {
                 todo.lost.retain(|claim| claim.token != last.token);
-                todo.lost.push(held);
-                todo.claim = Some(last);
+                todo.lost.push(*held);
+                todo.claim = Some(Box::new(last));
             }
         }
     }

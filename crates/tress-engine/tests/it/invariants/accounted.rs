@@ -85,14 +85,15 @@ fn labelled(todo: &Todo, label: &str, by: Dot) -> bool {
 fn of_work(event: &Event, todo: Option<&Todo>) -> Option<bool> {
     use Operation as O;
     let claim = |token: &Dot| {
-        let mut claims = todo.into_iter().flat_map(|todo| todo.claim.iter().chain(&todo.lost));
+        let mut claims =
+            todo.into_iter().flat_map(|todo| todo.claim.as_deref().into_iter().chain(&todo.lost));
         claims.find(|claim| claim.token == *token)
     };
     let shows = |token: &Dot, is: &dyn Fn(&Claim) -> bool| Some(claim(token).is_some_and(is));
     let blocker = |dot: &Dot| todo.and_then(|todo| todo.blockers.iter().find(|b| b.dot == *dot));
     match &event.operation {
         O::Claimed { .. } => {
-            let holder = todo.and_then(|todo| todo.claim.as_ref());
+            let holder = todo.and_then(|todo| todo.claim.as_deref());
             Some(holder.is_some_and(|claim| claim.token == event.dot))
         }
         O::Renewed { token, lease, .. } => shows(token, &|claim| claim.lease == *lease),

@@ -24,7 +24,7 @@ pub(super) fn state(past: &Past, state: &State) -> Found {
         for completion in todo.completions.iter().filter(|completion| completion.complete()) {
             done_means_verified(past, todo, completion)?;
         }
-        for claim in todo.claim.iter().chain(&todo.lost) {
+        for claim in todo.claim.as_deref().into_iter().chain(&todo.lost) {
             let last = claim.until.unwrap_or(0);
             let bound = state.last.map_or(0, |last| last.time.millis) + limits::LEASE_MAX;
             ensure(last <= bound, "leases-end", || format!("{claim:?} lasts too long"))?;
@@ -52,7 +52,7 @@ fn first_claim(step: &Step<'_>) -> Found {
         let told = step.lost(Rule::ClosedStaysClosed, event.dot);
         return ensure(told, "closed-stays-closed", || format!("{} was not told", event.dot));
     }
-    let holder = after.claim.as_ref().map(|claim| claim.token);
+    let holder = after.claim.as_deref().map(|claim| claim.token);
     let lost = after.lost.iter().any(|claim| claim.token == event.dot);
     let told = step.entries.iter().any(|entry| {
         (entry.rule, entry.loser, entry.winner) == (Rule::FirstClaim, event.dot, holder)
@@ -71,7 +71,8 @@ fn first_claim(step: &Step<'_>) -> Found {
 
 /// At most one claim holds, and none is counted twice.
 fn one_holder(todo: &Todo) -> Found {
-    let tokens: Vec<_> = todo.claim.iter().chain(&todo.lost).map(|claim| claim.token).collect();
+    let tokens: Vec<_> =
+        todo.claim.as_deref().into_iter().chain(&todo.lost).map(|claim| claim.token).collect();
     let distinct: BTreeSet<_> = tokens.iter().collect();
     ensure(distinct.len() == tokens.len(), "first-claim", || format!("twice: {tokens:?}"))?;
     let done = todo.completed().is_some() && todo.claim.is_some();
@@ -105,7 +106,7 @@ fn lost_claims_are_told(past: &Past, state: &State, todo: &Todo) -> Found {
 /// What the rules say of a claim of completion: whether it is stale.
 fn is_stale(step: &Step<'_>, before: &Todo, token: Option<Dot>) -> bool {
     let event = step.event;
-    let holder = before.claim.as_ref();
+    let holder = before.claim.as_deref();
     let own = |claim: &Claim| match token {
         Some(token) => token == claim.token,
         None => claim.agent == event.author.name,
@@ -157,7 +158,7 @@ fn finished_work_holds(step: &Step<'_>) -> Found {
     let taken = before
         .claim
         .as_ref()
-        .filter(|claim| after.claim.as_ref().map(|claim| claim.token) != Some(claim.token));
+        .filter(|claim| after.claim.as_deref().map(|claim| claim.token) != Some(claim.token));
     let told = taken.is_none_or(|claim| step.lost(Rule::FinishedWorkHolds, claim.token));
     ensure(told, rule, || format!("the holder was not told of {event:?}"))
 }
@@ -168,9 +169,9 @@ fn leases_end(step: &Step<'_>) -> Found {
     let (Operation::Claimed { .. }, Some((before, after))) = (&event.operation, alive(step)) else {
         return Ok(());
     };
-    let lapsed = before.claim.as_ref().filter(|_| before.holder(event.time.millis).is_none());
+    let lapsed = before.claim.as_deref().filter(|_| before.holder(event.time.millis).is_none());
     let Some(lapsed) = lapsed.filter(|_| !before.finished()) else { return Ok(()) };
-    let holder = after.claim.as_ref().map(|claim| claim.token);
+    let holder = after.claim.as_deref().map(|claim| claim.token);
     let told = step.lost(Rule::LeasesEnd, lapsed.token);
     ensure(holder == Some(event.dot) && told, "leases-end", || {
         format!("{lapsed:?} had lapsed, and {holder:?} holds it")
@@ -191,7 +192,7 @@ fn stale_token(step: &Step<'_>) -> Found {
         _ => return Ok(()),
     };
     let Some((before, after)) = alive(step) else { return Ok(()) };
-    let holder = before.claim.as_ref();
+    let holder = before.claim.as_deref();
     if holder.is_some_and(|claim| claim.token == token) {
         let told = step.lost(Rule::StaleToken, event.dot);
         return ensure(!told, "stale-token", || format!("{event:?} is the holder's"));

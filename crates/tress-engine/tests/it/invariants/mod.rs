@@ -186,8 +186,8 @@ impl Past {
         entries: &[Arc<LedgerEntry>],
     ) {
         let Some(after) = after else { return };
-        let held = before.and_then(|todo| todo.claim.as_ref()).map(|claim| claim.token);
-        let holds = after.claim.as_ref().map(|claim| claim.token);
+        let held = before.and_then(|todo| todo.claim.as_deref()).map(|claim| claim.token);
+        let holds = after.claim.as_deref().map(|claim| claim.token);
         let lost: BTreeSet<_> = after.lost.iter().map(|claim| claim.token).collect();
         let was_lost = before.into_iter().flat_map(|todo| todo.lost.iter());
         let was_lost: BTreeSet<_> = was_lost.map(|claim| claim.token).collect();
@@ -230,7 +230,7 @@ impl Past {
         let reset = match event.operation {
             Operation::Reopened { .. } => true,
             Operation::Claimed { .. } => {
-                let claim = after.todo(id).and_then(|todo| todo.claim.as_ref());
+                let claim = after.todo(id).and_then(|todo| todo.claim.as_deref());
                 claim.is_some_and(|claim| claim.token == event.dot)
             }
             _ => false,
