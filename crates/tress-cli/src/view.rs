@@ -320,7 +320,7 @@ impl TodoDetail {
             children: ids(&mut state.children(todo.id)),
             blockers: todo.blockers.iter().map(Into::into).collect(),
             completions: todo.completions.iter().map(Into::into).collect(),
-            remarks: todo.notes.iter().map(Into::into).collect(),
+            remarks: todo.notes.iter().map(|note| note.as_ref().into()).collect(),
             failures: todo.failures.iter().map(Into::into).collect(),
             artifacts: todo.artifacts.clone(),
             extra: extra(todo),

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,10 +19,11 @@ use tress_model::event::Seal;
 use tress_model::{
     Event, Millis, OrderKey, ReplicaId, Segment, State, StoreId, VersionVector, limits,
 };
-use tress_store::{BegunSnapshot, Damage, RunStore, StoreError};
+use tress_store::{Damage, RunStore, StoreError};
 
 use crate::error::{Error, Refused};
 use crate::members::Signatures;
+use crate::snapshots::Snapshots;
 
 /// The most commands that wait; whoever appends more waits for room.
 pub(crate) const QUEUE_MAX: usize = 1024;
@@ -99,9 +99,7 @@ pub(crate) struct Core {
     /// The place of the earliest event that came, lies before the snapshot, and is not in the log.
     behind: Option<OrderKey>,
     ids: Option<(ReplicaId, StoreId)>,
-    snapshot_events: u64,
-    /// Writes a snapshot, while it does; and when it began.
-    saving: Option<(JoinHandle<()>, Instant)>,
+    snapshots: Snapshots,
     publish: watch::Sender<Published>,
     followers: Arc<AtomicUsize>,
     looked: Instant,
@@ -140,8 +138,7 @@ impl Core {
             signatures: Signatures::default(),
             behind: None,
             ids: None,
-            snapshot_events,
-            saving: None,
+            snapshots: Snapshots::new(snapshot_events),
             publish,
             followers,
             looked: Instant::now(),
@@ -594,9 +591,11 @@ impl Core {
         }
         self.show();
     }
+}
 
-    /// Makes a snapshot where much was read or written since the last one; the `last` time when the run is closed.
-    fn keep_snapshot(&mut self, last: bool) {
+impl Core {
+    /// Makes a snapshot where much was read or written since the last one.
+    fn keep_snapshot(&mut self) {
         let events = self.log.version().events();
         // A snapshot leads past everything that was read: all of that must be in it.
         let whole = self.damage.is_empty()
@@ -604,58 +603,12 @@ impl Core {
             && self.behind.is_none()
             && !self.log.has_waiting()
             && self.lost == 0;
-        let after = self.files.store().tuning().snapshot_after(self.snapshot_events);
-        if events < self.snapshot_events + after || !whole {
-            return;
-        }
-        // One at a time, and not all the time: whoever appends does not wait for it.
-        let again = |began: &Instant| began.elapsed() < SNAPSHOT_EVERY && !last;
-        if self.saving.as_ref().is_some_and(|(saving, began)| !saving.is_finished() || again(began))
-        {
-            return;
-        }
-        self.snapshot_events = events;
-        match self.files.begin_snapshot(self.log.snapshot()) {
-            // What is not real is to happen in the order in which it is asked for.
-            Ok(begun) if !self.files.store().is_real() => write_snapshot(&begun),
-            Ok(begun) => {
-                let thread = std::thread::Builder::new().name("tress snapshot".to_owned());
-                match thread.spawn(move || write_snapshot(&begun)) {
-                    Ok(saving) => self.saving = Some((saving, Instant::now())),
-                    Err(error) => tracing::warn!(%error, "no snapshot was made"),
-                }
-            }
-            Err(error) => tracing::warn!(%error, "no snapshot was made"),
+        if whole && self.snapshots.is_due(events, self.files.store().tuning()) {
+            let begun = self.files.begin_snapshot(self.log.snapshot());
+            self.snapshots.write(events, begun, self.files.store().is_real());
         }
     }
 }
-
-fn write_snapshot(begun: &BegunSnapshot) {
-    if let Err(error) = begun.write() {
-        tracing::warn!(%error, "no snapshot was made");
-    }
-}
-
-impl Core {
-    /// Waits for the snapshot that is being written.
-    fn finish_snapshot(&mut self) {
-        if let Some((saving, _)) = self.saving.take()
-            && saving.join().is_err()
-        {
-            tracing::error!("the thread that makes snapshots panicked");
-        }
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        self.finish_snapshot();
-    }
-}
-
-/// A process makes snapshots no more often than this, so that they take a small part of its time. As much as it
-/// appends in between is what an opening has to read, should it be killed.
-const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
 
 /// A log of the run that goes on from `snapshot`, or begins.
 fn log_of(files: &RunStore, snapshot: Option<Snapshot>) -> Log {
@@ -758,10 +711,10 @@ pub(crate) fn run(
                 core.handle(group);
             }
         }
-        core.keep_snapshot(false);
+        core.keep_snapshot();
     }
-    core.finish_snapshot();
-    core.keep_snapshot(true);
+    core.snapshots.finish();
+    core.keep_snapshot();
 }
 
 /// What of the arrivals a subscriber that knows `version` has yet to see, and where it goes on.

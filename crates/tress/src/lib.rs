@@ -48,6 +48,7 @@ pub mod members;
 mod paths;
 mod run;
 mod seal;
+mod snapshots;
 mod store;
 mod subscription;
 pub mod sync;

@@ -16,7 +16,7 @@ pub(crate) fn todo(todo: &Todo, edges: &[Edge]) -> Node {
     let fields = plain(todo)
         .with("labels", Node::Map(set(todo.labels.keys())))
         .with("edges", Node::Map(edges.iter().map(|one| (edge_key(one), edge(one))).collect()))
-        .with("remarks", keyed(&todo.notes, |note| note.dot, remark))
+        .with("remarks", keyed(&todo.notes, |note| note.dot, |note| remark(note)))
         .with("blockers", keyed(&todo.blockers, |blocker| blocker.dot, blocker))
         .with("closings", keyed(&todo.closings, |closing| closing.dot, closing))
         .group("deletions", keyed_map(&todo.deletions, |closing| closing.dot, closing))

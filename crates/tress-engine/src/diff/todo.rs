@@ -1,6 +1,7 @@
 //! What differs between the two sides of one todo.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tress_model::clock::Millis;
 use tress_model::operation::{BlockerKind, FailureClass, ProseField, Verdict};
@@ -201,7 +202,7 @@ fn dependencies(found: &mut Found, sides: [&[Edge]; 2]) {
 /// What was said and done: notes, blockers, claims of completion, attempts.
 fn work(found: &mut Found, sides: Sides<'_>) {
     let [before, after] = sides.map(|todo| todo.map_or(&[][..], |todo| &todo.notes));
-    let key = |note: &&Note| (note.agent.clone(), note.text.clone());
+    let key = |note: &&Arc<Note>| (note.agent.clone(), note.text.clone());
     for pair in pairs(before, after, PartialEq::eq, key) {
         let text = pair.0.or(pair.1).map(|note| note.text.clone()).unwrap_or_default();
         found.both(Field::Note, &text, pair, |note| Value::text(&note.agent));

@@ -33,18 +33,18 @@ impl Change<'_> {
             }
             O::TodoEdited { edits, .. } => self.edit(todo, edits),
             O::ProseEdited { target: ProseTarget::Todo(_, field), splices } => {
-                todo.prose.entry(*field).or_default().edit(self.event, splices);
+                Arc::make_mut(todo.prose.entry(*field).or_default()).edit(self.event, splices);
                 Vec::new()
             }
             O::LabelsChanged { added, removed, .. } => self.labels(todo, added, removed),
             O::NoteAdded { text, layout, .. } => {
-                todo.notes.push(Note {
+                todo.notes.push(Arc::new(Note {
                     dot: self.event.dot,
                     agent: Arc::clone(self.agent()),
                     at: self.at,
                     text: text.clone(),
                     layout: layout.clone(),
-                });
+                }));
                 Vec::new()
             }
             O::Closed { reason, .. } => self.close(todo, reason),
@@ -124,7 +124,7 @@ impl Change<'_> {
         let mut rulings = self.edit(todo, &[TodoEdit::Title(title.to_owned())]);
         rulings.extend(self.edit(todo, edits));
         for (field, text) in prose {
-            let prose = todo.prose.entry(*field).or_default();
+            let prose = Arc::make_mut(todo.prose.entry(*field).or_default());
             if !prose.is(text) {
                 prose.edit(self.event, &[prose.whole(self.event, text)]);
             }

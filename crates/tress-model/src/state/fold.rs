@@ -57,7 +57,7 @@ impl State {
             Operation::ProseEdited { target: ProseTarget::Todo(id, field), splices } => {
                 if let Some(todo) = self.todos.get_mut(id) {
                     let todo = Arc::make_mut(todo);
-                    todo.prose.entry(*field).or_default().leave_out(event, splices);
+                    Arc::make_mut(todo.prose.entry(*field).or_default()).leave_out(event, splices);
                 }
             }
             Operation::SectionAdded { section: key, body, .. } => {
@@ -68,7 +68,7 @@ impl State {
                 if let Some(todo) = self.todos.get_mut(id) {
                     let todo = Arc::make_mut(todo);
                     for (field, text) in texts {
-                        let prose = todo.prose.entry(*field).or_default();
+                        let prose = Arc::make_mut(todo.prose.entry(*field).or_default());
                         prose.leave_out(event, &[prose.whole(event, text)]);
                     }
                 }
@@ -169,7 +169,7 @@ impl State {
             todo.set(edit);
         }
         for (field, text) in prose {
-            todo.prose.insert(*field, Prose::new(event.dot, text.clone()));
+            todo.prose.insert(*field, Arc::new(Prose::new(event.dot, text.clone())));
         }
         for label in labels {
             todo.labels.insert(label.clone(), vec![event.dot]);

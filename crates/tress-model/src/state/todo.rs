@@ -70,7 +70,7 @@ pub struct Todo {
     /// When it last changed.
     pub updated_at: Millis,
     /// Its prose, by field; what is missing is empty.
-    pub prose: BTreeMap<ProseField, Prose>,
+    pub prose: BTreeMap<ProseField, Arc<Prose>>,
     /// Its labels, each with the events that added it.
     pub labels: BTreeMap<String, Vec<Dot>>,
     /// Fields that Tress does not know, as JSON text.
@@ -78,7 +78,7 @@ pub struct Todo {
     /// How it was written where it came from.
     pub layout: Option<String>,
     /// Remarks, in order.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Arc<Note>>,
     /// Who holds it.
     pub claim: Option<Box<Claim>>,
     /// Claims that lost, while the todo is not finished.
@@ -364,7 +364,7 @@ impl Todo {
 
     /// The text of a prose field; empty where there is none.
     pub fn prose(&self, field: ProseField) -> String {
-        self.prose.get(&field).map(Prose::text).unwrap_or_default()
+        self.prose.get(&field).map(|prose| prose.text()).unwrap_or_default()
     }
 
     /// What it is called where people see it: its external id, or the whole id.

@@ -1,5 +1,7 @@
 //! The single changes that bring a todo to what a file says.
 
+use std::sync::Arc;
+
 use tress_model::Todo;
 use tress_model::ids::TodoId;
 use tress_model::operation::{Operation, ProseField, ProseTarget, TodoEdit};
@@ -104,7 +106,7 @@ pub(super) fn label_change(todo: &Todo, issue: &Issue<'_>) -> Option<Operation> 
 }
 
 /// The remarks of the file that the todo does not have yet.
-pub(super) fn notes(todo: TodoId, issue: &Issue<'_>, known: &[Note]) -> Vec<Planned> {
+pub(super) fn notes(todo: TodoId, issue: &Issue<'_>, known: &[Arc<Note>]) -> Vec<Planned> {
     let mut known: Vec<_> = known.iter().collect();
     let mut planned = Vec::new();
     for note in &issue.notes {

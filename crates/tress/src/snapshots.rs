@@ -1,0 +1,75 @@
+//! Snapshots of a run, written beside the work by a thread of their own.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tress_store::{BegunSnapshot, StoreError, Tuning};
+
+/// A process makes snapshots no more often than this, so that they take a small part of its time. As much as it
+/// appends in between is what an opening has to read, should it be killed.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// When the next snapshot is due, and the thread that writes one.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    /// How many events the last one has.
+    events: u64,
+    /// Writes one, while it does; and when it began.
+    writing: Option<(JoinHandle<()>, Instant)>,
+}
+
+impl Snapshots {
+    pub(crate) const fn new(events: u64) -> Self {
+        Self { events, writing: None }
+    }
+
+    /// Whether one is due for a run of so many events: one at a time, and not all the time.
+    pub(crate) fn is_due(&self, events: u64, tuning: Tuning) -> bool {
+        let busy = self
+            .writing
+            .as_ref()
+            .is_some_and(|(writing, began)| !writing.is_finished() || began.elapsed() < EVERY);
+        !busy && events >= self.events + tuning.snapshot_after(self.events)
+    }
+
+    /// Writes one: at once where nothing is `real`, so that all happens in the order in which it is asked for.
+    pub(crate) fn write(
+        &mut self,
+        events: u64,
+        begun: Result<BegunSnapshot, StoreError>,
+        real: bool,
+    ) {
+        self.events = events;
+        let write = |begun: &BegunSnapshot| {
+            if let Err(error) = begun.write() {
+                tracing::warn!(%error, "no snapshot was made");
+            }
+        };
+        match begun {
+            Ok(begun) if !real => write(&begun),
+            Ok(begun) => {
+                let thread = std::thread::Builder::new().name("tress snapshot".to_owned());
+                match thread.spawn(move || write(&begun)) {
+                    Ok(writing) => self.writing = Some((writing, Instant::now())),
+                    Err(error) => tracing::warn!(%error, "no snapshot was made"),
+                }
+            }
+            Err(error) => tracing::warn!(%error, "no snapshot was made"),
+        }
+    }
+
+    /// Waits for the one that is being written; the next may come at once.
+    pub(crate) fn finish(&mut self) {
+        if let Some((writing, _)) = self.writing.take()
+            && writing.join().is_err()
+        {
+            tracing::error!("the thread that makes snapshots panicked");
+        }
+    }
+}
+
+impl Drop for Snapshots {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
