@@ -252,21 +252,23 @@ async fn an_event_is_undone_and_later_work_stays() {
 #[tokio::test]
 async fn what_comes_late_lies_before_the_snapshots_and_is_folded_all_the_same() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let run = open(here.path()).await;
-    let ada = human(&run);
-    let todo = ada.add("the one").await.unwrap();
+    let mut run = open(here.path()).await;
+    let todo = human(&run).add("the one").await.unwrap();
     let other = open(there.path()).await;
     human(&other).merge_file(run.run_file().await.unwrap()).await.unwrap();
     agent(&other, "away").one(retitle(todo, "from afar")).await.unwrap();
     for round in 0..4 {
         let more = (0..2100)
             .map(|number| tress::todo(tress::TodoId::from_random(round * 10_000 + number), "x"));
-        ada.append(more).await.unwrap();
+        human(&run).append(more).await.unwrap();
+        // Who closes it leaves a snapshot, however little time went by.
+        drop(run);
+        run = open(here.path()).await;
     }
-    ada.one(retitle(todo, "here, and later")).await.unwrap();
+    human(&run).one(retitle(todo, "here, and later")).await.unwrap();
     let snapshots = here.path().join(".tress/runs/main/snapshots");
     assert!(std::fs::read_dir(&snapshots).unwrap().count() > 1);
-    drop((ada, run));
+    drop(run);
     // Nothing but the snapshot and what lies behind it is known now.
     let run = open(here.path()).await;
     let merge = human(&run).merge_file(other.run_file().await.unwrap()).await.unwrap();
