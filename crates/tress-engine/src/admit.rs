@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tress_model::clock::Millis;
-use tress_model::event::{Cause, ChainError, Head};
+use tress_model::event::{Cause, ChainError, Chained, Head, OrderKey};
 use tress_model::ids::{Author, Dot, EventId, ReplicaId};
 use tress_model::operation::{Operation, TodoEdit};
 use tress_model::{Event, Segment, Strands, limits};
@@ -314,34 +314,38 @@ impl Log {
             let dot = Dot::new(segment.replica, segment.first.saturating_add(at as u64));
             return reject(segment, Rejection::Invalid { dot, reason: name_too_long() });
         }
-        let (events, after) = match segment.clone().resolve(&from) {
-            Ok(resolved) => resolved,
+        let chained = match segment.chain(&from) {
+            Ok(chained) => chained,
             Err(reason) => return reject(segment, reason.into()),
         };
         if let Some(last) = known.checked_sub(1) {
             // Where it reaches the end of what is known, that end must be in it; where it ends
             // before, its own end must be known.
             let ours = |dot: Dot| pending.get(&dot).or_else(|| self.event(dot));
-            let same = match events.get(last) {
-                Some(end) => end.id == head.id,
-                None => events
-                    .last()
-                    .is_none_or(|end| ours(end.dot).is_none_or(|ours| ours.id == end.id)),
+            let same = match (chained.links.get(last), chained.links.last()) {
+                (Some((end, _)), _) => *end == head.id,
+                (None, Some((end, _))) => {
+                    let ours = ours(Dot::new(segment.replica, segment.last()));
+                    ours.is_none_or(|ours| ours.id == *end)
+                }
+                (None, None) => true,
             };
             if !same {
                 let dot = Dot::new(segment.replica, head.number.min(segment.last()));
                 return reject(segment, Rejection::Equivocation { dot });
             }
         }
-        let events: Vec<_> = events.into_iter().skip(known).collect();
-        if events.is_empty() {
+        if segment.records.len() <= known {
             return Tried::Known;
         }
-        if let Err(reason) = self.check_events(&events, &head, now, pending) {
+        if let Err(reason) = self.check_records(&segment, &chained, known, &head, now, pending) {
             return reject(segment, reason);
         }
+        let (replica, after) = (segment.replica, chained.head.clone());
+        let mut events = segment.into_events(chained);
+        events.drain(..known);
         pending.extend(events.iter().map(|event| (event.dot, Arc::clone(event))));
-        self.set_head(segment.replica, after);
+        self.set_head(replica, after);
         Tried::Admitted(events)
     }
 
@@ -377,45 +381,51 @@ impl Log {
         })
     }
 
-    fn check_events(
+    /// Checks what is new in a segment, behind its first `known` records.
+    fn check_records(
         &self,
-        events: &[Arc<Event>],
+        segment: &Segment,
+        chained: &Chained,
+        known: usize,
         head: &Head,
         now: Option<Millis>,
         pending: &Pending,
     ) -> Result<(), Rejection> {
-        let mut seen = Arc::clone(&head.seen);
-        for event in events {
-            let dot = event.dot;
-            if event.is_withheld() && self.strands() == Strands::ALL {
+        let mut last_seen = Arc::clone(&head.seen);
+        let numbered = (segment.first..).zip(&segment.records).zip(&chained.links);
+        for ((number, record), (_, seen)) in numbered.skip(known) {
+            let dot = Dot::new(segment.replica, number);
+            let withheld = record.operation.withheld_hash().is_some();
+            if withheld && self.strands() == Strands::ALL {
                 return Err(Rejection::Withheld { dot });
             }
-            check(&event.author, &event.operation)
+            check(&record.author, &record.operation)
                 .map_err(|reason| Rejection::Invalid { dot, reason })?;
-            let ahead = now.map_or(0, |now| event.time.millis.saturating_sub(now));
+            let ahead = now.map_or(0, |now| record.time.millis.saturating_sub(now));
             if ahead > limits::CLOCK_DRIFT_MAX {
                 return Err(Rejection::Future { dot, ahead_ms: ahead });
             }
-            if self.base_last().is_some_and(|last| event.order() <= last) {
+            let order = OrderKey { time: record.time, replica: dot.replica, number };
+            if self.base_last().is_some_and(|last| order <= last) {
                 return Err(BehindSnapshot { dot: Some(dot) }.into());
             }
-            if event.seen.len() > limits::REPLICAS_MAX {
+            if seen.len() > limits::REPLICAS_MAX {
                 let reason = format!("it cites more than {} replicas", limits::REPLICAS_MAX);
                 return Err(Rejection::Invalid { dot, reason });
             }
-            if !Arc::ptr_eq(&seen, &event.seen) {
-                for (replica, number) in event.seen.iter() {
-                    if number == seen.get(replica) {
+            if !Arc::ptr_eq(&last_seen, seen) {
+                for (replica, number) in seen.iter() {
+                    if number == last_seen.get(replica) {
                         continue;
                     }
                     let cause = Dot::new(replica, number);
                     let time = pending.get(&cause).or_else(|| self.event(cause));
                     let time = time.map(|event| event.time);
-                    if time.is_some_and(|time| time >= event.time) {
+                    if time.is_some_and(|time| time >= record.time) {
                         return Err(Rejection::BeforeCause { dot, cause });
                     }
                 }
-                seen = Arc::clone(&event.seen);
+                last_seen = Arc::clone(seen);
             }
         }
         Ok(())

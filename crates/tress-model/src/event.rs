@@ -232,6 +232,16 @@ impl Segment {
     /// # Errors
     /// As [`Segment::resolve`].
     pub fn resolve_sized(self, head: &Head) -> Result<Resolved, ChainError> {
+        let chained = self.chain(head)?;
+        let (bytes, head) = (chained.bytes, chained.head.clone());
+        Ok(Resolved { events: self.into_events(chained), head, bytes })
+    }
+
+    /// Checks that the records continue the chain at `head`.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub fn chain(&self, head: &Head) -> Result<Chained, ChainError> {
         if self.first != head.number + 1 {
             return Err(ChainError::Number { expected: head.number + 1, found: self.first });
         }
@@ -242,15 +252,15 @@ impl Segment {
             return Err(ChainError::Previous { number: self.first });
         }
         let mut head = Head { store: self.store, ..head.clone() };
-        let mut events = Vec::with_capacity(self.records.len());
+        let mut links = Vec::with_capacity(self.records.len());
         let (mut hasher, mut bytes) = (codec::EventHasher::new(self.store), 0);
-        for record in self.records {
+        for record in &self.records {
             let number = head.number.checked_add(1).filter(|&number| number < u64::MAX / 2);
             let number = number.ok_or(ChainError::Exhausted { number: head.number })?;
             if head.number > 0 && record.time <= head.time {
                 return Err(ChainError::Time { number });
             }
-            let id = hasher.id(head.id, Dot::new(self.replica, number), &record)?;
+            let id = hasher.id(head.id, Dot::new(self.replica, number), record)?;
             bytes += hasher.size();
             if !record.learned.is_empty() {
                 let mut seen = (*head.seen).clone();
@@ -265,18 +275,38 @@ impl Segment {
             head.number = number;
             head.id = id;
             head.time = record.time;
-            events.push(Arc::new(Event {
+            links.push((id, Arc::clone(&head.seen)));
+        }
+        Ok(Chained { links, head, bytes })
+    }
+
+    /// The records as events, as [`Segment::chain`] found them.
+    pub fn into_events(self, chained: Chained) -> Vec<Arc<Event>> {
+        let numbered = (self.first..).zip(self.records).zip(chained.links);
+        let events = numbered.map(|((number, record), (id, seen))| {
+            Arc::new(Event {
                 dot: Dot::new(self.replica, number),
                 id,
                 author: record.author,
                 time: record.time,
                 occurred: record.occurred,
-                seen: Arc::clone(&head.seen),
+                seen,
                 operation: record.operation,
-            }));
-        }
-        Ok(Resolved { events, head, bytes })
+            })
+        });
+        events.collect()
     }
+}
+
+/// The ids of a segment's events, and what each had seen.
+#[derive(Debug)]
+pub struct Chained {
+    /// One for each record.
+    pub links: Vec<(EventId, Arc<VersionVector>)>,
+    /// The head after them.
+    pub head: Head,
+    /// The bytes of each of them by itself, summed up.
+    pub bytes: usize,
 }
 
 /// What a segment came to.
