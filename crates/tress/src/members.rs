@@ -497,7 +497,11 @@ impl Intake {
     /// Tries what is held once more: a signature may have come before what it covers.
     pub(crate) async fn settle(&mut self, run: &Run) -> Result<TakenIn, Error> {
         let mut all = TakenIn::default();
-        while !self.held.is_empty() {
+        // More than are remembered would be verified again and again.
+        for _ in 0..limits::SIGNATURES_KNOWN_MAX / VERIFIED_MAX {
+            if self.held.is_empty() {
+                break;
+            }
             let (taken, more) = self.try_held(run).await?;
             let new = !taken.events.is_empty();
             all.events.extend(taken.events);
