@@ -464,11 +464,12 @@ impl Intake {
         if !self.is_strict() {
             return run.take_in(segments).await;
         }
+        self.hold(segments);
+        // One may also have come before what it covers.
         let signs = |record: &Record| matches!(record.operation, Operation::HeadsSigned { .. });
-        if segments.iter().any(|segment| segment.records.iter().any(signs)) {
+        if self.held.iter().any(|segment| segment.records.iter().any(signs)) {
             self.due.get_or_insert_with(|| Instant::now() + self.wait);
         }
-        self.hold(segments);
         match self.due {
             Some(due) if due <= Instant::now() => self.settle(run).await,
             _ => Ok(TakenIn::default()),
