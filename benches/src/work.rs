@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use tress::{Segment, Store, When};
+use tress::{Store, When};
 use tress_bench::durable::{Bare, OnDisk, RUN};
 use tress_bench::figure::{Figure, Times, measure};
 use tress_bench::growth::{self, Growth};
 use tress_bench::random::Random;
-use tress_bench::workload::{self, STORE, Step};
+use tress_bench::workload;
 use tress_engine::Log;
 use tress_model::codec;
 
@@ -19,26 +19,6 @@ use crate::Failure;
 const AGENTS: usize = 16;
 /// How many events of a durable append come together.
 const GROUPS: [usize; 4] = [10, 64, 100, 1_000];
-
-/// The log of a workload, and its segments as they were appended, in groups of so many.
-fn write(
-    steps: &[Step],
-    replicas: &[tress::Dot],
-    group: usize,
-) -> Result<(Log, Vec<Segment>), Failure> {
-    let mut log = Log::new();
-    let mut segments = Vec::with_capacity(steps.len() / group + 1);
-    for steps in steps.chunks(group) {
-        let Some(first) = steps.first() else { break };
-        let replica = replicas.get(first.replica).ok_or(Failure::History("no such replica"))?;
-        let drafts = steps.iter().map(Step::draft).collect();
-        let prepared = log.prepare(replica.replica, STORE, drafts, first.now);
-        let prepared = prepared.map_err(Failure::other)?;
-        segments.push(prepared.segment.clone());
-        log.commit(prepared);
-    }
-    Ok((log, segments))
-}
 
 /// Appending in memory: stamped, chained, folded, one by one.
 fn in_memory(events: usize) -> Result<Vec<Figure>, Failure> {
@@ -50,8 +30,8 @@ fn in_memory(events: usize) -> Result<Vec<Figure>, Failure> {
         |mut log| {
             for step in &steps {
                 let replica = replicas.first().ok_or(Failure::History("no replica"))?.replica;
-                let prepared = log.prepare(replica, STORE, vec![step.draft()], step.now);
-                log.commit(prepared.map_err(Failure::other)?);
+                let prepared = step.prepare(&log, replica, step.now)?;
+                log.commit(prepared);
             }
             Ok(log)
         },
@@ -186,8 +166,12 @@ fn rate_of(events: usize, began: Instant) -> f64 {
 fn concurrent(replicas: usize) -> Result<Vec<Figure>, Failure> {
     let events = 16_000;
     let ids = workload::replicas(replicas);
-    let (base, past) = write(&workload::make(1_000, 1, &ids), &ids, 1)?;
-    drop(past);
+    let first = ids.first().ok_or(Failure::History("no replica"))?.replica;
+    let mut base = Log::new();
+    for step in workload::make(1_000, 1, &ids) {
+        let prepared = step.prepare(&base, first, step.now)?;
+        base.commit(prepared);
+    }
     let mut each: Vec<Log> = ids.iter().map(|_| base.clone()).collect();
     // Each goes on by itself.
     let mut last = ids.clone();
@@ -200,8 +184,7 @@ fn concurrent(replicas: usize) -> Result<Vec<Figure>, Failure> {
             continue;
         };
         let now = step.now + workload::time_of(1_000);
-        let prepared = log.prepare(dot.replica, STORE, vec![step.draft()], now);
-        let prepared = prepared.map_err(Failure::other)?;
+        let prepared = step.prepare(log, dot.replica, now)?;
         segments.push(prepared.segment.clone());
         log.commit(prepared);
     }

@@ -1,10 +1,11 @@
 //! W(n, a): n small events of a agents on a todo strand. One in ten makes a todo, three in twenty claim
 //! one, half report progress, three in twenty claim completion, one in ten gives a verdict.
 
-use tress_engine::Draft;
+use tress_engine::{Draft, Log, Prepared};
 use tress_model::operation::{TodoEdit, Verdict};
 use tress_model::{Author, Dot, Operation, ReplicaId, Role, StoreId, TodoId};
 
+use crate::Failure;
 use crate::history::START;
 use crate::random::Random;
 use crate::words;
@@ -30,6 +31,14 @@ impl Step {
     pub fn draft(&self) -> Draft {
         let (author, operation) = (self.author.clone(), self.operation.clone());
         Draft { author, occurred: None, operation }
+    }
+
+    /// Stamps it as the next event of `replica` in `log`, at `now`.
+    ///
+    /// # Errors
+    /// When it is not valid there.
+    pub fn prepare(&self, log: &Log, replica: ReplicaId, now: u64) -> Result<Prepared, Failure> {
+        log.prepare(replica, STORE, vec![self.draft()], now).map_err(Failure::other)
     }
 }
 

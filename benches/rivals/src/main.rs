@@ -14,8 +14,8 @@ use tress_bench::{Failure, history};
 type Bench = fn(&history::History) -> Result<Vec<Figure>, Failure>;
 const BENCHES: [(&str, Bench); 3] = [
     ("rivals/sync", automerge_sync::measure_all),
-    ("rivals/work/memory", work::measure_memory),
-    ("rivals/work/durable", work::measure_durable),
+    ("rivals/events/memory", work::measure_memory),
+    ("rivals/events/durable", work::measure_durable),
 ];
 
 fn run(filter: &str, json: Option<PathBuf>) -> Result<(), Failure> {

@@ -70,8 +70,7 @@ fn tress(steps: &[Step]) -> Result<Took, Failure> {
     let replicas = workload::replicas(1);
     let replica = replicas.first().ok_or(Failure::History("no replica"))?.replica;
     let append = |log: &mut Log, step: &Step| {
-        let prepared = log.prepare(replica, STORE, vec![step.draft()], step.now);
-        let prepared = prepared.map_err(Failure::other)?;
+        let prepared = step.prepare(log, replica, step.now)?;
         let segment = prepared.segment.clone();
         log.commit(prepared);
         Ok(segment)
@@ -251,7 +250,7 @@ pub(crate) fn measure_memory(_: &History) -> Result<Vec<Figure>, Failure> {
         let (their_write, their_read) = median(|| rival(&steps))?;
         for (what, ours, theirs) in [("append", write, their_write), ("replay", read, their_read)] {
             let figure =
-                Figure::new(format!("rivals/work/{what}/{name}"), per_second(ours), "events/s")
+                Figure::new(format!("rivals/events/{what}/{name}"), per_second(ours), "events/s")
                     .outrun(whose, per_second(theirs));
             // The goals are said of Automerge.
             figures.push(match name {
@@ -290,7 +289,7 @@ pub(crate) fn measure_durable(_: &History) -> Result<Vec<Figure>, Failure> {
             rates.sort_by(f64::total_cmp);
         }
         let (ours, bare, theirs) = (ours[1], bare[1], theirs[1]);
-        let name = |rival: &str| format!("rivals/work/durable/{rival}/{group}");
+        let name = |rival: &str| format!("rivals/events/durable/{rival}/{group}");
         figures.push(
             Figure::new(name("bare"), ours, "events/s")
                 .outrun("a bare file", bare)

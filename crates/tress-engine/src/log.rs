@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use tress_model::clock::Millis;
 use tress_model::codec::{CodecError, Snapshot};
-use tress_model::event::{Cause, Head, Hole, Record, Resolved};
+use tress_model::event::{Cause, Head, Hole, Record};
 use tress_model::ids::{Author, Dot, EventId, ReplicaId, StoreId};
 use tress_model::{Event, HybridTime, Operation, OrderKey, Segment, State, Strands};
 use tress_model::{VersionVector, limits};
@@ -370,11 +370,12 @@ impl Log {
         }
         let segment =
             Segment { replica, store, first: head.number + 1, previous: head.id, records };
-        let resolved = segment.clone().resolve_sized(&head);
-        let Resolved { events, head, bytes } = resolved.map_err(|error| match error {
+        let chained = segment.chain(&head).map_err(|error| match error {
             tress_model::event::ChainError::Codec(error) => PrepareError::Codec(error),
             other => PrepareError::Invalid { operation: "segment", reason: other.to_string() },
         })?;
+        let (bytes, head) = (chained.bytes, chained.head.clone());
+        let events = segment.clone().into_events(chained);
         Ok(Prepared { segment, events, bytes, head })
     }
 

@@ -292,6 +292,18 @@ mod tests {
         }
     }
 
+    /// Three members, of which the first ends the second; and the same run elsewhere, where nobody knows of that yet.
+    fn removed_elsewhere() -> (Writer, Writer) {
+        let mut run = Writer { log: Log::new(), now: 0 };
+        run.add(1, 2, 2);
+        run.add(1, 3, 3);
+        run.sign(1, 1);
+        let there = Writer { log: run.log.clone(), now: run.now + 50_000 };
+        run.write(1, Operation::MemberRemoved { store: StoreId([2; 16]) });
+        run.sign(1, 1);
+        (run, there)
+    }
+
     #[test]
     fn a_signature_covers_what_was_written_before_it_and_nothing_else() {
         let mut run = Writer { log: Log::new(), now: 0 };
@@ -335,13 +347,7 @@ mod tests {
     /// One member ends another one, whose last signature a third one has seen and the first has not.
     #[test]
     fn what_was_built_upon_before_a_removal_was_known_is_vouched_for() {
-        let mut run = Writer { log: Log::new(), now: 0 };
-        run.add(1, 2, 2);
-        run.add(1, 3, 3);
-        run.sign(1, 1);
-        let mut there = Writer { log: run.log.clone(), now: run.now + 50_000 };
-        run.write(1, Operation::MemberRemoved { store: StoreId([2; 16]) });
-        run.sign(1, 1);
+        let (run, mut there) = removed_elsewhere();
         let said = there.say(2);
         let signature = there.sign(2, 2);
         let answer = there.say(3);
@@ -514,13 +520,7 @@ mod tests {
     /// A signed in time, and is removed; so is who had built on that, before it signed again.
     #[test]
     fn what_a_member_built_upon_is_signed_by_it_although_others_signed_it_before() {
-        let mut run = Writer { log: Log::new(), now: 0 };
-        run.add(1, 2, 2);
-        run.add(1, 3, 3);
-        run.sign(1, 1);
-        let mut there = Writer { log: run.log.clone(), now: run.now + 50_000 };
-        run.write(1, Operation::MemberRemoved { store: StoreId([2; 16]) });
-        run.sign(1, 1);
+        let (run, mut there) = removed_elsewhere();
         let said = there.say(2);
         there.sign(2, 2);
         let answer = there.say(3);

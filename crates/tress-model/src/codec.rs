@@ -212,25 +212,6 @@ struct WireSegment {
     records: Vec<WireRecord>,
 }
 
-/// The same, to be written.
-#[derive(Serialize)]
-struct WireSegmentOf<'a> {
-    base: Millis,
-    authors: Vec<&'a Author>,
-    records: Vec<WireRecordOf<'a>>,
-}
-
-#[derive(Serialize)]
-struct WireRecordOf<'a> {
-    delta: Millis,
-    counter: u32,
-    occurred: Option<Millis>,
-    author: u32,
-    learned: &'a [Cause],
-    #[serde(serialize_with = "bytes::serialize")]
-    operation: Vec<u8>,
-}
-
 #[derive(Serialize, Deserialize)]
 struct WireRecord {
     delta: Millis,
@@ -288,26 +269,26 @@ pub fn encode_segment(segment: &Segment) -> Result<Vec<u8>, CodecError> {
         return Err(CodecError::TooLarge { what: "segment (in events)", size: count, limit });
     }
     let base = segment.records.first().map_or(0, |record| record.time.millis);
-    let mut authors: Vec<&Author> = Vec::new();
+    let mut authors: Vec<Author> = Vec::new();
     let mut places: BTreeMap<&Author, usize> = BTreeMap::new();
     let mut records = Vec::with_capacity(count);
     let mut last = base;
     for record in &segment.records {
         let author = *places.entry(&record.author).or_insert_with(|| {
-            authors.push(&record.author);
+            authors.push(record.author.clone());
             authors.len() - 1
         });
-        records.push(WireRecordOf {
+        records.push(WireRecord {
             delta: record.time.millis.saturating_sub(last),
             counter: record.time.counter,
             occurred: record.occurred,
             author: author as u32,
-            learned: &record.learned,
+            learned: record.learned.clone(),
             operation: encode_operation(&record.operation)?,
         });
         last = record.time.millis;
     }
-    encode(&WireSegmentOf { base, authors, records }, "segment", limits::SEGMENT_BYTES_MAX)
+    encode(&WireSegment { base, authors, records }, "segment", limits::SEGMENT_BYTES_MAX)
 }
 
 /// Reads the body of a segment's frame.

@@ -223,18 +223,9 @@ impl Segment {
     /// # Errors
     /// When the segment does not continue that chain.
     pub fn resolve(self, head: &Head) -> Result<(Vec<Arc<Event>>, Head), ChainError> {
-        let Resolved { events, head, .. } = self.resolve_sized(head)?;
-        Ok((events, head))
-    }
-
-    /// The same, and about how many bytes the segment has.
-    ///
-    /// # Errors
-    /// As [`Segment::resolve`].
-    pub fn resolve_sized(self, head: &Head) -> Result<Resolved, ChainError> {
         let chained = self.chain(head)?;
-        let (bytes, head) = (chained.bytes, chained.head.clone());
-        Ok(Resolved { events: self.into_events(chained), head, bytes })
+        let head = chained.head.clone();
+        Ok((self.into_events(chained), head))
     }
 
     /// Checks that the records continue the chain at `head`.
@@ -303,17 +294,6 @@ impl Segment {
 pub struct Chained {
     /// One for each record.
     pub links: Vec<(EventId, Arc<VersionVector>)>,
-    /// The head after them.
-    pub head: Head,
-    /// The bytes of each of them by itself, summed up.
-    pub bytes: usize,
-}
-
-/// What a segment came to.
-#[derive(Debug)]
-pub struct Resolved {
-    /// Its events.
-    pub events: Vec<Arc<Event>>,
     /// The head after them.
     pub head: Head,
     /// The bytes of each of them by itself, summed up.

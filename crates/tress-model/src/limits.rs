@@ -17,7 +17,7 @@ pub const MESSAGE_BYTES_MAX: usize = SEGMENT_BYTES_MAX + (64 << 10);
 pub const UNSIGNED_BYTES_MAX: usize = 64 << 20;
 /// The most heads that one signature covers.
 pub const HEADS_SIGNED_MAX: usize = 4096;
-/// How many signatures are remembered as sound.
+/// How many signatures are remembered, with whether they are sound.
 pub const SIGNATURES_KNOWN_MAX: usize = 1 << 16;
 /// The most heads of one document that a peer may name.
 pub const HEADS_MAX: usize = 4096;

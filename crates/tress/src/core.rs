@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tress_engine::log::{Draft, Prepared};
 use tress_engine::{Log, PrepareError};
-use tress_model::codec::{CodecError, Snapshot};
+use tress_model::codec::Snapshot;
 use tress_model::event::Seal;
 use tress_model::{
     Event, Millis, OrderKey, ReplicaId, Segment, State, StoreId, VersionVector, limits,
@@ -372,14 +372,10 @@ impl Core {
     fn stage_prepared(&mut self, prepared: Prepared, group: &mut Vec<Staged>) -> Appended {
         // What cannot be written must not be committed to the log either.
         let bytes = prepared.bytes;
-        if bytes > limits::SEGMENT_BYTES_MAX / 2 {
-            // In a segment, an event takes a few bytes more or less than by itself.
+        // In a segment, an event takes a few bytes more or less than by itself.
+        let large = bytes > limits::SEGMENT_BYTES_MAX / 2;
+        if large || prepared.events.len() > limits::SEGMENT_EVENTS_MAX {
             tress_model::codec::encode_segment(&prepared.segment).map_err(PrepareError::Codec)?;
-        }
-        if prepared.events.len() > limits::SEGMENT_EVENTS_MAX {
-            let (size, limit) = (prepared.events.len(), limits::SEGMENT_EVENTS_MAX);
-            let large = CodecError::TooLarge { what: "segment (in events)", size, limit };
-            return Err(PrepareError::Codec(large).into());
         }
         let events = prepared.events.clone();
         group.push(Staged { segment: prepared.segment.clone(), bytes });

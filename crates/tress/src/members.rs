@@ -228,7 +228,7 @@ impl Run {
         self.query(move |core| {
             core.poll()?;
             core.make_whole()?;
-            Ok(core.signatures.read(&core.log, &name, &trusted))
+            Ok(core.signatures.read(&core.log, &name, &trusted, usize::MAX))
         })
         .await?
     }
@@ -259,7 +259,7 @@ impl Run {
                 return Ok(None);
             }
             core.make_whole()?;
-            let signed = core.signatures.read(&core.log, &name, &trusted);
+            let signed = core.signatures.read(&core.log, &name, &trusted, usize::MAX);
             core.signatures.at = Some(core.log.version().clone());
             if signed.members.get(&store) != Some(&secret.public()) {
                 return Ok(None);
@@ -287,7 +287,7 @@ impl Run {
         self.query(move |core| {
             core.poll()?;
             core.make_whole()?;
-            let signed = core.signatures.read(&core.log, &name, &trusted);
+            let signed = core.signatures.read(&core.log, &name, &trusted, usize::MAX);
             if signed.members.get(&store) != Some(&secret.public()) {
                 return Ok(None);
             }
@@ -307,14 +307,15 @@ pub(crate) struct Signatures {
 }
 
 impl Signatures {
-    fn read(&mut self, log: &Log, run: &str, roots: &BTreeMap<StoreId, Key>) -> Signed {
-        self.known.allow(usize::MAX);
-        log.signed(run, roots, &mut self.known, &verify)
-    }
-
-    /// The same, with so many new signatures at the most: others made them.
-    fn read_some(&mut self, log: &Log, run: &str, roots: &BTreeMap<StoreId, Key>) -> Signed {
-        self.known.allow(VERIFIED_MAX);
+    /// Who the members are, after `count` signatures were verified that are not known, at the most.
+    fn read(
+        &mut self,
+        log: &Log,
+        run: &str,
+        roots: &BTreeMap<StoreId, Key>,
+        count: usize,
+    ) -> Signed {
+        self.known.allow(count);
         log.signed(run, roots, &mut self.known, &verify)
     }
 }
@@ -340,14 +341,14 @@ impl Core {
     fn take_signed(
         &mut self,
         run: &str,
-        segments: &[Segment],
+        segments: Vec<Segment>,
         trusted: &BTreeMap<StoreId, Key>,
     ) -> Result<(TakenIn, bool), Error> {
         self.poll()?;
         self.make_whole()?;
         let mut pieces = Vec::new();
         let mut refused = Vec::new();
-        cut(segments.to_vec(), &mut pieces, &mut refused);
+        cut(segments, &mut pieces, &mut refused);
         let part = self.signed_part(run, pieces, trusted);
         let mut taken = self.take_in(part)?;
         taken.refused.append(&mut refused);
@@ -368,7 +369,7 @@ impl Core {
             let known = trial.waits();
             let admission = trial.admit_all(pieces.iter().cloned(), Some(self.now()));
             trial.forget_waiting(&known);
-            let signed = self.signatures.read_some(&trial, run, trusted);
+            let signed = self.signatures.read(&trial, run, trusted, VERIFIED_MAX);
             let covered = |replica| signed.covered.get(&replica).copied().unwrap_or_default();
             let covered_part = |piece: &Segment| {
                 let count = (covered(piece.replica) + 1).checked_sub(piece.first)?;
@@ -521,7 +522,7 @@ impl Intake {
     async fn try_held(&mut self, run: &Run) -> Result<(TakenIn, bool), Error> {
         let (name, held) = (run.name().to_owned(), self.held.clone());
         let trusted = self.trusted.clone();
-        let tried = run.query(move |core| core.take_signed(&name, &held, &trusted));
+        let tried = run.query(move |core| core.take_signed(&name, held, &trusted));
         let (taken, more) = tried.await??;
         let version = run.durable().await?;
         self.held.retain(|segment| {

@@ -346,8 +346,8 @@ fn theirs(events: &[Arc<Event>]) -> VersionVector {
 pub(crate) fn says(log: &Log, segment: &Segment) -> bool {
     let mut hasher = EventHasher::new(segment.store);
     let mut id = segment.previous;
-    let numbered = (segment.first..).zip(&segment.records);
-    let same = numbered.into_iter().all(|(number, record)| {
+    let mut numbered = (segment.first..).zip(&segment.records);
+    let same = numbered.all(|(number, record)| {
         let dot = Dot::new(segment.replica, number);
         let known = log.event(dot).filter(|event| event.operation == record.operation);
         let Some((known, Ok(own))) = known.map(|event| (event.id, hasher.id(id, dot, record)))

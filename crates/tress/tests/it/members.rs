@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tress::members::Member;
-use tress::sync::{Terms, converse, pipe};
+use tress::sync::{Broken, Exchanged, Terms, converse, pipe};
 use tress::{Operation, Run};
 
 use super::human;
@@ -25,6 +26,15 @@ async fn add(run: &Run, Member { store, key }: Member) {
 async fn change(run: &Run, operation: Operation) {
     let draft = human(run).draft(operation);
     run.change_members(draft).await.unwrap().expect("it is a member");
+}
+
+/// Two that talk until one of them ends it.
+fn talk(one: &Run, two: &Run) -> [JoinHandle<Result<Exchanged, Broken>>; 2] {
+    let (left, right) = pipe();
+    [(one.clone(), left), (two.clone(), right)].map(|(run, link)| {
+        let terms = Terms { live: true, ..Terms::default() };
+        tokio::spawn(async move { converse(&run, link, &terms, |_| {}).await })
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,13 +85,7 @@ async fn what_is_written_live_is_signed_and_comes() {
     let (a, b) = (place().await, place().await);
     let member = found(&a.run).await;
     b.run.trust(member).unwrap();
-    let (left, right) = pipe();
-    let terms = Terms { live: true, ..Terms::default() };
-    let (one, two, terms_of) = (a.run.clone(), b.run.clone(), terms.clone());
-    let talking = [
-        tokio::spawn(async move { converse(&one, left, &terms_of, |_| {}).await.map(|_| ()) }),
-        tokio::spawn(async move { converse(&two, right, &terms, |_| {}).await.map(|_| ()) }),
-    ];
+    let talking = talk(&a.run, &b.run);
     let mut updates = b.run.updates();
     for number in 1..4 {
         human(&a.run).add(&format!("todo {number}")).await.unwrap();
@@ -164,11 +168,7 @@ async fn trust_is_of_a_store_and_a_signature_of_a_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trust_holds_from_the_moment_on_also_in_a_conversation() {
     let (b, stranger) = (place().await, place().await);
-    let (left, right) = pipe();
-    let terms = Terms { live: true, ..Terms::default() };
-    let (one, two, terms_of) = (b.run.clone(), stranger.run.clone(), terms.clone());
-    let talking = tokio::spawn(async move { converse(&one, left, &terms_of, |_| {}).await });
-    let other = tokio::spawn(async move { converse(&two, right, &terms, |_| {}).await });
+    let [talking, other] = talk(&b.run, &stranger.run);
     let mut updates = b.run.updates();
     human(&stranger.run).add("before").await.unwrap();
     while b.run.state().todos.is_empty() {
@@ -196,13 +196,7 @@ async fn a_signature_of_a_stranger_holds_up_nobody() {
     // The stranger is the first member of a team of its own.
     found(&stranger.run).await;
     meet(&stranger.run, &hub.run).await;
-    let (left, right) = pipe();
-    let terms = Terms { live: true, ..Terms::default() };
-    let (one, two, terms_of) = (hub.run.clone(), b.run.clone(), terms.clone());
-    let talking = [
-        tokio::spawn(async move { converse(&one, left, &terms_of, |_| {}).await.map(|_| ()) }),
-        tokio::spawn(async move { converse(&two, right, &terms, |_| {}).await.map(|_| ()) }),
-    ];
+    let talking = talk(&hub.run, &b.run);
     tokio::time::sleep(Duration::from_millis(300)).await;
     human(&a.run).add("of a member").await.unwrap();
     meet(&a.run, &hub.run).await;
