@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use tress::state::{FindError, Readiness};
@@ -25,6 +25,19 @@ pub(crate) struct Context {
     pub(crate) given: Given,
     /// Where answers go.
     pub(crate) out: Output,
+    /// The state that a command reads, until the process ends.
+    pub(crate) read: LastingState,
+}
+
+/// Keeps the first state that it is given for good. To give back the memory of every todo, one by
+/// one, when the system is about to take all of it, was an eighth of what a short command takes.
+#[derive(Debug, Default)]
+pub(crate) struct LastingState(OnceLock<()>);
+
+impl LastingState {
+    fn keep(&self, state: &Arc<State>) {
+        self.0.get_or_init(|| std::mem::forget(Arc::clone(state)));
+    }
 }
 
 /// Options that mean more when they are said than when they are left at their defaults.
@@ -222,6 +235,7 @@ impl Context {
                 (state, now)
             }
         };
+        self.read.keep(&state);
         let readiness = state.readiness(now);
         Ok(Moment { run, state, now, readiness })
     }
@@ -231,6 +245,7 @@ impl Context {
         self.no_at()?;
         let run = self.open().await?;
         let agent = run.agent(&self.agent_name()?, self.global.role);
+        self.read.keep(&run.state());
         Ok(Writer { agent, state: run.state(), now: tress::now() })
     }
 

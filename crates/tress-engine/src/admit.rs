@@ -5,7 +5,7 @@
 //! known causes, is later than each of them, and keeps the limits of the model; so the canonical
 //! order extends causality, and the fold can rely on it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tress_model::clock::Millis;
@@ -69,6 +69,12 @@ pub enum Rejection {
     /// It belongs before what this log remembers.
     #[error(transparent)]
     Behind(#[from] BehindSnapshot),
+    /// It is of a replica that is written here, by somebody else than who takes it in.
+    #[error("another process here writes the replica {replica}: what it says is what counts")]
+    WrittenHere {
+        /// The replica.
+        replica: ReplicaId,
+    },
     /// Too much is waiting already.
     #[error("{} segments wait for their causes already", limits::WAITING_SEGMENTS_MAX)]
     TooManyWaiting,
@@ -167,6 +173,17 @@ fn check_edit(edit: &TodoEdit) -> Result<(), String> {
 /// Events that are admitted in this batch and not yet inserted.
 type Pending = BTreeMap<Dot, Arc<Event>>;
 
+/// The segments of each replica, in order.
+type Queues = BTreeMap<ReplicaId, VecDeque<Segment>>;
+
+/// Puts a segment in its place, which is near the beginning: what lies before it was admitted.
+fn enqueue(queues: &mut Queues, segment: Segment) {
+    let queue = queues.entry(segment.replica).or_default();
+    let key = (segment.first, segment.last());
+    let place = queue.partition_point(|other| (other.first, other.last()) < key);
+    queue.insert(place, segment);
+}
+
 /// What trying one segment came to.
 enum Tried {
     Admitted(Vec<Arc<Event>>),
@@ -174,7 +191,7 @@ enum Tried {
     /// For the events of its own replica that come before it.
     WaitsForOwn(Segment),
     /// For what its authors had seen of others.
-    WaitsForOthers(Segment),
+    WaitsForOthers(Dot, Segment),
     Rejected(Box<(Segment, Rejection)>),
 }
 
@@ -193,7 +210,7 @@ impl Log {
         segments: impl IntoIterator<Item = Segment>,
         now: Option<Millis>,
     ) -> Admission {
-        let mut queues: BTreeMap<ReplicaId, VecDeque<Segment>> = BTreeMap::new();
+        let mut queues = Queues::new();
         for segment in std::mem::take(&mut self.waiting).into_values().chain(segments) {
             queues.entry(segment.replica).or_default().push_back(segment);
         }
@@ -204,34 +221,39 @@ impl Log {
         let mut fresh: Vec<Arc<Event>> = Vec::new();
         let mut pending = Pending::new();
         loop {
-            let mut progress = false;
-            for queue in queues.values_mut() {
-                // What waits for others holds up nothing: somebody may have made it up.
-                let mut waits = Vec::new();
-                while let Some(segment) = queue.pop_front() {
+            // Whatever waits for others is tried again when those come, and only then: somebody may have
+            // made up as much of it as there is room for.
+            let mut parked: BTreeMap<Dot, Vec<Segment>> = BTreeMap::new();
+            let mut due: BTreeSet<ReplicaId> = queues.keys().copied().collect();
+            while let Some(replica) = due.pop_first() {
+                while let Some(segment) = queues.get_mut(&replica).and_then(VecDeque::pop_front) {
                     match self.try_admit(segment, now, &mut pending) {
                         Tried::Admitted(events) => {
-                            progress = true;
                             fresh.extend(events);
+                            let upto = Dot::new(replica, self.head_number(replica));
+                            while let Some((&cause, _)) =
+                                parked.range(Dot::new(replica, 0)..=upto).next()
+                            {
+                                for segment in parked.remove(&cause).into_iter().flatten() {
+                                    due.insert(segment.replica);
+                                    enqueue(&mut queues, segment);
+                                }
+                            }
                         }
-                        Tried::Known => progress = true,
+                        Tried::Known => {}
                         Tried::WaitsForOwn(segment) => {
-                            queue.push_front(segment);
+                            enqueue(&mut queues, segment);
                             break;
                         }
-                        Tried::WaitsForOthers(segment) => waits.push(segment),
-                        Tried::Rejected(rejected) => {
-                            progress = true;
-                            admission.rejected.push(*rejected);
+                        Tried::WaitsForOthers(cause, segment) => {
+                            parked.entry(cause).or_default().push(segment);
                         }
+                        Tried::Rejected(rejected) => admission.rejected.push(*rejected),
                     }
                 }
-                // Back to the front, one by one: to move the whole queue in each pass is quadratic.
-                waits.into_iter().rev().for_each(|segment| queue.push_front(segment));
             }
-            if progress {
-                continue;
-            }
+            let left: Vec<_> = parked.into_values().flatten().collect();
+            left.into_iter().rev().for_each(|segment| enqueue(&mut queues, segment));
             // Nothing that is there fits any more. What is known to be lost is gone on from.
             let Some(lost) = self.next_hole(&queues) else { break };
             pending.extend(lost.iter().map(|event| (event.dot, Arc::clone(event))));
@@ -300,8 +322,16 @@ impl Log {
         // The causes of what is known are here: one that says otherwise is another event.
         let new = segment.records.iter().skip(known);
         let mut causes = new.flat_map(|record| &record.learned);
-        if causes.any(|cause| cause.number > self.head_number(cause.replica)) {
-            return Tried::WaitsForOthers(segment);
+        let missing = causes.find(|cause| cause.number > self.head_number(cause.replica));
+        if let Some(cause) = missing.map(Cause::dot) {
+            return Tried::WaitsForOthers(cause, segment);
+        }
+        // Whether such a cause is the event that it says, only the whole history tells: of what comes
+        // from outside, one log must not take what another refuses.
+        let new = segment.records.iter().skip(known).flat_map(|record| &record.learned);
+        let behind = new.map(Cause::dot).find(|&cause| now.is_some() && self.is_behind(cause));
+        if behind.is_some() {
+            return reject(segment, BehindSnapshot { dot: behind }.into());
         }
         let causes = segment.records.iter().flat_map(|record| &record.learned);
         if let Some(cause) = causes.into_iter().find(|cause| !self.is_cause(cause, pending)) {
@@ -349,14 +379,21 @@ impl Log {
         Tried::Admitted(events)
     }
 
+    /// Whether `cause` lies before the snapshot, and is not the last event of its replica there.
+    fn is_behind(&self, cause: Dot) -> bool {
+        self.base_version().contains(cause) && self.base_head(cause).is_none()
+    }
+
     /// Whether the event that `cause` cites is the one that is known. Of what lies before the
-    /// snapshot only the last event of each replica is known by its id; the others are believed.
+    /// snapshot only the last event of each replica is known by its id; of the store's own journals
+    /// the others are believed.
     fn is_cause(&self, cause: &Cause, pending: &Pending) -> bool {
         let known = pending.get(&cause.dot()).or_else(|| self.event(cause.dot()));
         if known.is_some_and(|event| event.is_lost() && event.id == EventId::GENESIS) {
             return true;
         }
-        let known = known.map(|event| event.id).or_else(|| self.head_id(cause.dot()));
+        let base = || self.base_head(cause.dot()).map(|head| head.id);
+        let known = known.map(|event| event.id).or_else(base).filter(|id| *id != EventId::GENESIS);
         known.is_none_or(|id| id.mark() == cause.mark)
     }
 
@@ -421,6 +458,7 @@ impl Log {
                     let cause = Dot::new(replica, number);
                     let time = pending.get(&cause).or_else(|| self.event(cause));
                     let time = time.map(|event| event.time);
+                    let time = time.or_else(|| self.base_head(cause).map(|head| head.time));
                     if time.is_some_and(|time| time >= record.time) {
                         return Err(Rejection::BeforeCause { dot, cause });
                     }

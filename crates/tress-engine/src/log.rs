@@ -104,6 +104,15 @@ type WaitsAt = (ReplicaId, u64, u64, usize);
 #[derive(Debug, Clone, Default)]
 pub struct Waits(BTreeSet<WaitsAt>);
 
+impl Waits {
+    /// Whether `dot` is in it.
+    pub fn contains(&self, dot: Dot) -> bool {
+        let upto = (dot.replica, dot.number, u64::MAX, usize::MAX);
+        let mut before = self.0.range((dot.replica, 0, 0, 0)..=upto);
+        before.any(|(_, _, last, _)| dot.number <= *last)
+    }
+}
+
 /// The events of a run since a snapshot, and their folded state.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -246,13 +255,6 @@ impl Log {
 
     pub(crate) fn head_number(&self, replica: ReplicaId) -> u64 {
         self.heads.get(&replica).map_or(0, |head| head.number)
-    }
-
-    /// The id of the event `dot`, where it is the last of its replica.
-    pub(crate) fn head_id(&self, dot: Dot) -> Option<EventId> {
-        let head = self.heads.get(&dot.replica).filter(|head| head.number == dot.number);
-        // Of a lost event the id may not be known.
-        head.map(|head| head.id).filter(|id| *id != EventId::GENESIS)
     }
 
     /// The head of `dot`'s replica at the snapshot, where `dot` is its last event there.

@@ -59,40 +59,52 @@ impl Signed {
 }
 
 /// Signatures that were found to be sound, or not, by the event and the key: each is verified once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Known {
-    verdicts: BTreeMap<(EventId, Key), bool>,
-    left: usize,
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        Self { verdicts: BTreeMap::new(), left: usize::MAX }
-    }
+    /// Of what is in a log: a small part of what that is itself.
+    kept: BTreeMap<(EventId, Key), bool>,
+    /// Of what may never be in one; [`limits::SIGNATURES_KNOWN_MAX`] of them.
+    tried: BTreeMap<(EventId, Key), bool>,
+    /// How many more are verified; all, and for good, where that is not said.
+    left: Option<usize>,
 }
 
 impl Known {
-    /// Verifies `count` signatures from now on, and takes the others that are not known for unsound.
+    /// Verifies all signatures from now on, and remembers each: for a log that stays.
+    pub fn keep_all(&mut self) {
+        self.left = None;
+    }
+
+    /// Verifies `count` signatures from now on, and takes the others that are not known for unsound: for
+    /// a log that is tried.
     pub fn allow(&mut self, count: usize) {
-        self.left = count;
+        self.left = Some(count);
     }
 
     /// Whether some signatures were not verified, since no more were allowed.
     pub fn is_exhausted(&self) -> bool {
-        self.left == 0
+        self.left == Some(0)
     }
 
     fn judge(&mut self, place: (EventId, Key), verify: impl FnOnce() -> bool) -> bool {
-        if let Some(verdict) = self.verdicts.get(&place) {
+        if let Some(verdict) = self.kept.get(&place) {
             return *verdict;
         }
-        let Some(left) = self.left.checked_sub(1) else { return false };
-        self.left = left;
-        if self.verdicts.len() >= limits::SIGNATURES_KNOWN_MAX {
-            self.verdicts.clear();
+        let Some(left) = self.left else {
+            let verdict = self.tried.remove(&place).unwrap_or_else(verify);
+            self.kept.insert(place, verdict);
+            return verdict;
+        };
+        if let Some(verdict) = self.tried.get(&place) {
+            return *verdict;
+        }
+        let Some(left) = left.checked_sub(1) else { return false };
+        self.left = Some(left);
+        if self.tried.len() >= limits::SIGNATURES_KNOWN_MAX {
+            self.tried.clear();
         }
         let verdict = verify();
-        self.verdicts.insert(place, verdict);
+        self.tried.insert(place, verdict);
         verdict
     }
 }
@@ -173,7 +185,11 @@ impl Log {
         for event in self.events() {
             let Operation::HeadsSigned { heads, signature } = &event.operation else { continue };
             let Some(store) = self.store_of(event.dot.replica) else { continue };
-            let Some(&key) = signed.members.get(&store) else { continue };
+            let Some(&key) = signed.members.get(&store) else {
+                // What a store says while it is no member does not count later, either.
+                heard.insert(event.dot.replica, event.dot.number);
+                continue;
+            };
             let sound = known.judge((event.id, key), || {
                 let message = self.unsigned_id(event).map(|id| to_sign(run, id));
                 message.is_some_and(|message| verify(&key, &message, signature))
@@ -457,8 +473,15 @@ mod tests {
         known.allow(usize::MAX);
         for number in 0..=limits::SIGNATURES_KNOWN_MAX {
             known.judge(id(number), || true);
-            assert!(known.verdicts.len() <= limits::SIGNATURES_KNOWN_MAX);
+            assert!(known.tried.len() <= limits::SIGNATURES_KNOWN_MAX);
         }
+        // Those of what is in a log are remembered, however many there are: a run with more of them than were
+        // remembered took nothing any more.
+        known.keep_all();
+        let all = 10..limits::SIGNATURES_KNOWN_MAX + 20;
+        all.clone().for_each(|number| assert!(known.judge(id(number), || true)));
+        known.allow(0);
+        all.for_each(|number| assert!(known.judge(id(number), || unreachable!())));
     }
 
     /// Anybody can write a replica that says it is of a member's store.

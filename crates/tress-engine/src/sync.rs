@@ -215,7 +215,22 @@ impl Session {
         self.hear(bytes).inspect_err(|error| self.leave(error.leave(), &error.to_string()))
     }
 
+    fn may_send_events(&self) -> Result<(), SyncError> {
+        match &self.peer {
+            None => Err(SyncError::OutOfTurn("something before its greeting")),
+            Some(_) if !self.me.takes => Err(SyncError::ReadOnly),
+            Some(_) if self.came - self.taken >= limits::BATCHES_UNDER_WAY as u64 => {
+                Err(SyncError::OutOfTurn("more events than may be under way"))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
     fn hear(&mut self, bytes: &[u8]) -> Result<(), SyncError> {
+        // To read what is not for us costs, too.
+        if codec::holds_events(bytes) {
+            self.may_send_events()?;
+        }
         let (found, received) = codec::decode_message(bytes)?;
         let expected = self.received_messages + 1;
         if found != expected {
@@ -235,16 +250,13 @@ impl Session {
             _ if self.peer.is_none() => {
                 return Err(SyncError::OutOfTurn("something before its greeting"));
             }
-            Message::Events(_) if !self.me.takes => return Err(SyncError::ReadOnly),
             Message::Events(segments) => {
                 self.came += 1;
-                if self.came - self.taken > limits::BATCHES_UNDER_WAY as u64 {
-                    return Err(SyncError::OutOfTurn("more events than may be under way"));
-                }
                 for segment in &segments {
                     // It has what it sends; it need not get it back.
                     self.sent.advance(segment.replica, segment.last());
                 }
+                self.check_replicas()?;
                 self.effects.push_back(Effect::Take(segments));
             }
             Message::Have { version, taken } => {
@@ -254,6 +266,7 @@ impl Session {
                 self.acknowledged = taken;
                 self.theirs.merge(&version);
                 self.sent.merge(&version);
+                self.check_replicas()?;
             }
             Message::UpToDate if self.all_received => {
                 return Err(SyncError::OutOfTurn("that it has sent everything, for a second time"));
@@ -297,6 +310,7 @@ impl Session {
         }
         self.theirs.merge(&hello.have);
         self.sent.merge(&hello.have);
+        self.check_replicas()?;
         self.peer = Some(hello);
         Ok(())
     }
@@ -335,6 +349,21 @@ impl Session {
         self.advanced(have);
         self.acknowledge();
         self.go_on();
+    }
+
+    /// Something was taken in that came with events that were answered before, and is durable now.
+    pub fn taken_later(&mut self, have: &VersionVector) {
+        self.have.merge(have);
+        self.acknowledge();
+        self.go_on();
+    }
+
+    /// What a peer has, and was sent, is remembered as long as it can be a run's.
+    fn check_replicas(&self) -> Result<(), SyncError> {
+        if self.theirs.len().max(self.sent.len()) > 2 * limits::REPLICAS_MAX {
+            return Err(SyncError::OutOfTurn("more replicas than a run has"));
+        }
+        Ok(())
     }
 
     /// Whether both sides exchange documents.
@@ -589,20 +618,32 @@ pub(crate) fn as_written(log: &Log, event: &Event) -> Option<(EventId, Record)> 
 /// When an event is over a limit.
 pub fn cut(segments: Vec<Segment>) -> Result<Vec<Segment>, CodecError> {
     let mut pieces = Vec::with_capacity(segments.len());
-    for mut segment in segments {
-        while let Some(at) = segment.records.iter().skip(1).position(|r| !r.learned.is_empty()) {
-            let records = segment.records.split_off(at + 1);
-            let Segment { replica, store, mut previous, .. } = segment;
-            let mut hasher = EventHasher::new(store);
-            let mut first = segment.first;
-            for record in &segment.records {
-                previous = hasher.id(previous, Dot::new(replica, first), record)?;
-                first = first.saturating_add(1);
-            }
+    for segment in segments {
+        if segment.records.iter().skip(1).all(|record| record.learned.is_empty()) {
             pieces.push(segment);
-            segment = Segment { replica, store, first, previous, records };
+            continue;
         }
-        pieces.push(segment);
+        let Segment { replica, store, first, previous, records } = segment;
+        let mut hasher = EventHasher::new(store);
+        let (mut number, mut id) = (first, previous);
+        // Each with memory for what is in it, and no more: there may be as many as records.
+        let mut piece = Segment { replica, store, first, previous, records: Vec::with_capacity(1) };
+        for record in records {
+            if !record.learned.is_empty() && !piece.records.is_empty() {
+                let next = Segment {
+                    replica,
+                    store,
+                    first: number,
+                    previous: id,
+                    records: Vec::with_capacity(1),
+                };
+                pieces.push(std::mem::replace(&mut piece, next));
+            }
+            id = hasher.id(id, Dot::new(replica, number), &record)?;
+            number = number.saturating_add(1);
+            piece.records.push(record);
+        }
+        pieces.push(piece);
     }
     Ok(pieces)
 }

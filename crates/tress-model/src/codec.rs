@@ -19,7 +19,7 @@ use crate::limits;
 use crate::operation::Operation;
 use crate::state::State;
 
-pub use message::{Received, decode_message, encode_message};
+pub use message::{Received, decode_message, encode_message, ends_events, holds_events};
 
 /// The version of the stored and sent forms: a reader refuses a newer major version and reads a
 /// newer minor one.
@@ -195,20 +195,57 @@ fn encode_operation(operation: &Operation) -> Result<Vec<u8>, CodecError> {
     }
 }
 
+/// The operation of which `bytes` are the canonical form. Bytes of any other form are no operation that is
+/// known, in this version and in every later one: they are kept as they are, under the same id, and have
+/// no effect. So nobody can write today what a version of tomorrow reads as something else.
 fn decode_operation(bytes: Vec<u8>) -> Result<Operation, CodecError> {
+    let limit = limits::EVENT_BYTES_MAX;
+    if bytes.len() > limit {
+        return Err(CodecError::TooLarge { what: "operation", size: bytes.len(), limit });
+    }
+    if bytes.is_empty() {
+        // This is what stands in the place of an event that is lost.
+        let reason = "it is empty".to_owned();
+        return Err(CodecError::Malformed { what: "operation", reason });
+    }
     let config = bincode::config::standard();
     let variant = bincode::decode_from_slice::<u32, _>(&bytes, config);
     if variant.is_ok_and(|(variant, _)| variant >= OPERATIONS_KNOWN) {
         return Ok(Operation::Unknown(bytes));
     }
-    let limit = limits::EVENT_BYTES_MAX;
-    decode::<_, { 8 * limits::EVENT_BYTES_MAX }>(&bytes, "operation", limit)
+    let known = decode::<Operation, { 8 * limits::EVENT_BYTES_MAX }>(&bytes, "operation", limit);
+    // What there was no room for may be an operation all the same.
+    if list::is_full() {
+        return known;
+    }
+    let canonical = known.ok().filter(|operation| {
+        let mut rest = Same(&bytes);
+        let same = bincode::serde::encode_into_std_write(operation, &mut rest, config);
+        same.is_ok() && rest.0.is_empty()
+    });
+    Ok(canonical.unwrap_or(Operation::Unknown(bytes)))
+}
+
+/// Takes what is written as long as it is what these bytes are, too.
+struct Same<'a>(&'a [u8]);
+
+impl std::io::Write for Same<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(std::io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct WireSegment {
     base: Millis,
+    #[serde(with = "list::of_segment")]
     authors: Vec<Author>,
+    #[serde(with = "list::of_segment")]
     records: Vec<WireRecord>,
 }
 
@@ -218,6 +255,7 @@ struct WireRecord {
     counter: u32,
     occurred: Option<Millis>,
     author: u32,
+    #[serde(with = "list")]
     learned: Vec<Cause>,
     #[serde(with = "bytes")]
     operation: Vec<u8>,
@@ -255,6 +293,117 @@ pub(crate) mod bytes {
             Ok(bytes)
         }
     }
+}
+
+/// Lists, without trust in what they take once they are read: one byte may become an item of a hundred.
+pub(crate) mod list {
+    use std::cell::Cell;
+    use std::fmt;
+    use std::marker::PhantomData;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    thread_local! {
+        /// How many bytes the lists that are being read may still take; `None` where nobody counts.
+        static ROOM: Cell<Option<usize>> = const { Cell::new(None) };
+        /// Whether that was too little for one of them.
+        static FULL: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Items may not be larger than this: there is always room for what a body of a mebibyte says.
+    pub(super) const ITEM_BYTES_MAX: usize = 128;
+    const ROOM_MAX: usize = ITEM_BYTES_MAX << 20;
+
+    /// Reads something whose lists take at most [`ROOM_MAX`], all of them together.
+    pub(super) fn within_room<T>(read: impl FnOnce() -> T) -> T {
+        if ROOM.get().is_some() {
+            // It is part of something that is being read.
+            return read();
+        }
+        ROOM.set(Some(ROOM_MAX));
+        let value = read();
+        ROOM.set(None);
+        FULL.set(false);
+        value
+    }
+
+    /// Whether what is being read has failed, or will, for lack of room.
+    pub(super) fn is_full() -> bool {
+        FULL.get()
+    }
+
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(
+        items: &[T],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(items)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+        from: D,
+    ) -> Result<Vec<T>, D::Error> {
+        from.deserialize_seq(Items { most: usize::MAX, of: PhantomData })
+    }
+
+    /// Lists that have no more items than a segment has events.
+    pub(crate) mod of_segment {
+        pub(crate) use super::serialize;
+        use super::*;
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+            from: D,
+        ) -> Result<Vec<T>, D::Error> {
+            let most = crate::limits::SEGMENT_EVENTS_MAX;
+            from.deserialize_seq(Items { most, of: PhantomData })
+        }
+    }
+
+    struct Items<T> {
+        most: usize,
+        of: PhantomData<T>,
+    }
+
+    impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Items<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            // As much as is said to come, within reason.
+            let mut items = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(64));
+            while let Some(item) = seq.next_element()? {
+                const { assert!(size_of::<T>() <= ITEM_BYTES_MAX, "see ITEM_BYTES_MAX") };
+                if let Some(room) = ROOM.get() {
+                    let Some(left) = room.checked_sub(size_of::<T>()) else {
+                        FULL.set(true);
+                        return Err(de::Error::custom("its lists take too much memory"));
+                    };
+                    ROOM.set(Some(left));
+                }
+                if items.len() >= self.most {
+                    return Err(de::Error::custom("a list is longer than a segment"));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+}
+
+/// Whether what was written can be read: lists of tiny items may take too much memory for that.
+///
+/// # Errors
+/// What a reader would say.
+pub fn check_readable(segment: &Segment) -> Result<(), CodecError> {
+    let Segment { replica, store, first, previous, .. } = *segment;
+    let body = encode_segment(segment)?;
+    // So little can always be read.
+    if body.len() > 1 << 20 {
+        decode_segment(replica, store, first, previous, &body)?;
+    }
+    Ok(())
 }
 
 /// The body of a segment's frame. What the frame itself carries (replica, store, first number,
@@ -302,16 +451,22 @@ pub fn decode_segment(
     previous: EventId,
     body: &[u8],
 ) -> Result<Segment, CodecError> {
+    list::within_room(|| decode_records(replica, store, first, previous, body))
+}
+
+fn decode_records(
+    replica: ReplicaId,
+    store: StoreId,
+    first: u64,
+    previous: EventId,
+    body: &[u8],
+) -> Result<Segment, CodecError> {
     let what = "segment";
     let wire: WireSegment =
         decode::<_, { 8 * limits::SEGMENT_BYTES_MAX }>(body, what, limits::SEGMENT_BYTES_MAX)?;
     let malformed = |reason: &str| CodecError::Malformed { what, reason: reason.to_owned() };
     if first == 0 {
         return Err(malformed("its first event has the number 0"));
-    }
-    if wire.records.len() > limits::SEGMENT_EVENTS_MAX {
-        let (size, limit) = (wire.records.len(), limits::SEGMENT_EVENTS_MAX);
-        return Err(CodecError::TooLarge { what: "segment (in events)", size, limit });
     }
     let mut millis = wire.base;
     let mut records = Vec::with_capacity(wire.records.len());
@@ -370,7 +525,13 @@ pub fn encode_snapshot(snapshot: &Snapshot) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// When the bytes are not such a body, or are over the limit.
 pub fn decode_snapshot(body: &[u8]) -> Result<Snapshot, CodecError> {
-    decode::<_, { 8 * limits::SNAPSHOT_BYTES_MAX }>(body, "snapshot", limits::SNAPSHOT_BYTES_MAX)
+    let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
+    // A small body is not believed when it says that it is a large one.
+    const SMALL: usize = 1 << 20;
+    if body.len() <= SMALL {
+        return decode::<_, { 8 * SMALL }>(body, what, SMALL);
+    }
+    decode::<_, { 8 * limits::SNAPSHOT_BYTES_MAX }>(body, what, limit)
 }
 
 /// The form of the folded state: it changes with its fields and with the rules of the fold.
@@ -531,6 +692,62 @@ mod tests {
             let wire = WireSegment { base: 0, authors: vec![author.clone()], records };
             let body = encode(&wire, "segment", limits::SEGMENT_BYTES_MAX).expect("it is small");
             assert_eq!(read(&body).is_ok(), taken, "{count}");
+        }
+    }
+
+    /// Bytes that a later version reads as an operation of its own, in a form that it would not write, had
+    /// another id there: whoever wrote them today broke chains tomorrow.
+    #[test]
+    fn an_operation_in_any_other_form_is_kept_as_its_bytes() {
+        let resumed = encode_operation(&Operation::RunResumed).expect("it encodes");
+        let [variant] = *resumed else { panic!("it is a variant and nothing else: {resumed:?}") };
+        let long = vec![251, variant, 0];
+        let more = [resumed.as_slice(), b"more"].concat();
+        assert!(decode_operation(Vec::new()).is_err(), "it stands for what is lost");
+        for bytes in [long, more, vec![5, 1, 2]] {
+            let mut written = record(1, 0, 1, String::new());
+            written.operation = Operation::Unknown(bytes.clone());
+            let segment = segment(vec![written]);
+            let body = encode_segment(&segment).expect("it encodes");
+            assert_eq!(read(&body), Ok(segment), "{bytes:?}");
+        }
+        assert_eq!(decode_operation(resumed), Ok(Operation::RunResumed));
+    }
+
+    #[test]
+    fn lists_of_nothing_take_no_memory_and_are_not_written() {
+        let authors = vec![Author::new("", Role::Human); limits::SEGMENT_EVENTS_MAX + 1];
+        let wire = WireSegment { base: 0, authors, records: Vec::new() };
+        let body = encode(&wire, "segment", limits::SEGMENT_BYTES_MAX).expect("it is small");
+        assert!(read(&body).is_err_and(|error| error.to_string().contains("longer")));
+        let todo = TodoId::from_external("x");
+        let added = vec![String::new(); limits::EVENT_BYTES_MAX - 100];
+        let labels = Operation::LabelsChanged { todo, added, removed: Vec::new() };
+        let of = |count: usize| {
+            let records = (0..count as u64)
+                .map(|at| Record { operation: labels.clone(), ..record(at, 0, 1, String::new()) });
+            segment(records.collect())
+        };
+        assert_eq!(check_readable(&of(2)), Ok(()));
+        let body = encode_segment(&of(6)).expect("it is within its limits");
+        assert!(read(&body).is_err_and(|error| error.to_string().contains("memory")));
+        assert!(check_readable(&of(6)).is_err());
+        assert!(read(&encode_segment(&of(1)).expect("it encodes")).is_ok(), "there is room again");
+    }
+
+    /// A list that does not count what it takes is a way around the others.
+    #[test]
+    fn every_list_of_an_operation_counts_what_it_takes() {
+        for source in [include_str!("operation/mod.rs"), include_str!("operation/terms.rs")] {
+            let mut before = "";
+            for line in source.lines() {
+                let field = line.trim_start();
+                let list =
+                    field.contains("Vec<") && !field.contains("Vec<u8>") && field.ends_with(',');
+                let counted = |text: &str| text.contains("with = \"crate::codec::list\"");
+                assert!(!list || counted(before) || counted(field), "{field}");
+                before = line;
+            }
         }
     }
 

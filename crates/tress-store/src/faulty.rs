@@ -14,6 +14,8 @@ use crate::memory::MemoryFiles;
 pub enum Call {
     /// [`Files::read`].
     Read,
+    /// [`Files::rewrite`].
+    Rewrite,
     /// [`Files::open`].
     Open,
     /// [`Files::list`].
@@ -216,14 +218,14 @@ impl AppendFile for FaultyFile {
 }
 
 impl Files for FaultyFiles {
-    fn read(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>> {
+    fn read_part(&self, path: &Path, offset: u64, most: u64) -> io::Result<Vec<u8>> {
         let fault = self.next(Call::Read, path)?;
         let mut bytes = match fault {
             Some(Fault::Error(kind) | Fault::Short(_, kind) | Fault::Late(kind)) => {
                 return Err(kind.into());
             }
             Some(Fault::Die(_)) => return Err(dead()),
-            _ => self.disk.read(path, offset)?,
+            _ => self.disk.read_part(path, offset, most)?,
         };
         if let Some(Fault::Flip(bit)) = fault {
             let at = (bit / 8).checked_rem(bytes.len()).unwrap_or(0);
@@ -232,6 +234,10 @@ impl Files for FaultyFiles {
             }
         }
         Ok(bytes)
+    }
+
+    fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.call(Call::Rewrite, path, || Some(()), |disk| disk.rewrite(path, offset, bytes))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {

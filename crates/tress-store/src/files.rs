@@ -1,4 +1,4 @@
-//! The file-system seam: eight methods, all fallible. The real one, the one in memory and the
+//! The file-system seam: ten methods, all fallible. The real one, the one in memory and the
 //! faulty ones of the tests pass the same conformance suite (`tests/it/conformance.rs`).
 
 use std::fmt::Debug;
@@ -52,11 +52,26 @@ pub trait Lock: Send + Sync + Debug {}
 
 /// What the store needs of a file system.
 pub trait Files: Send + Sync + Debug {
-    /// Reads from `offset` to the end.
+    /// Reads from `offset` on, and no more than `most` bytes: fewer only where the file ends.
     ///
     /// # Errors
     /// `NotFound` where there is no such file; else as the file system says.
-    fn read(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>>;
+    fn read_part(&self, path: &Path, offset: u64, most: u64) -> io::Result<Vec<u8>>;
+
+    /// Reads from `offset` to the end.
+    ///
+    /// # Errors
+    /// As [`Files::read_part`].
+    fn read(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>> {
+        self.read_part(path, offset, u64::MAX)
+    }
+
+    /// Writes once more, durably, what a file has from `offset` on: after a failed sync the system may
+    /// take for clean what it never wrote, so that another sync proves nothing.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Opens a file for appending; makes it where it is not there.
     ///

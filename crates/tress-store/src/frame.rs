@@ -146,6 +146,15 @@ pub fn decode(bytes: &[u8]) -> Option<Frame<'_>> {
     Some(Frame { kind, first, previous, body })
 }
 
+/// Where the frames at the start of `bytes` end.
+pub fn end(bytes: &[u8]) -> usize {
+    let mut end = 0;
+    while let Some(frame) = bytes.get(end..).and_then(decode) {
+        end += frame.len();
+    }
+    end
+}
+
 /// Where the next valid frame begins in `bytes`, from `from` on. Linear in the bytes, also where a
 /// hostile file is full of headers that announce large bodies.
 pub fn find(bytes: &[u8], from: usize) -> Option<usize> {

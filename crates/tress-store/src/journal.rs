@@ -16,8 +16,11 @@ use crate::store::StoreError;
 
 /// How many directories lead to a journal in a store, its own and that of all runs among them.
 const DIRS_ABOVE: usize = 5;
-/// A journal goes on in a new file when one has this many bytes (64 MiB).
-pub const FILE_BYTES: u64 = 64 << 20;
+/// A journal goes on in a new file when one has this many bytes (8 MiB). Whoever opens it for
+/// writing checks its last file whole, which at this length takes some milliseconds.
+pub const FILE_BYTES: u64 = 8 << 20;
+/// How much of a file is read to find its header; what it says takes some 150 bytes.
+const HEADER_READ: u64 = 4096;
 
 /// Whose journal a file is, and in which format. The body of its first frame, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,6 +233,13 @@ impl JournalReader {
         self.position = position;
     }
 
+    /// Forgets what it met behind `position`, to read it again.
+    pub(crate) fn go_back(&mut self, position: JournalPosition) {
+        self.position = position;
+        self.damage = None;
+        self.short = false;
+    }
+
     /// Takes note that its own writer wrote events up to number `last`.
     pub fn skip_events(&mut self, last: u64) {
         self.last = self.last.max(last);
@@ -353,10 +363,16 @@ impl JournalReader {
 
     fn read_header(&mut self, files: &dyn Files) -> Result<(), StoreError> {
         let path = self.path();
-        let bytes = match files.read(&path, 0) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            read => read.map_err(|error| StoreError::io("read", &path, error))?,
+        let read = |most| match files.read_part(&path, 0, most) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some).map_err(|error| StoreError::io("read", &path, error)),
         };
+        let Some(mut bytes) = read(HEADER_READ)? else { return Ok(()) };
+        if frame::decode(&bytes).is_none() {
+            // It is longer than that, or damaged: then a repair may pass over more.
+            let Some(whole) = read(u64::MAX)? else { return Ok(()) };
+            bytes = whole;
+        }
         // A header that was hit is passed over; whose journal it is stands in the repair.
         let passed = JournalPosition { file: self.position.file, offset: 0 };
         let position = std::mem::replace(&mut self.position, passed);
@@ -531,10 +547,7 @@ impl JournalWriter {
         let error = |action| move |error| StoreError::io(action, &path, error);
         let path = dir.join(file_name(number));
         let bytes = files.read(&path, 0).map_err(error("read"))?;
-        let mut end = 0;
-        while let Some(frame) = bytes.get(end..).and_then(frame::decode) {
-            end += frame.len();
-        }
+        let end = frame::end(&bytes);
         if end < bytes.len() && frame::find(&bytes, end + 1).is_some() {
             let reason = "valid frames follow bytes that are none".to_owned();
             return Err(StoreError::Damaged(Damage { path, offset: end as u64, reason }));
@@ -706,7 +719,8 @@ impl JournalWriter {
         Ok(())
     }
 
-    fn path(&self) -> PathBuf {
+    /// The file that is written.
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.join(file_name(self.position.file))
     }
 

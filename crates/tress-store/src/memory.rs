@@ -234,11 +234,22 @@ impl Drop for MemoryLock {
 }
 
 impl Files for MemoryFiles {
-    fn read(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>> {
+    fn read_part(&self, path: &Path, offset: u64, most: u64) -> io::Result<Vec<u8>> {
         let disk = held(&self.shared.disk);
         let content = held(disk.files.get(path).ok_or_else(|| not_found(path))?);
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        Ok(content.bytes.get(offset..).unwrap_or_default().to_vec())
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let bytes = content.bytes.get(offset..).unwrap_or_default();
+        Ok(bytes.get(..most).unwrap_or(bytes).to_vec())
+    }
+
+    fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let disk = held(&self.shared.disk);
+        let mut content = held(disk.files.get(path).ok_or_else(|| not_found(path))?);
+        let places = content.bytes.iter_mut().skip(usize::try_from(offset).unwrap_or(usize::MAX));
+        places.zip(bytes).for_each(|(place, byte)| *place = *byte);
+        content.synced = content.bytes.clone();
+        Ok(())
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {

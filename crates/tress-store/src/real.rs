@@ -52,15 +52,23 @@ fn identity(metadata: &std::fs::Metadata) -> u64 {
 }
 
 impl Files for RealFiles {
-    fn read(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>> {
+    fn read_part(&self, path: &Path, offset: u64, most: u64) -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
-        let len = file.metadata()?.len().saturating_sub(offset);
+        let len = file.metadata()?.len().saturating_sub(offset).min(most);
         if offset > 0 {
             file.seek(SeekFrom::Start(offset))?;
         }
         let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
-        file.read_to_end(&mut bytes)?;
+        file.take(most).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        // A file that is open for appending is written at its end only.
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)?;
+        file.sync_data()
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {

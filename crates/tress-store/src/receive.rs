@@ -152,6 +152,19 @@ impl RunStore {
         Ok(())
     }
 
+    /// Whether another process here writes `replica` of this run.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    pub fn is_written_elsewhere(&self, replica: ReplicaId) -> Result<bool, StoreError> {
+        if self.writes(replica) {
+            return Ok(false);
+        }
+        let files = self.files();
+        let hold = self.store.with_place(|place| place.hold_made(&*files, &self.name, replica))?;
+        Ok(matches!(hold, Some(None)))
+    }
+
     /// Gives up a replica that this place writes, before events of it are taken in from elsewhere:
     /// its journal here lacks them, so its numbers were used already.
     fn give_up(&mut self, replica: ReplicaId) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ use tress_model::ids::{ReplicaId, StoreId};
 use tress_model::{OrderKey, Segment, Strands};
 
 use crate::files::{DirEntry, Files, Lock};
+use crate::frame;
 use crate::journal::{
     Damage, Item, JournalHeader, JournalPosition, JournalReader, JournalWriter, Positions,
     file_number,
@@ -69,6 +70,8 @@ pub struct RunStore {
     pub(crate) written: u64,
     /// Files of which something was read that may not be durable yet.
     pub(crate) unsynced: BTreeSet<PathBuf>,
+    /// Those that could not be synced once: another sync of them proves nothing.
+    pub(crate) doubted: BTreeSet<PathBuf>,
 }
 
 impl RunStore {
@@ -255,7 +258,7 @@ impl RunStore {
             self.readers.retain(|replica, _| before.iter().any(|(known, _)| known == replica));
             for (replica, position) in before {
                 if let Some(reader) = self.readers.get_mut(&replica) {
-                    reader.skip_to(position);
+                    reader.go_back(position);
                 }
             }
         }
@@ -441,10 +444,17 @@ impl RunStore {
             let ours = own.as_ref().is_some_and(|own| path.starts_with(own));
             let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
             if !ours && !files.read(&path, u64::MAX).is_err_and(gone) {
-                let synced = files.open(&path).and_then(|mut file| file.sync());
-                synced.map_err(|error| StoreError::io("make durable", &path, error))?;
+                let synced = match self.doubted.contains(&path) {
+                    true => write_again(&*files, &path),
+                    false => files.open(&path).and_then(|mut file| file.sync()),
+                };
+                if let Err(error) = synced {
+                    self.doubted.insert(path.clone());
+                    return Err(StoreError::io("make durable", &path, error));
+                }
             }
             self.unsynced.remove(&path);
+            self.doubted.remove(&path);
         }
         Ok(())
     }
@@ -467,7 +477,11 @@ impl RunStore {
         for seal in seals {
             writer.append_seal(&*files, seal)?;
         }
-        writer.sync()?;
+        if let Err(error) = writer.sync() {
+            // What is read of it from now on may be in memory only.
+            self.doubted.insert(writer.path());
+            return Err(error);
+        }
         let (replica, position) = (writer.replica(), writer.position());
         self.written = segments.last().map_or(self.written, Segment::last);
         hold.leave(&*files, Mark { position, number: self.written });
@@ -495,6 +509,13 @@ impl RunStore {
     pub fn lock(&self) -> Result<Box<dyn Lock>, StoreError> {
         lock_of_run(&*self.files(), &self.dir)
     }
+}
+
+/// Writes the frames of a journal's file once more, durably.
+fn write_again(files: &dyn Files, path: &Path) -> io::Result<()> {
+    let mut bytes = files.read(path, 0)?;
+    bytes.truncate(frame::end(&bytes));
+    files.rewrite(path, 0, &bytes)
 }
 
 /// A snapshot that is not written yet.

@@ -47,9 +47,12 @@ struct Header {
     plain: Option<usize>,
 }
 
+fn entries(files: &dyn Files, dir: &Path) -> impl Iterator<Item = String> {
+    files.list(dir).unwrap_or_default().into_iter().map(|entry| entry.name)
+}
+
 fn names(files: &dyn Files, dir: &Path) -> Vec<String> {
-    let entries = files.list(dir).unwrap_or_default().into_iter();
-    entries.map(|entry| entry.name).filter(|name| name.ends_with(".snap")).collect()
+    entries(files, dir).filter(|name| name.ends_with(".snap")).collect()
 }
 
 /// The newest snapshot in `dir` that can be read, into which an event at `before` does not belong,
@@ -90,8 +93,12 @@ fn read(
     if state.kind != FrameKind::Snapshot || state.first != u64::from(STATE_FORM) {
         return None;
     }
-    let unpacked = plain.filter(|size| *size <= limits::SNAPSHOT_BYTES_MAX);
-    let unpacked = unpacked.map(|size| lz4_flex::block::decompress(state.body, size)).transpose();
+    // Nothing is shrunk to less than a 255th: a size that is not so is made up.
+    let most = state.body.len().saturating_mul(256).min(limits::SNAPSHOT_BYTES_MAX);
+    if plain.is_some_and(|size| size > most) {
+        return None;
+    }
+    let unpacked = plain.map(|size| lz4_flex::block::decompress(state.body, size)).transpose();
     let unpacked = unpacked.ok()?;
     let snapshot = codec::decode_snapshot(unpacked.as_deref().unwrap_or(state.body)).ok()?;
     let version = &snapshot.state.version;
@@ -124,6 +131,10 @@ pub(crate) fn save(
     dir: &Path,
     stored: &StoredSnapshot,
 ) -> Result<PathBuf, StoreError> {
+    let run = dir.parent().unwrap_or(dir);
+    // Of a run that is gone nothing may be left for the next one of its name.
+    let journals = run.join("journals");
+    files.list(&journals).map_err(|error| StoreError::io("list", &journals, error))?;
     files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
     let state = codec::encode_snapshot(&stored.snapshot)?;
     let header = Header {
@@ -147,13 +158,33 @@ pub(crate) fn save(
     let later = names(files, dir).last().and_then(|name| name.split('-').nth(1)?.parse().ok());
     let later = later.map_or(1, |number: u64| number.saturating_add(1));
     let path = dir.join(format!("{events:012}-{later:08}-{}.snap", unique.short()));
-    write_whole(files, &path, &bytes).map_err(|error| StoreError::io("write", &path, error))?;
+    write_whole(files, &path, &bytes).map_err(|error| {
+        // Where the disk is full, a snapshot is the first thing that it has no room for.
+        let _ = files.remove(&path.with_extension("new"));
+        StoreError::io("write", &path, error)
+    })?;
     let names = names(files, dir);
     for name in superfluous(&names) {
         // Another process may have removed it first.
         let _ = files.remove(&dir.join(name));
     }
+    // What whoever died while writing one left behind.
+    let oldest = names.iter().rev().nth(NEWEST - 1);
+    for left in entries(files, dir).filter(|name| name.ends_with(".new")) {
+        if oldest.is_some_and(|oldest| left < *oldest) {
+            let _ = files.remove(&dir.join(left));
+        }
+    }
     Ok(path)
+}
+
+/// Removes the snapshots in `dir`, before a run is made whose they are not.
+pub(crate) fn clear(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
+    for name in entries(files, dir) {
+        let path = dir.join(name);
+        files.remove(&path).map_err(|error| StoreError::io("remove", &path, error))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

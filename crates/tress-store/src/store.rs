@@ -21,6 +21,7 @@ use crate::place::{self, Place};
 use crate::real::RealFiles;
 use crate::repairs::Repairs;
 use crate::run::{Known, RunStore};
+use crate::snapshots;
 
 /// Why a store could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -456,6 +457,7 @@ impl Store {
             writer: None,
             written: 0,
             unsynced: BTreeSet::new(),
+            doubted: BTreeSet::new(),
         };
         run.shared = run.stretches();
         Ok(run)
@@ -475,6 +477,7 @@ impl Store {
     /// Gives up what is kept of a run that was called `name` and is gone.
     pub(crate) fn forget(&self, name: &str) -> Result<(), StoreError> {
         let (files, shared) = (&*self.shared.files, &*self.shared);
+        snapshots::clear(files, &self.run_dir(name)?.join("snapshots"))?;
         match Place::find(files, &shared.dir.join("local"), &shared.identity) {
             Some(place) => place.forget(files, name),
             None => Ok(()),

@@ -373,9 +373,9 @@ impl Core {
         // What cannot be written must not be committed to the log either.
         let bytes = prepared.bytes;
         // In a segment, an event takes a few bytes more or less than by itself.
-        let large = bytes > limits::SEGMENT_BYTES_MAX / 2;
+        let large = bytes > FRAME_BYTES / 2;
         if large || prepared.events.len() > limits::SEGMENT_EVENTS_MAX {
-            tress_model::codec::encode_segment(&prepared.segment).map_err(PrepareError::Codec)?;
+            tress_model::codec::check_readable(&prepared.segment).map_err(PrepareError::Codec)?;
         }
         let events = prepared.events.clone();
         group.push(Staged { segment: prepared.segment.clone(), bytes });

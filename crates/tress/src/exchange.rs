@@ -5,11 +5,12 @@
 //! here yet is left to be sent again; one that is refused is kept in `quarantine/` with the reason in
 //! the answer, and harms nobody.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tress_engine::{PrepareError, Rejection, sync};
 use tress_model::event::Record;
-use tress_model::{Dot, Event, Segment, Strands, VersionVector, codec, limits};
+use tress_model::{Dot, Event, ReplicaId, Segment, Strands, VersionVector, codec, limits};
 use tress_store::Item;
 
 use crate::core::Core;
@@ -146,12 +147,30 @@ impl Core {
         Ok(fitting)
     }
 
+    /// The replicas of which something new came, and which another process writes here: its own journal
+    /// would go on beside it.
+    fn written_elsewhere(&self, segments: &[Segment]) -> Result<BTreeSet<ReplicaId>, Error> {
+        let version = self.log.version();
+        let new = segments.iter().filter(|segment| segment.last() > version.get(segment.replica));
+        let replicas: BTreeSet<_> = new.map(|segment| segment.replica).collect();
+        let mut held = BTreeSet::new();
+        for replica in replicas {
+            if self.files.is_written_elsewhere(replica)? {
+                held.insert(replica);
+            }
+        }
+        Ok(held)
+    }
+
     pub(crate) fn take_in(&mut self, mut segments: Vec<Segment>) -> Result<TakenIn, Error> {
         // Not everybody who gives knows what is wanted.
         withhold(&mut segments, self.log.strands())?;
         let lock = self.files.lock()?;
         self.poll()?;
         let now = Some(self.now());
+        let held = self.written_elsewhere(&segments)?;
+        let (held, segments): (Vec<_>, Vec<_>) =
+            segments.into_iter().partition(|segment| held.contains(&segment.replica));
         let behind = |(_, reason): &(_, Rejection)| matches!(reason, Rejection::Behind(_));
         // A log that begins with a snapshot is short.
         let kept = (!self.log.is_whole()).then(|| self.log.clone());
@@ -167,6 +186,19 @@ impl Core {
         }
         let waiting = self.log.forget_waiting(&known);
         let fresh = paths::fresh(&before, &self.log, &segments);
+        // What is shown is on disk, or will be: nothing may be in the log alone.
+        let written = |dot: Dot| {
+            let upto = fresh.partition_point(|s| (s.replica, s.first) <= (dot.replica, dot.number));
+            let piece = upto.checked_sub(1).and_then(|at| fresh.get(at));
+            piece.is_some_and(|s| s.replica == dot.replica && dot.number <= s.last())
+        };
+        let kept =
+            |event: &Arc<Event>| written(event.dot) || known.contains(event.dot) || event.is_lost();
+        if let Some(event) = admission.admitted.iter().find(|event| !kept(event)) {
+            let reason = format!("event {} was admitted and is in no piece", event.dot);
+            self.back_to_disk()?;
+            return Err(Error::Group(reason));
+        }
         if !fresh.is_empty() {
             // Where that fails, the log is what is on disk again.
             self.write_received(&fresh)?;
@@ -178,6 +210,11 @@ impl Core {
         }
         self.show();
         drop(lock);
+        let because = |segment: Segment| {
+            let replica = segment.replica;
+            (segment, Rejection::WrittenHere { replica })
+        };
+        admission.rejected.extend(held.into_iter().map(because));
         for (segment, reason) in &admission.rejected {
             tracing::warn!(replica = %segment.replica, first = segment.first, %reason, "refused");
             if let Err(error) = self.files.keep_refused(Item::Segment(segment.clone())) {

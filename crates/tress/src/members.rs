@@ -228,7 +228,7 @@ impl Run {
         self.query(move |core| {
             core.poll()?;
             core.make_whole()?;
-            Ok(core.signatures.read(&core.log, &name, &trusted, usize::MAX))
+            Ok(core.signatures.read_own(&core.log, &name, &trusted))
         })
         .await?
     }
@@ -255,22 +255,28 @@ impl Run {
         self.query(move |core| {
             core.poll()?;
             // Many conversations may ask for the same.
-            if core.signatures.at.as_ref() == Some(core.log.version()) {
+            let now = |core: &Core| Some((core.log.version().clone(), trusted.clone()));
+            if core.signatures.at == now(core) {
                 return Ok(None);
             }
             core.make_whole()?;
-            let signed = core.signatures.read(&core.log, &name, &trusted, usize::MAX);
-            core.signatures.at = Some(core.log.version().clone());
+            let signed = core.signatures.read_own(&core.log, &name, &trusted);
+            core.signatures.at = now(core);
             if signed.members.get(&store) != Some(&secret.public()) {
                 return Ok(None);
             }
-            let heads = core.log.unsigned_heads(store, &signed);
-            if heads.is_empty() {
+            if core.log.unsigned_heads(store, &signed).is_empty() {
                 return Ok(None);
             }
+            // Whoever begins to write reads once more: what is signed is all that is cited.
+            core.writer()?;
+            core.poll()?;
+            core.make_whole()?;
+            let signed = core.signatures.read_own(&core.log, &name, &trusted);
+            let heads = core.log.unsigned_heads(store, &signed);
             let all = heads.len() < limits::HEADS_SIGNED_MAX;
             let event = core.sign(&name, None, heads, &secret)?;
-            core.signatures.at = all.then(|| core.log.version().clone());
+            core.signatures.at = now(core).filter(|_| all);
             Ok(Some(event))
         })
         .await?
@@ -285,9 +291,10 @@ impl Run {
         let Some(secret) = self.secret()? else { return Ok(None) };
         let (name, store, trusted) = (self.name().to_owned(), self.place()?, self.trusted()?);
         self.query(move |core| {
+            core.writer()?;
             core.poll()?;
             core.make_whole()?;
-            let signed = core.signatures.read(&core.log, &name, &trusted, usize::MAX);
+            let signed = core.signatures.read_own(&core.log, &name, &trusted);
             if signed.members.get(&store) != Some(&secret.public()) {
                 return Ok(None);
             }
@@ -302,20 +309,21 @@ impl Run {
 #[derive(Debug, Default)]
 pub(crate) struct Signatures {
     known: Known,
-    /// Where there was nothing to sign.
-    at: Option<VersionVector>,
+    /// Where there was nothing to sign, and who was trusted then.
+    at: Option<(VersionVector, BTreeMap<StoreId, Key>)>,
 }
 
 impl Signatures {
-    /// Who the members are, after `count` signatures were verified that are not known, at the most.
-    fn read(
-        &mut self,
-        log: &Log,
-        run: &str,
-        roots: &BTreeMap<StoreId, Key>,
-        count: usize,
-    ) -> Signed {
-        self.known.allow(count);
+    /// Who the members are, by what is in the run.
+    fn read_own(&mut self, log: &Log, run: &str, roots: &BTreeMap<StoreId, Key>) -> Signed {
+        self.known.keep_all();
+        log.signed(run, roots, &mut self.known, &verify)
+    }
+
+    /// The same, if what is tried were in it, after [`VERIFIED_MAX`] signatures were verified that are not
+    /// known, at the most.
+    fn read_trial(&mut self, log: &Log, run: &str, roots: &BTreeMap<StoreId, Key>) -> Signed {
+        self.known.allow(VERIFIED_MAX);
         log.signed(run, roots, &mut self.known, &verify)
     }
 }
@@ -363,13 +371,15 @@ impl Core {
         trusted: &BTreeMap<StoreId, Key>,
     ) -> Vec<Segment> {
         let mut part = Vec::new();
+        // What is here is known for good, and need not be verified again for what is tried.
+        self.signatures.read_own(&self.log, run, trusted);
         for _ in 0..TRIALS {
             // What they would be, if all of them were true.
             let mut trial = self.log.clone();
             let known = trial.waits();
             let admission = trial.admit_all(pieces.iter().cloned(), Some(self.now()));
             trial.forget_waiting(&known);
-            let signed = self.signatures.read(&trial, run, trusted, VERIFIED_MAX);
+            let signed = self.signatures.read_trial(&trial, run, trusted);
             let covered = |replica| signed.covered.get(&replica).copied().unwrap_or_default();
             let covered_part = |piece: &Segment| {
                 let count = (covered(piece.replica) + 1).checked_sub(piece.first)?;
@@ -416,10 +426,12 @@ const WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_se
 #[derive(Debug)]
 pub(crate) struct Intake {
     trusted: BTreeMap<StoreId, Key>,
-    /// What has no signature yet, or lacks causes that have none.
-    held: Vec<Segment>,
-    /// How many bytes that is.
+    /// What has no signature yet, or lacks causes that have none; each with the memory it takes.
+    held: Vec<(usize, Segment)>,
+    /// How much memory that is.
     bytes: usize,
+    /// How many events were let go, since they were too many.
+    let_go: usize,
     /// A try costs the whole history: when the next one is due, and how long after it another one.
     due: Option<Instant>,
     wait: Duration,
@@ -438,7 +450,7 @@ impl Intake {
     }
 
     const fn of(trusted: BTreeMap<StoreId, Key>) -> Self {
-        Self { trusted, held: Vec::new(), bytes: 0, due: None, wait: WAIT.0 }
+        Self { trusted, held: Vec::new(), bytes: 0, let_go: 0, due: None, wait: WAIT.0 }
     }
 
     /// Whether only what members have signed is taken.
@@ -468,7 +480,7 @@ impl Intake {
         self.hold(segments);
         // One may also have come before what it covers.
         let signs = |record: &Record| matches!(record.operation, Operation::HeadsSigned { .. });
-        if self.held.iter().any(|segment| segment.records.iter().any(signs)) {
+        if self.held.iter().any(|(_, segment)| segment.records.iter().any(signs)) {
             self.due.get_or_insert_with(|| Instant::now() + self.wait);
         }
         match self.due {
@@ -477,23 +489,41 @@ impl Intake {
         }
     }
 
+    /// What else is here by now may tell who signed what is held.
+    pub(crate) fn reconsider(&mut self) {
+        if !self.held.is_empty() {
+            self.due.get_or_insert_with(|| Instant::now() + self.wait);
+        }
+    }
+
     /// Holds segments. Where that is too much, what the replicas with the most of it wrote is let go; it comes again in
     /// the next conversation.
     fn hold(&mut self, segments: Vec<Segment>) {
-        self.bytes += segments.iter().map(size).sum::<usize>();
-        self.held.extend(segments);
-        while self.bytes > limits::UNSIGNED_BYTES_MAX {
-            let mut sizes: BTreeMap<ReplicaId, usize> = BTreeMap::new();
-            for segment in &self.held {
-                *sizes.entry(segment.replica).or_default() += size(segment);
-            }
-            let Some((most, bytes)) = sizes.into_iter().max_by_key(|(_, bytes)| *bytes) else {
-                break;
-            };
-            tracing::warn!(replica = %most, bytes, "too many unsigned events came");
-            self.held.retain(|segment| segment.replica != most);
-            self.bytes = self.bytes.saturating_sub(bytes);
+        self.held.extend(segments.into_iter().map(|segment| (size(&segment), segment)));
+        self.bytes = self.held.iter().map(|(bytes, _)| bytes).sum();
+        if self.bytes <= limits::UNSIGNED_BYTES_MAX {
+            return;
         }
+        let mut sizes: BTreeMap<ReplicaId, usize> = BTreeMap::new();
+        for (bytes, segment) in &self.held {
+            *sizes.entry(segment.replica).or_default() += bytes;
+        }
+        let mut largest: Vec<_> =
+            sizes.into_iter().map(|(replica, bytes)| (bytes, replica)).collect();
+        largest.sort_unstable_by(|a, b| b.cmp(a));
+        let mut gone = BTreeSet::new();
+        for (bytes, replica) in largest {
+            if self.bytes <= limits::UNSIGNED_BYTES_MAX {
+                break;
+            }
+            self.bytes -= bytes;
+            gone.insert(replica);
+        }
+        let before = self.events();
+        self.held.retain(|(_, segment)| !gone.contains(&segment.replica));
+        self.let_go += before - self.events();
+        let (replicas, events) = (gone.len(), before - self.events());
+        tracing::warn!(replicas, events, "too many unsigned events came; these were let go");
     }
 
     /// Tries what is held once more: a signature may have come before what it covers.
@@ -520,31 +550,37 @@ impl Intake {
     }
 
     async fn try_held(&mut self, run: &Run) -> Result<(TakenIn, bool), Error> {
-        let (name, held) = (run.name().to_owned(), self.held.clone());
+        let held = self.held.iter().map(|(_, segment)| segment.clone()).collect();
+        let name = run.name().to_owned();
         let trusted = self.trusted.clone();
         let tried = run.query(move |core| core.take_signed(&name, held, &trusted));
         let (taken, more) = tried.await??;
         let version = run.durable().await?;
-        self.held.retain(|segment| {
+        self.held.retain(|(_, segment)| {
             let refused = |(other, _): &&(Segment, _)| {
                 other.replica == segment.replica && other.first == segment.first
             };
             segment.last() > version.get(segment.replica)
                 && !taken.refused.iter().any(|r| refused(&r))
         });
-        self.bytes = self.held.iter().map(size).sum();
+        self.bytes = self.held.iter().map(|(bytes, _)| bytes).sum();
         Ok((taken, more))
     }
 
-    /// How many events are held.
+    /// How many events came without a signature: those that are held, and those that were let go.
     pub(crate) fn unsigned(&self) -> usize {
-        self.held.iter().map(|segment| segment.records.len()).sum()
+        self.events() + self.let_go
+    }
+
+    fn events(&self) -> usize {
+        self.held.iter().map(|(_, segment)| segment.records.len()).sum()
     }
 }
 
-/// How many bytes a segment has, on the way.
+/// About how much memory a segment takes.
 fn size(segment: &Segment) -> usize {
-    codec::encode_segment(segment).map_or(0, |bytes| bytes.len())
+    let content = codec::encode_segment(segment).map_or(0, |bytes| bytes.len());
+    size_of::<Segment>() + segment.records.len() * size_of::<Record>() + content
 }
 
 #[cfg(test)]
@@ -572,9 +608,34 @@ mod tests {
         let piece = segment(1 << 19);
         let fits = (limits::UNSIGNED_BYTES_MAX - intake.bytes) / size(&piece);
         intake.hold(vec![piece.clone(); fits]);
-        assert_eq!(intake.unsigned(), fits + 1);
+        assert_eq!(intake.events(), fits + 1);
         intake.hold(vec![piece]);
-        assert_eq!(intake.unsigned(), 1, "the small one is not held up by the large one");
+        assert_eq!(intake.events(), 1, "the small one is not held up by the large one");
+        assert_eq!(intake.unsigned(), fits + 2);
         assert!(intake.bytes < 1000);
+    }
+
+    /// Each of them was let go by itself, after all that was held had been encoded anew.
+    #[test]
+    fn many_small_replicas_are_let_go_at_once() {
+        let mut intake = Intake::of([(StoreId([1; 16]), [1; 32])].into());
+        let segment = |number: u32| {
+            let mut replica = [0; 16];
+            replica[..4].copy_from_slice(&number.to_be_bytes());
+            let record = Record {
+                time: HybridTime::default(),
+                occurred: None,
+                author: Author::new("eve", Role::Human),
+                learned: Vec::new(),
+                operation: Operation::Unknown(vec![99; 8]),
+            };
+            let (replica, store) = (ReplicaId(replica), StoreId([7; 16]));
+            Segment { replica, store, first: 1, previous: EventId::GENESIS, records: vec![record] }
+        };
+        let count = (2 * limits::UNSIGNED_BYTES_MAX / size(&segment(0))) as u32;
+        intake.hold((0..count).map(segment).collect());
+        assert!(intake.bytes <= limits::UNSIGNED_BYTES_MAX);
+        assert_eq!(intake.unsigned(), count as usize);
+        assert!(intake.events() > count as usize / 3);
     }
 }

@@ -285,10 +285,16 @@ impl Core {
     pub(crate) fn write_received(&mut self, fresh: &[Segment]) -> Result<(), Error> {
         let Err(error) = self.files.receive(fresh) else { return Ok(()) };
         tracing::error!(%error, "what came in could not be written");
+        self.back_to_disk()?;
+        Err(error.into())
+    }
+
+    /// Makes the log what is on disk, and shows it.
+    pub(crate) fn back_to_disk(&mut self) -> Result<(), Error> {
         self.start_over();
         self.poll()?;
         self.show();
-        Err(error.into())
+        Ok(())
     }
 
     /// Takes in the events of a run, writes them, and records that in the log.
@@ -365,7 +371,8 @@ pub(crate) fn says(log: &Log, segment: &Segment) -> bool {
 /// it ends in the same place: it was refused.
 pub(crate) fn fresh(before: &Ends, after: &Log, lacking: &[Segment]) -> Vec<Segment> {
     let mut sorted: Vec<&Segment> = lacking.iter().collect();
-    sorted.sort_by_key(|segment| (segment.replica, segment.first));
+    // As they are admitted: of two that begin alike the shorter goes first.
+    sorted.sort_by_key(|segment| (segment.replica, segment.first, segment.last()));
     let mut ends = Ends::new();
     let mut fresh = Vec::new();
     for segment in sorted {
@@ -374,10 +381,13 @@ pub(crate) fn fresh(before: &Ends, after: &Log, lacking: &[Segment]) -> Vec<Segm
         let last = segment.last();
         let end = after.event(Dot::new(segment.replica, last)).map(|event| event.id);
         let (true, Some(end)) = (last > number, end) else { continue };
-        let known = usize::try_from((number + 1).saturating_sub(segment.first));
         let mut segment = segment.clone();
-        segment.records.drain(..known.unwrap_or(0).min(segment.records.len()));
-        (segment.first, segment.previous) = (number + 1, id);
+        // What lies between was here, and waited; then it says itself what it goes on from.
+        if let Some(known) = (number + 1).checked_sub(segment.first) {
+            let known = usize::try_from(known).unwrap_or(usize::MAX);
+            segment.records.drain(..known.min(segment.records.len()));
+            (segment.first, segment.previous) = (number + 1, id);
+        }
         if !says(after, &segment) {
             continue;
         }

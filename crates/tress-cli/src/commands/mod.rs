@@ -50,7 +50,7 @@ use clap::{CommandFactory, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
-use crate::context::{Context, Given};
+use crate::context::{Context, Given, LastingState};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -72,7 +72,8 @@ pub(crate) fn main(out: &Output) -> Result<(), Failure> {
         run: said("run").then(|| cli.global.run.clone()),
         role: said("role").then_some(cli.global.role),
     };
-    let context = Context { global: cli.global, given, out: out.clone() };
+    let read = LastingState::default();
+    let context = Context { global: cli.global, given, out: out.clone(), read };
     runtime.block_on(run(&context, cli.command))
 }
 

@@ -494,6 +494,39 @@ fn a_cause_at_the_end_of_a_snapshot_is_compared() {
     assert_eq!(log.admit_all(right.written, None).admitted.len(), 1);
 }
 
+/// A log that began with a snapshot took a cause of which it did not know the id for what it said, and an
+/// event as early as the last of the snapshot: the whole history refused both, and from then on the run
+/// could not be read from its beginning any more.
+#[test]
+fn what_comes_from_outside_is_judged_alike_behind_a_snapshot() {
+    let (mut left, mut right) = (Side::new(1), Side::new(2));
+    left.says(100, "ada", added(TodoId::from_external("a")));
+    right.learn(&left);
+    right.says(900, "bob", added(TodoId::from_external("b")));
+    left.says(500, "ada", added(TodoId::from_external("c")));
+    let short = || tress_engine::Log::from_snapshot(left.log.snapshot());
+    for forged in [false, true] {
+        let mut segment = right.written[0].clone();
+        if forged {
+            segment.records[0].learned[0].mark = [9; 8];
+        }
+        let behind = short().admit(segment.clone(), Some(1000));
+        assert!(matches!(behind.rejected.as_slice(), [(_, Rejection::Behind(_))]), "{forged}");
+        let whole = left.log.clone().admit(segment, Some(1000));
+        assert_eq!(whole.admitted.len(), usize::from(!forged), "the whole history tells");
+    }
+    // As early as the last event of the snapshot, which its author had seen.
+    let mut third = Side::new(3);
+    third.learn(&left);
+    third.says(900, "eve", added(TodoId::from_external("d")));
+    let mut segment = third.written[0].clone();
+    segment.records[0].time = left.log.last_time();
+    for mut log in [short(), left.log.clone()] {
+        let refused = log.admit(segment.clone(), Some(1000)).rejected;
+        assert!(matches!(refused.as_slice(), [(_, Rejection::BeforeCause { .. })]), "{refused:?}");
+    }
+}
+
 /// The prose of a todo that was edited, too, keeps it from being deleted.
 #[test]
 fn prose_that_was_edited_keeps_its_todo() {

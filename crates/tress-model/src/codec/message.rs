@@ -25,7 +25,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde::{Deserialize, Serialize};
 
-use super::{CodecError, decode, decode_segment, encode, encode_segment};
+use super::{CodecError, decode, decode_segment, encode, encode_segment, list};
 use crate::clock::VersionVector;
 use crate::event::Segment;
 use crate::ids::{EventId, ReplicaId, StoreId};
@@ -68,8 +68,12 @@ struct WireChain {
     store: StoreId,
     first: u64,
     previous: EventId,
+    #[serde(with = "super::bytes")]
     body: Vec<u8>,
 }
+
+#[derive(Deserialize)]
+struct WireChanges(Strand, #[serde(with = "list")] Vec<Vec<u8>>);
 
 /// A message that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -174,8 +178,8 @@ pub fn decode_message(bytes: &[u8]) -> Result<(u64, Received), CodecError> {
             Message::Lacking { strand, clock }
         }
         kind::CHANGES => {
-            let (strand, changes) =
-                decode::<(Strand, Vec<Vec<u8>>), CLAIMS>(body, "changes", limit)?;
+            let read = || decode::<WireChanges, CLAIMS>(body, "changes", limit);
+            let WireChanges(strand, changes) = list::within_room(read)?;
             Message::Changes { strand, changes }
         }
         kind::LEAVE => {
@@ -260,7 +264,19 @@ fn decode_events(body: &[u8]) -> Result<Vec<Segment>, CodecError> {
     };
     let chains = decode::<Vec<WireChain>, { 8 * limits::MESSAGE_BYTES_MAX }>(plain, what, limit)?;
     let chains = chains.into_iter();
-    chains.map(|c| decode_segment(c.replica, c.store, c.first, c.previous, &c.body)).collect()
+    let read = |c: WireChain| decode_segment(c.replica, c.store, c.first, c.previous, &c.body);
+    // All of them together take no more than one that is as large as they may be.
+    list::within_room(|| chains.map(read).collect())
+}
+
+/// Whether a message says that all events came that there are.
+pub fn ends_events(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&kind::UP_TO_DATE)
+}
+
+/// Whether a message holds events: for whom it is not, it need not be read.
+pub fn holds_events(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&kind::EVENTS)
 }
 
 #[cfg(test)]

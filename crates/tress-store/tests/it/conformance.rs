@@ -36,12 +36,19 @@ fn appends_are_read_back(files: &dyn Files, root: &Path) {
     assert_eq!(files.read(&path, 4).unwrap(), b"two!");
     assert_eq!(files.read(&path, 8).unwrap(), b"");
     assert_eq!(files.read(&path, 99).unwrap(), b"");
+    assert_eq!(files.read_part(&path, 0, 3).unwrap(), b"one");
+    assert_eq!(files.read_part(&path, 4, 3).unwrap(), b"two");
+    assert_eq!(files.read_part(&path, 7, 3).unwrap(), b"!");
+    assert_eq!(files.read_part(&path, 99, 3).unwrap(), b"");
+    files.rewrite(&path, 4, b"two!").unwrap();
+    assert_eq!(files.read(&path, 0).unwrap(), b"one two!");
     files.sync_dir(&dir).unwrap();
 }
 
 fn what_is_missing_is_not_found(files: &dyn Files, root: &Path) {
     let missing = root.join("missing");
     assert_eq!(files.read(&missing, 0).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(files.rewrite(&missing, 0, b"x").unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(files.list(&missing).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(files.remove(&missing).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(files.rename(&missing, &root.join("x")).unwrap_err().kind(), ErrorKind::NotFound);

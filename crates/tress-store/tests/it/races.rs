@@ -16,8 +16,12 @@ struct Thief {
 }
 
 impl Files for Thief {
-    fn read(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>> {
-        self.files.read(path, offset)
+    fn read_part(&self, path: &Path, offset: u64, most: u64) -> io::Result<Vec<u8>> {
+        self.files.read_part(path, offset, most)
+    }
+
+    fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.files.rewrite(path, offset, bytes)
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {

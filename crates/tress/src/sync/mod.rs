@@ -31,8 +31,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tress_engine::sync::{Effect, Session};
+use tress_model::event::Record;
 use tress_model::message::{Hello, Leave};
-use tress_model::{Role, Segment, Strands, VersionVector, limits};
+use tress_model::{Operation, Role, Segment, Strands, VersionVector, codec, limits};
 
 use crate::error::Error;
 use crate::members::Intake;
@@ -241,6 +242,7 @@ pub(crate) async fn converse_until(
                 if signs {
                     sign_at.get_or_insert(Instant::now() + SIGN_AFTER);
                 }
+                talk.intake.reconsider();
                 talk.session.advanced(&run.durable().await?);
                 if std::mem::replace(&mut seals, run.seals()) != seals {
                     talk.session.documents_changed();
@@ -325,7 +327,6 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
                 }
                 Effect::Take(segments) => self.take(segments).await?,
                 Effect::UpToDate => {
-                    self.settle().await?;
                     self.exchanged.up_to_date = true;
                     (self.told)(&self.exchanged);
                 }
@@ -361,7 +362,7 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
         self.exchanged.received += taken.events.len();
         self.exchanged.unsigned = self.intake.unsigned();
         if !taken.events.is_empty() {
-            self.session.advanced(&self.run.durable().await?);
+            self.session.taken_later(&self.run.durable().await?);
             (self.told)(&self.exchanged);
         }
         Ok(())
@@ -381,6 +382,10 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
         self.trusts_as_before().await?;
         if let Some(role) = self.terms.role {
             let records = segments.iter().flat_map(|segment| &segment.records);
+            // A signature is of the store, in no role.
+            let signs =
+                |record: &&Record| matches!(record.operation, Operation::HeadsSigned { .. });
+            let records = records.filter(|record| !signs(record));
             if let Some(other) = records.map(|record| record.author.role).find(|at| *at != role) {
                 let reason = format!(
                     "this token writes as {role} only, and there are events of a {other}: sync them with another token"
@@ -407,6 +412,10 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
 
     /// Hears a message, and takes note of what the peer says that it has.
     async fn hear(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        if codec::ends_events(bytes) {
+            // Before both say goodbye.
+            self.settle().await?;
+        }
         if let Err(error) = self.session.receive(bytes) {
             self.part().await;
             return Err(error.into());

@@ -74,6 +74,28 @@ async fn after_a_failed_sync_nobody_is_told_that_nothing_happened() {
     assert!(run.damage().is_empty());
 }
 
+/// After a failed sync the system says yes to the next one, and has not written what it was asked for
+/// before. What was appended then cited what was not there after a power cut, and waited for it for ever.
+#[tokio::test]
+async fn what_cites_what_could_not_be_synced_is_there_after_a_power_cut() {
+    let files = disk();
+    let run = open(&files).await;
+    let mut failed = None;
+    human(&run).add("before").await.unwrap();
+    files.plan(move |_, call, path| {
+        if call != Call::Sync || path.extension().is_none_or(|extension| extension != "log") {
+            return None;
+        }
+        let fault = if failed.is_none() { Fault::Error(Other) } else { Fault::Vanish };
+        (failed.get_or_insert_with(|| path.to_owned()) == path).then_some(fault)
+    });
+    human(&run).add("perhaps").await.unwrap_err();
+    human(&run).add("after").await.unwrap();
+    drop(run);
+    files.disk().crash();
+    assert_eq!(titles(&open(&FaultyFiles::on(files.disk())).await), ["after", "before", "perhaps"]);
+}
+
 /// While a replica's own events waited for causes that another journal had lost, new events took
 /// their dots, were acknowledged, and were gone after the next opening.
 #[tokio::test]

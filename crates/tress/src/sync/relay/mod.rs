@@ -183,12 +183,7 @@ pub async fn exchange<R: Relay>(
     // Where nothing was sealed here and nothing came there, nothing is asked about documents.
     let mut sealed = None;
     loop {
-        if !side.intake.is_current(run)? {
-            // What was passed over is asked for again, and the other way round.
-            side.intake = Intake::new(run)?;
-            side.passed = VersionVector::new();
-        }
-        side.take_all(&mut told).await?;
+        side.take_all(live, &mut told).await?;
         run.sign().await?;
         side.give_all().await?;
         if sealed != Some(run.seals()) && !side.intake.is_strict() {
@@ -202,7 +197,10 @@ pub async fn exchange<R: Relay>(
         }
         let due = side.intake.due();
         tokio::select! {
-            changed = updates.changed() => changed?,
+            changed = updates.changed() => {
+                changed?;
+                side.intake.reconsider();
+            }
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             changed = side.relay.changed() => {
                 changed?;
@@ -244,9 +242,14 @@ struct Side<'a, R> {
 impl<R: Relay> Side<'_, R> {
     async fn take_all(
         &mut self,
+        live: bool,
         told: &mut (impl FnMut(&Exchanged) + Send),
     ) -> Result<(), FollowError> {
         self.take_pieces(told).await?;
+        // A try costs the whole history. Who stays is told when it is time for one.
+        if live && self.intake.due().is_none_or(|due| due > Instant::now()) {
+            return Ok(());
+        }
         let taken = self.intake.settle(self.run).await?;
         self.exchanged.received += taken.events.len();
         self.exchanged.unsigned = self.intake.unsigned();
@@ -258,6 +261,11 @@ impl<R: Relay> Side<'_, R> {
         told: &mut (impl FnMut(&Exchanged) + Send),
     ) -> Result<(), FollowError> {
         loop {
+            if !self.intake.is_current(self.run)? {
+                // What was passed over is asked for again, and the other way round.
+                self.intake = Intake::new(self.run)?;
+                self.passed = VersionVector::new();
+            }
             let known = self.run.durable().await?.join(&self.passed);
             if self.there <= known {
                 return Ok(());
