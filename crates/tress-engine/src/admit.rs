@@ -281,6 +281,9 @@ impl Log {
                 return Ok(());
             }
             place.3 += 1;
+            if place.3 >= limits::WAITING_ALIKE_MAX {
+                return Err(segment);
+            }
         }
         if self.waiting.len() >= limits::WAITING_SEGMENTS_MAX {
             return Err(segment);

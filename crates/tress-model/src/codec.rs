@@ -4,6 +4,7 @@
 //! carries. A checksum is verified before anything here sees a byte, and every decoder checks that
 //! it consumed all of its input. docs/FORMAT.md is normative.
 
+mod lists;
 mod message;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use crate::ids::{Author, Dot, EventId, ReplicaId, StoreId};
 use crate::limits;
 use crate::operation::Operation;
 use crate::state::State;
+
+use lists::Room;
 
 pub use message::{Received, decode_message, encode_message, ends_events, holds_events};
 
@@ -214,10 +217,6 @@ fn decode_operation(bytes: Vec<u8>) -> Result<Operation, CodecError> {
         return Ok(Operation::Unknown(bytes));
     }
     let known = decode::<Operation, { 8 * limits::EVENT_BYTES_MAX }>(&bytes, "operation", limit);
-    // What there was no room for may be an operation all the same.
-    if list::is_full() {
-        return known;
-    }
     let canonical = known.ok().filter(|operation| {
         let mut rest = Same(&bytes);
         let same = bincode::serde::encode_into_std_write(operation, &mut rest, config);
@@ -243,9 +242,9 @@ impl std::io::Write for Same<'_> {
 #[derive(Serialize, Deserialize)]
 struct WireSegment {
     base: Millis,
-    #[serde(with = "list::of_segment")]
+    #[serde(deserialize_with = "lists::at_most::<_, _, { limits::SEGMENT_EVENTS_MAX }>")]
     authors: Vec<Author>,
-    #[serde(with = "list::of_segment")]
+    #[serde(deserialize_with = "lists::at_most::<_, _, { limits::SEGMENT_EVENTS_MAX }>")]
     records: Vec<WireRecord>,
 }
 
@@ -255,7 +254,6 @@ struct WireRecord {
     counter: u32,
     occurred: Option<Millis>,
     author: u32,
-    #[serde(with = "list")]
     learned: Vec<Cause>,
     #[serde(with = "bytes")]
     operation: Vec<u8>,
@@ -295,115 +293,13 @@ pub(crate) mod bytes {
     }
 }
 
-/// Lists, without trust in what they take once they are read: one byte may become an item of a hundred.
-pub(crate) mod list {
-    use std::cell::Cell;
-    use std::fmt;
-    use std::marker::PhantomData;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-    thread_local! {
-        /// How many bytes the lists that are being read may still take; `None` where nobody counts.
-        static ROOM: Cell<Option<usize>> = const { Cell::new(None) };
-        /// Whether that was too little for one of them.
-        static FULL: Cell<bool> = const { Cell::new(false) };
-    }
-
-    /// Items may not be larger than this: there is always room for what a body of a mebibyte says.
-    pub(super) const ITEM_BYTES_MAX: usize = 128;
-    const ROOM_MAX: usize = ITEM_BYTES_MAX << 20;
-
-    /// Reads something whose lists take at most [`ROOM_MAX`], all of them together.
-    pub(super) fn within_room<T>(read: impl FnOnce() -> T) -> T {
-        if ROOM.get().is_some() {
-            // It is part of something that is being read.
-            return read();
-        }
-        ROOM.set(Some(ROOM_MAX));
-        let value = read();
-        ROOM.set(None);
-        FULL.set(false);
-        value
-    }
-
-    /// Whether what is being read has failed, or will, for lack of room.
-    pub(super) fn is_full() -> bool {
-        FULL.get()
-    }
-
-    pub(crate) fn serialize<T: Serialize, S: Serializer>(
-        items: &[T],
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.collect_seq(items)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-        from: D,
-    ) -> Result<Vec<T>, D::Error> {
-        from.deserialize_seq(Items { most: usize::MAX, of: PhantomData })
-    }
-
-    /// Lists that have no more items than a segment has events.
-    pub(crate) mod of_segment {
-        pub(crate) use super::serialize;
-        use super::*;
-
-        pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-            from: D,
-        ) -> Result<Vec<T>, D::Error> {
-            let most = crate::limits::SEGMENT_EVENTS_MAX;
-            from.deserialize_seq(Items { most, of: PhantomData })
-        }
-    }
-
-    struct Items<T> {
-        most: usize,
-        of: PhantomData<T>,
-    }
-
-    impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Items<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list")
-        }
-
-        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-            // As much as is said to come, within reason.
-            let mut items = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(64));
-            while let Some(item) = seq.next_element()? {
-                const { assert!(size_of::<T>() <= ITEM_BYTES_MAX, "see ITEM_BYTES_MAX") };
-                if let Some(room) = ROOM.get() {
-                    let Some(left) = room.checked_sub(size_of::<T>()) else {
-                        FULL.set(true);
-                        return Err(de::Error::custom("its lists take too much memory"));
-                    };
-                    ROOM.set(Some(left));
-                }
-                if items.len() >= self.most {
-                    return Err(de::Error::custom("a list is longer than a segment"));
-                }
-                items.push(item);
-            }
-            Ok(items)
-        }
-    }
-}
-
-/// Whether what was written can be read: lists of tiny items may take too much memory for that.
+/// Whether a segment that is written can be read: it is within its limits, and its lists are, too.
 ///
 /// # Errors
 /// What a reader would say.
 pub fn check_readable(segment: &Segment) -> Result<(), CodecError> {
-    let Segment { replica, store, first, previous, .. } = *segment;
-    let body = encode_segment(segment)?;
-    // So little can always be read.
-    if body.len() > 1 << 20 {
-        decode_segment(replica, store, first, previous, &body)?;
-    }
-    Ok(())
+    let mut room = Room::of(encode_segment(segment)?.len());
+    segment.records.iter().try_for_each(|record| room.take(&record.operation))
 }
 
 /// The body of a segment's frame. What the frame itself carries (replica, store, first number,
@@ -451,15 +347,14 @@ pub fn decode_segment(
     previous: EventId,
     body: &[u8],
 ) -> Result<Segment, CodecError> {
-    list::within_room(|| decode_records(replica, store, first, previous, body))
+    decode_within((replica, store, first, previous), body, &mut Room::of(body.len()))
 }
 
-fn decode_records(
-    replica: ReplicaId,
-    store: StoreId,
-    first: u64,
-    previous: EventId,
+/// The same, where its lists share `room` with those of other segments.
+fn decode_within(
+    (replica, store, first, previous): (ReplicaId, StoreId, u64, EventId),
     body: &[u8],
+    room: &mut Room,
 ) -> Result<Segment, CodecError> {
     let what = "segment";
     let wire: WireSegment =
@@ -473,12 +368,14 @@ fn decode_records(
     for record in wire.records {
         millis = millis.checked_add(record.delta).ok_or_else(|| malformed("its time overflows"))?;
         let author = wire.authors.get(record.author as usize);
+        let operation = decode_operation(record.operation)?;
+        room.take(&operation)?;
         records.push(Record {
             time: HybridTime { millis, counter: record.counter },
             occurred: record.occurred,
             author: author.ok_or_else(|| malformed("it names no author"))?.clone(),
             learned: record.learned,
-            operation: decode_operation(record.operation)?,
+            operation,
         });
     }
     if records.is_empty() {
@@ -721,7 +618,7 @@ mod tests {
         let body = encode(&wire, "segment", limits::SEGMENT_BYTES_MAX).expect("it is small");
         assert!(read(&body).is_err_and(|error| error.to_string().contains("longer")));
         let todo = TodoId::from_external("x");
-        let added = vec![String::new(); limits::EVENT_BYTES_MAX - 100];
+        let added = vec![String::new(); limits::LIST_ITEMS_MAX / 2];
         let labels = Operation::LabelsChanged { todo, added, removed: Vec::new() };
         let of = |count: usize| {
             let records = (0..count as u64)
@@ -729,26 +626,10 @@ mod tests {
             segment(records.collect())
         };
         assert_eq!(check_readable(&of(2)), Ok(()));
-        let body = encode_segment(&of(6)).expect("it is within its limits");
-        assert!(read(&body).is_err_and(|error| error.to_string().contains("memory")));
-        assert!(check_readable(&of(6)).is_err());
-        assert!(read(&encode_segment(&of(1)).expect("it encodes")).is_ok(), "there is room again");
-    }
-
-    /// A list that does not count what it takes is a way around the others.
-    #[test]
-    fn every_list_of_an_operation_counts_what_it_takes() {
-        for source in [include_str!("operation/mod.rs"), include_str!("operation/terms.rs")] {
-            let mut before = "";
-            for line in source.lines() {
-                let field = line.trim_start();
-                let list =
-                    field.contains("Vec<") && !field.contains("Vec<u8>") && field.ends_with(',');
-                let counted = |text: &str| text.contains("with = \"crate::codec::list\"");
-                assert!(!list || counted(before) || counted(field), "{field}");
-                before = line;
-            }
-        }
+        assert!(read(&encode_segment(&of(2)).expect("it encodes")).is_ok());
+        let body = encode_segment(&of(3)).expect("it is within its limits");
+        assert!(read(&body).is_err_and(|error| error.to_string().contains("items")));
+        assert!(check_readable(&of(3)).is_err());
     }
 
     #[test]

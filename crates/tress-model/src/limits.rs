@@ -10,14 +10,19 @@ pub const SEGMENT_BYTES_MAX: usize = 16 << 20;
 pub const SEAL_BYTES_MAX: usize = 64 << 20;
 /// The most events in one segment.
 pub const SEGMENT_EVENTS_MAX: usize = 65_536;
+/// The most items that the lists of a segment's operations have together: once it is read, an item of one byte may
+/// take a hundred.
+pub const LIST_ITEMS_MAX: usize = 1 << 20;
+/// The most changes of documents in one message.
+pub const CHANGES_MAX: usize = 65_536;
 /// The most bytes that one message of the sync protocol may have: a segment of the largest size, and
 /// what is said about it.
 pub const MESSAGE_BYTES_MAX: usize = SEGMENT_BYTES_MAX + (64 << 10);
-/// The most bytes of events that are held in a conversation until a signature comes (64 MiB, a million events or so).
+/// The most memory for events that are held in a conversation until a signature comes (64 MiB, some 200,000 small events).
 pub const UNSIGNED_BYTES_MAX: usize = 64 << 20;
 /// The most heads that one signature covers.
 pub const HEADS_SIGNED_MAX: usize = 4096;
-/// How many signatures are remembered, with whether they are sound.
+/// How many signatures are remembered that are in no log, with whether they are sound.
 pub const SIGNATURES_KNOWN_MAX: usize = 1 << 16;
 /// The most heads of one document that a peer may name.
 pub const HEADS_MAX: usize = 4096;
@@ -39,6 +44,8 @@ pub const REPLICAS_MAX: usize = 16_384;
 pub const CLOCK_DRIFT_MAX: Millis = 24 * 60 * 60 * 1000;
 /// The most segments that wait for their causes.
 pub const WAITING_SEGMENTS_MAX: usize = 16_384;
+/// How many of them may say different things of the same events of one replica.
+pub const WAITING_ALIKE_MAX: usize = 64;
 /// The most events that one hole may stand for.
 pub const HOLE_EVENTS_MAX: u64 = 1 << 20;
 /// How many refused or damaged things are kept in `quarantine/`; further ones are only told.

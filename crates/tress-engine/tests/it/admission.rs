@@ -60,3 +60,30 @@ fn another_event_under_a_known_dot_does_not_wait() {
     assert!(matches!(admission.rejected.as_slice(), [(_, Rejection::Equivocation { .. })]));
     assert!(!side.log.has_waiting());
 }
+
+/// Two replicas that answer each other event by event were admitted two events a pass, and in each pass all
+/// that waits was tried again: one message held up a run for minutes.
+#[test]
+fn what_waits_for_others_is_not_tried_in_vain() {
+    let (mut logs, mut segments) = ([Log::new(), Log::new()], Vec::new());
+    for turn in 0..6_000 {
+        let (from, to) = (turn % 2, (turn + 1) % 2);
+        let id = from as u8 + 1;
+        let drafts = vec![draft("ada", Role::Human, tress_model::Operation::RunResumed)];
+        let (replica, store) = (ReplicaId([id; 16]), tress_model::StoreId([id; 16]));
+        let prepared = logs[from].prepare(replica, store, drafts, turn as u64).unwrap();
+        segments.push(prepared.segment.clone());
+        logs[from].commit(prepared);
+        logs[to].admit(segments[turn].clone(), None);
+    }
+    let mut stranger = one_event("x").written.remove(0);
+    stranger.replica = ReplicaId([3; 16]);
+    for number in 0..30_000 {
+        let mut segment = made_up(&stranger);
+        segment.records[0].time.millis = number;
+        segments.push(segment);
+    }
+    let mut log = Log::new();
+    assert_eq!(log.admit_all(segments, None).admitted.len(), 6_000);
+    assert_eq!(log.state().root(), logs[0].state().root());
+}

@@ -8,7 +8,7 @@ use tress_engine::{Draft, Log, PrepareError, Rejection};
 use tress_model::event::{Head, Record};
 use tress_model::limits::{
     AGENT_NAME_BYTES_MAX, CLOCK_DRIFT_MAX, HEADS_SIGNED_MAX, LEASE_MAX, LEDGER_ENTRIES_MAX,
-    PRIORITY_MAX, REPLICAS_MAX, SPLICES_MAX, WAITING_SEGMENTS_MAX,
+    PRIORITY_MAX, REPLICAS_MAX, SPLICES_MAX, WAITING_ALIKE_MAX, WAITING_SEGMENTS_MAX,
 };
 use tress_model::operation::{ProseField, ProseTarget, SignedHead, Splice, TodoEdit};
 use tress_model::{
@@ -138,6 +138,19 @@ fn as_many_segments_wait_as_are_allowed_and_no_more() {
     let admission = log.admit(segment(WAITING_SEGMENTS_MAX, 2, &author), None);
     assert_eq!(admission.waiting, WAITING_SEGMENTS_MAX);
     assert!(matches!(admission.rejected.as_slice(), [(_, Rejection::TooManyWaiting)]));
+}
+
+/// Each was compared with all that waited in its place.
+#[test]
+fn as_many_segments_wait_in_one_place_as_are_allowed_and_no_more() {
+    let mut log = Log::new();
+    let alike = |number: usize| segment(1, 2, &named(&number.to_string()));
+    for number in 0..WAITING_ALIKE_MAX {
+        assert_eq!(log.admit(alike(number), None).rejected, []);
+    }
+    assert_eq!(log.admit(alike(0), None).rejected, [], "it waits already");
+    let refused = log.admit(alike(WAITING_ALIKE_MAX), None).rejected;
+    assert!(matches!(refused.as_slice(), [(_, Rejection::TooManyWaiting)]));
 }
 
 #[test]

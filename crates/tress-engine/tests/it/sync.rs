@@ -7,9 +7,11 @@ use proptest::prelude::*;
 use tress_engine::sync::{Paperwork, cut, lacking};
 use tress_engine::{Draft, Effect, Log, Session, SyncError};
 use tress_model::codec::{Received, decode_message, encode_message};
+use tress_model::event::{Cause, Record};
 use tress_model::message::{Clock, Hello, Leave, Message};
 use tress_model::{
-    Author, Operation, ReplicaId, Role, StoreId, Strand, Strands, VersionVector, limits,
+    Author, EventId, HybridTime, Operation, ReplicaId, Role, StoreId, Strand, Strands,
+    VersionVector, limits,
 };
 
 use super::history::{Step, histories, merged, play, steps};
@@ -626,4 +628,46 @@ fn what_comes_without_its_operation_is_refused_by_who_keeps_everything() {
     let mut part = Log::new().keeping(only(&[Strand::Todo]));
     assert_eq!(part.admit_all(given, None).admitted.len(), 1);
     assert_eq!(part.events().first().unwrap().id, whole.events().first().unwrap().id);
+}
+
+/// Each piece kept the memory of all that came behind it: half a terabyte for a segment of two megabytes.
+#[test]
+fn the_pieces_of_a_segment_take_what_they_hold() {
+    let cause = |number| Cause { replica: ReplicaId([2; 16]), number, mark: [0; 8] };
+    let record = |number| Record {
+        time: HybridTime { millis: number, counter: 0 },
+        occurred: None,
+        author: Author::new("eve", Role::Human),
+        learned: vec![cause(number + 1)],
+        operation: Operation::RunResumed,
+    };
+    let records: Vec<_> = (0..20_000).map(record).collect();
+    let (replica, store, previous) = (ReplicaId([1; 16]), StoreId([1; 16]), EventId::GENESIS);
+    let segment = tress_model::Segment { replica, store, first: 1, previous, records };
+    let pieces = cut(vec![segment.clone()]).unwrap();
+    assert!(pieces.iter().all(|piece| piece.records.len() == 1 && piece.records.capacity() == 1));
+    let mut whole = segment.clone();
+    whole.records.iter_mut().skip(1).for_each(|record| record.learned.clear());
+    assert_eq!(cut(vec![whole.clone()]).unwrap(), [whole]);
+}
+
+#[test]
+fn a_peer_names_as_many_replicas_as_there_can_be_and_no_more() {
+    let of = |from: usize| {
+        let ids = (from..from + limits::REPLICAS_MAX).map(|number| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&number.to_le_bytes());
+            (ReplicaId(id), 1)
+        });
+        Message::Have { version: ids.collect(), taken: 0 }
+    };
+    let mut session = Session::new(hello(1, &Log::new(), true));
+    let greeting = Message::Hello(hello(2, &Log::new(), true));
+    let mut say =
+        |number, message: &Message| session.receive(&encode_message(number, message).unwrap());
+    say(1, &greeting).unwrap();
+    say(2, &of(0)).unwrap();
+    say(3, &of(limits::REPLICAS_MAX)).unwrap();
+    let refused = say(4, &of(2 * limits::REPLICAS_MAX));
+    assert!(matches!(refused, Err(SyncError::OutOfTurn(_))), "{refused:?}");
 }

@@ -25,7 +25,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde::{Deserialize, Serialize};
 
-use super::{CodecError, decode, decode_segment, encode, encode_segment, list};
+use super::{CodecError, Room, decode, decode_within, encode, encode_segment, lists};
 use crate::clock::VersionVector;
 use crate::event::Segment;
 use crate::ids::{EventId, ReplicaId, StoreId};
@@ -73,7 +73,10 @@ struct WireChain {
 }
 
 #[derive(Deserialize)]
-struct WireChanges(Strand, #[serde(with = "list")] Vec<Vec<u8>>);
+struct WireChanges(
+    Strand,
+    #[serde(deserialize_with = "lists::at_most::<_, _, { limits::CHANGES_MAX }>")] Vec<Vec<u8>>,
+);
 
 /// A message that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,8 +181,8 @@ pub fn decode_message(bytes: &[u8]) -> Result<(u64, Received), CodecError> {
             Message::Lacking { strand, clock }
         }
         kind::CHANGES => {
-            let read = || decode::<WireChanges, CLAIMS>(body, "changes", limit);
-            let WireChanges(strand, changes) = list::within_room(read)?;
+            let WireChanges(strand, changes) =
+                decode::<WireChanges, CLAIMS>(body, "changes", limit)?;
             Message::Changes { strand, changes }
         }
         kind::LEAVE => {
@@ -263,10 +266,13 @@ fn decode_events(body: &[u8]) -> Result<Vec<Segment>, CodecError> {
         other => return Err(malformed(format!("it is packed in an unknown way ({other})"))),
     };
     let chains = decode::<Vec<WireChain>, { 8 * limits::MESSAGE_BYTES_MAX }>(plain, what, limit)?;
-    let chains = chains.into_iter();
-    let read = |c: WireChain| decode_segment(c.replica, c.store, c.first, c.previous, &c.body);
-    // All of them together take no more than one that is as large as they may be.
-    list::within_room(|| chains.map(read).collect())
+    // All of them together have room for as much as one that is as large as they may be.
+    let mut room = Room::of(plain.len());
+    let mut read = |chain: WireChain| {
+        let WireChain { replica, store, first, previous, body } = chain;
+        decode_within((replica, store, first, previous), &body, &mut room)
+    };
+    chains.into_iter().map(&mut read).collect()
 }
 
 /// Whether a message says that all events came that there are.

@@ -135,13 +135,10 @@ pub enum Operation {
         /// Its title.
         title: String,
         /// Its other fields.
-        #[serde(with = "crate::codec::list")]
         edits: Vec<TodoEdit>,
         /// Its prose.
-        #[serde(with = "crate::codec::list")]
         prose: Vec<(ProseField, String)>,
         /// Its labels.
-        #[serde(with = "crate::codec::list")]
         labels: Vec<String>,
         /// How it was written where it came from, for an export without loss; opaque to the fold.
         layout: Option<String>,
@@ -151,7 +148,6 @@ pub enum Operation {
         /// The todo.
         todo: TodoId,
         /// The changes.
-        #[serde(with = "crate::codec::list")]
         edits: Vec<TodoEdit>,
     },
     /// A text changes, here and there.
@@ -159,7 +155,6 @@ pub enum Operation {
         /// Which text.
         target: ProseTarget,
         /// The changes.
-        #[serde(with = "crate::codec::list")]
         splices: Vec<Splice>,
     },
     /// Labels come and go. A label that is added and removed concurrently stays.
@@ -167,10 +162,8 @@ pub enum Operation {
         /// The todo.
         todo: TodoId,
         /// Labels that come.
-        #[serde(with = "crate::codec::list")]
         added: Vec<String>,
         /// Labels that go.
-        #[serde(with = "crate::codec::list")]
         removed: Vec<String>,
     },
     /// A remark on a todo.
@@ -234,7 +227,6 @@ pub enum Operation {
         /// How long the claim holds without a sign of life; `None` holds until released.
         lease: Option<Millis>,
         /// Paths (globs) that the agent reserves with it.
-        #[serde(with = "crate::codec::list")]
         scope: Vec<String>,
     },
     /// The claim holds longer.
@@ -268,7 +260,6 @@ pub enum Operation {
         /// The branch it is done on.
         branch: Option<String>,
         /// Todos that the agent expects to need.
-        #[serde(with = "crate::codec::list")]
         dependencies: Vec<TodoId>,
     },
     /// `progress_checkpoint`: how far it is. Renews the lease by its length.
@@ -293,7 +284,6 @@ pub enum Operation {
         /// What is in the way.
         description: String,
         /// What was tried.
-        #[serde(with = "crate::codec::list")]
         tried: Vec<String>,
     },
     /// What was in the way is not any more.
@@ -345,7 +335,6 @@ pub enum Operation {
         /// How much of it is there, 0 to 100.
         percent: u8,
         /// What is missing.
-        #[serde(with = "crate::codec::list")]
         gaps: Vec<String>,
     },
     /// The losing agent was told of what the ledger says against an event of its own.
@@ -382,7 +371,6 @@ pub enum Operation {
         /// The fencing token.
         token: Dot,
         /// The paths, as globs.
-        #[serde(with = "crate::codec::list")]
         globs: Vec<String>,
     },
 
@@ -451,7 +439,6 @@ pub enum Operation {
         /// What follows.
         consequences: String,
         /// The decisions it takes the place of.
-        #[serde(with = "crate::codec::list")]
         supersedes: Vec<Dot>,
     },
     /// Somebody's opinion on how an implementation stands to the design, with evidence.
@@ -506,7 +493,6 @@ pub enum Operation {
         /// The branch that work is integrated into.
         branch: Option<String>,
         /// Settings, by name.
-        #[serde(with = "crate::codec::list")]
         settings: Vec<(String, String)>,
     },
     /// The run stops for now.
@@ -524,7 +510,6 @@ pub enum Operation {
     /// The author joins the team.
     AgentJoined {
         /// What it can do.
-        #[serde(with = "crate::codec::list")]
         capabilities: Vec<String>,
         /// What it is: the command, the model.
         about: String,
@@ -628,7 +613,6 @@ pub enum Operation {
     /// Figures about the run.
     MetricsRecorded {
         /// Name and value.
-        #[serde(with = "crate::codec::list")]
         figures: Vec<(String, f64)>,
     },
     /// What a run teaches, for later runs.
@@ -713,7 +697,6 @@ pub enum Operation {
     /// which stands for all before it.
     HeadsSigned {
         /// The events, one of each replica.
-        #[serde(with = "crate::codec::list")]
         heads: Vec<SignedHead>,
         /// An ed25519 signature (RFC 8032) of them; see `tress-engine::signed`.
         signature: Vec<u8>,

@@ -26,11 +26,11 @@ pub enum TodoEdit {
     /// The shell command that must succeed when the work is done.
     Check(Option<String>),
     /// The paths (globs) that the work is expected to touch.
-    Files(#[serde(with = "crate::codec::list")] Vec<String>),
+    Files(Vec<String>),
     /// The design section it implements.
     Section(Option<String>),
     /// What an agent must be able to do to take it.
-    Capabilities(#[serde(with = "crate::codec::list")] Vec<String>),
+    Capabilities(Vec<String>),
     /// Whether a checkpoint is taken before it is worked on.
     HighRisk(bool),
     /// Kept in view, never worked on.

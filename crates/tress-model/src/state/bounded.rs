@@ -8,7 +8,7 @@ use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Deserializer};
 
 /// Reads a map, and makes room for what is there.
-pub(super) fn map<'de, D, K, V>(deserializer: D) -> Result<OrdMap<K, V>, D::Error>
+pub(crate) fn map<'de, D, K, V>(deserializer: D) -> Result<OrdMap<K, V>, D::Error>
 where
     D: Deserializer<'de>,
     K: Deserialize<'de> + Ord + Clone,

@@ -415,3 +415,60 @@ async fn a_full_disk_is_told_as_one() {
 async fn a_process_that_dies_at_any_call_loses_nothing() {
     tries("death", false, |_| true, |number| Fault::Die((number % 70) as usize)).await;
 }
+
+/// A snapshot for which there was no room filled the disk, and stayed.
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_written_leaves_nothing() {
+    let files = disk();
+    let snapshots = Path::new(DIR).join("runs/main/snapshots");
+    let open = async || {
+        let store =
+            tress_store::Store::create_on(Arc::new(files.clone()), DIR.as_ref(), "here".into());
+        let tuning = Tuning { snapshot_events: 1, ..Tuning::default() };
+        Store::on(store.unwrap().tuned(tuning)).create_run("main").await.unwrap()
+    };
+    let run = open().await;
+    let of_snapshots = |path: &Path| path.to_string_lossy().contains("snapshots");
+    files.plan(move |_, call, path| {
+        (call == Call::Append && of_snapshots(path)).then_some(Fault::Short(40, StorageFull))
+    });
+    for number in 0..5 {
+        human(&run).add(&format!("{number}")).await.unwrap();
+    }
+    let left = files.list(&snapshots).unwrap_or_default();
+    assert!(left.is_empty(), "{left:?}");
+    // Nor does what somebody leaves who dies meanwhile.
+    files.heal();
+    files.create_dir(&snapshots).unwrap();
+    files.open(&snapshots.join("000000000001-00000001-dead.new")).unwrap();
+    for number in 5..9 {
+        human(&run).add(&format!("{number}")).await.unwrap();
+    }
+    let left: Vec<_> =
+        files.list(&snapshots).unwrap().into_iter().map(|entry| entry.name).collect();
+    assert!(left.iter().all(|name| name.ends_with(".snap")), "{left:?}");
+}
+
+/// Who had a run open that somebody removed left a snapshot of it to the next run of that name.
+#[tokio::test]
+async fn a_run_does_not_begin_with_the_snapshot_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let store = tress_store::Store::create(&dir.path().join(".tress")).unwrap();
+        Store::on(store.tuned(Tuning { snapshot_events: 1, ..Tuning::default() }))
+    };
+    let gone = open().create_run("main").await.unwrap();
+    human(&gone).add("of the run that is gone").await.unwrap();
+    let place = dir.path().join(".tress/runs/main");
+    std::fs::remove_dir_all(&place).unwrap();
+    let _ = human(&gone).add("and more").await;
+    drop(gone);
+    assert!(!place.join("snapshots").exists());
+    // And where one is there all the same.
+    let run = open().create_run("main").await.unwrap();
+    human(&run).add("one").await.unwrap();
+    drop(run);
+    std::fs::remove_dir_all(place.join("journals")).unwrap();
+    let run = open().create_run("main").await.unwrap();
+    assert!(run.state().todos.is_empty());
+}

@@ -229,3 +229,49 @@ async fn who_trusts_members_takes_no_documents() {
     let (_, met) = meet(&a.run, &b.run).await;
     assert_eq!((met.changes, b.run.state().todos.len()), (0, 1));
 }
+
+/// What waited for its signature was taken in later, and whoever had sent it was never told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_taken_once_it_is_signed_is_acknowledged() {
+    let (a, b) = (place().await, place().await);
+    let member = found(&a.run).await;
+    b.run.trust(member).unwrap();
+    let (left, right) = pipe();
+    let terms = Terms { live: true, counts: true, ..Terms::default() };
+    let both = async {
+        tokio::join!(
+            converse(&a.run, left, &terms, |_| {}),
+            converse(&b.run, right, &terms, |_| {})
+        )
+    };
+    let work = async {
+        for number in 0..3 {
+            let todo = tress::TodoId::from_external(&number.to_string());
+            let events =
+                human(&a.run).append([tress::todo(todo, "to be had twice")]).await.unwrap();
+            soon(a.run.replicated(&events, 1)).await.unwrap();
+        }
+    };
+    tokio::select! {
+        ended = both => panic!("{ended:?}"),
+        () = work => {}
+    }
+}
+
+/// A signature is made in the name of a store, and in no role.
+#[tokio::test]
+async fn a_member_signs_where_it_may_write_in_one_role_only() {
+    let (a, b) = (place().await, place().await);
+    let member = found(&a.run).await;
+    b.run.trust(member).unwrap();
+    human(&a.run).add("of a person").await.unwrap();
+    let (left, right) = pipe();
+    let terms = Terms { role: Some(tress::Role::Human), ..Terms::default() };
+    let ours = Terms::default();
+    let (one, two) = tokio::join!(
+        converse(&a.run, left, &ours, |_| {}),
+        converse(&b.run, right, &terms, |_| {})
+    );
+    assert_eq!((one.unwrap().refused, two.unwrap().unsigned), (0, 0));
+    assert_eq!(b.run.state().todos.len(), 1);
+}

@@ -489,3 +489,57 @@ async fn a_forged_segment_that_comes_with_the_true_one_is_not_what_is_kept() {
     let again = open().run("main").await.unwrap();
     assert_eq!(again.state().root(), a.state().root(), "what is on disk is what was taken");
 }
+
+/// One event under a replica that another process here writes was an error, and nothing came in any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_of_a_replica_that_is_written_here_holds_up_nothing_else() {
+    let (dir, a) = (tempfile::tempdir().unwrap(), in_memory().await);
+    let open = || Store::create(dir.path().join(".tress")).unwrap();
+    let (one, two) =
+        (open().create_run("main").await.unwrap(), open().create_run("main").await.unwrap());
+    human(&one).add("written here").await.unwrap();
+    let mut forged = one.lacking(VersionVector::new(), Strands::ALL).await.unwrap().remove(0);
+    human(&a).add("from elsewhere").await.unwrap();
+    let mut all = a.lacking(VersionVector::new(), Strands::ALL).await.unwrap();
+    forged.previous = one.events_since(VersionVector::new()).await.unwrap()[0].id;
+    forged.first += 1;
+    forged.records[0].time.millis += 1;
+    all.push(forged);
+    let taken = two.take_in(all).await.unwrap();
+    assert_eq!((taken.events.len(), taken.refused.len()), (1, 1));
+    let reason = taken.refused[0].1.to_string();
+    assert!(reason.contains("another process here writes"), "{reason}");
+    assert_eq!(two.state().todos.len(), 2);
+    human(&one).add("goes on").await.unwrap();
+    assert_eq!(one.refresh().await.unwrap().todos.len(), 3);
+}
+
+/// A part of a journal had come with a synced folder and waited. What closed the gap let all of it in, and
+/// what had come behind it was in memory only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_on_behind_a_journal_that_waited_is_written() {
+    let places: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let open = |number: usize| Store::create(places[number].path().join(".tress")).unwrap();
+    let first = open(0).create_run("main").await.unwrap();
+    human(&first).add("the cause").await.unwrap();
+    let cause = first.lacking(VersionVector::new(), Strands::ALL).await.unwrap();
+    let other = open(1).create_run("main").await.unwrap();
+    other.take_in(cause.clone()).await.unwrap();
+    human(&other).add("what waits").await.unwrap();
+    drop(open(2).create_run("main").await.unwrap());
+    let journals = |number: usize| places[number].path().join(".tress/runs/main/journals");
+    let journal = std::fs::read_dir(journals(1)).unwrap().next().unwrap().unwrap();
+    let there = journals(2).join(journal.file_name());
+    std::fs::create_dir_all(&there).unwrap();
+    std::fs::copy(journal.path().join("000001.log"), there.join("000001.log")).unwrap();
+    let known = other.state().version.clone();
+    human(&other).add("what goes on").await.unwrap();
+    let mut rest = other.lacking(known, Strands::ALL).await.unwrap();
+    let third = open(2).run("main").await.unwrap();
+    assert_eq!(third.state().todos.len(), 0);
+    rest.extend(cause);
+    third.take_in(rest).await.unwrap();
+    assert_eq!(third.state().version, other.state().version);
+    drop(third);
+    assert_eq!(open(2).run("main").await.unwrap().state().version, other.state().version);
+}
