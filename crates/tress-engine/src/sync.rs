@@ -227,15 +227,15 @@ impl Session {
     }
 
     fn hear(&mut self, bytes: &[u8]) -> Result<(), SyncError> {
+        let expected = self.received_messages + 1;
+        if let Some(found) = codec::message_number(bytes).filter(|&found| found != expected) {
+            return Err(SyncError::Lost { expected, found });
+        }
         // To read what is not for us costs, too.
         if codec::holds_events(bytes) {
             self.may_send_events()?;
         }
-        let (found, received) = codec::decode_message(bytes)?;
-        let expected = self.received_messages + 1;
-        if found != expected {
-            return Err(SyncError::Lost { expected, found });
-        }
+        let (_, received) = codec::decode_message(bytes)?;
         self.received_messages = expected;
         let message = match received {
             Received::Message(message) => message,

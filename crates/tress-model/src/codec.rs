@@ -22,7 +22,9 @@ use crate::state::State;
 
 use lists::Room;
 
-pub use message::{Received, decode_message, encode_message, ends_events, holds_events};
+pub use message::{
+    Received, decode_message, encode_message, ends_events, holds_events, message_number,
+};
 
 /// The version of the stored and sent forms: a reader refuses a newer major version and reads a
 /// newer minor one.

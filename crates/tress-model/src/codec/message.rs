@@ -275,6 +275,11 @@ fn decode_events(body: &[u8]) -> Result<Vec<Segment>, CodecError> {
     chains.into_iter().map(&mut read).collect()
 }
 
+/// Which message of its side one says that it is, without reading the rest of it.
+pub fn message_number(bytes: &[u8]) -> Option<u64> {
+    bytes.get(1..).and_then(<[u8]>::first_chunk).map(|number| u64::from_le_bytes(*number))
+}
+
 /// Whether a message says that all events came that there are.
 pub fn ends_events(bytes: &[u8]) -> bool {
     bytes.first() == Some(&kind::UP_TO_DATE)
