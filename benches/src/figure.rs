@@ -139,7 +139,8 @@ impl Figure {
         self
     }
 
-    fn met(&self) -> Option<bool> {
+    /// Whether it keeps its bound, where it has one.
+    pub fn met(&self) -> Option<bool> {
         self.goal.map(|goal| match goal {
             Goal::Below(bound) => self.value < bound,
             Goal::AtLeast(bound) => self.value >= bound,

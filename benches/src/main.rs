@@ -1,11 +1,12 @@
 //! The benchmarks: realistic histories, and how long things take on them. Run by `cargo xtask
-//! bench [--json FILE] [FILTER]`; docs/TESTING.md says what each figure means.
+//! bench [--json FILE] [FILTER]`; docs/BENCHMARKS.md says what each figure means.
 //!
 //! A goal that is missed is a figure that says so, not a failure: the program fails only where
 //! something could not be measured.
 
 mod disk;
 mod fold;
+mod guard;
 mod hub;
 mod late;
 mod memory;
@@ -94,6 +95,16 @@ fn run(filter: &str, quick: bool, json: Option<PathBuf>) -> Result<(), Failure> 
     tell(&figures, json)
 }
 
+/// Measures what a change must not spoil; an error where it does.
+fn keep_guard(json: Option<PathBuf>) -> Result<(), Failure> {
+    let figures = guard::measure_all()?;
+    tell(&figures, json)?;
+    match figures.iter().find(|figure| figure.met() == Some(false)) {
+        Some(figure) => Err(Failure::Other(format!("{} is over its bound", figure.name()))),
+        None => Ok(()),
+    }
+}
+
 fn tell(figures: &[Figure], json: Option<PathBuf>) -> Result<(), Failure> {
     println!("{}", figure::to_table(figures));
     if let Some(path) = json {
@@ -106,7 +117,7 @@ fn tell(figures: &[Figure], json: Option<PathBuf>) -> Result<(), Failure> {
 
 fn main() -> ExitCode {
     let (mut filter, mut json, mut svg) = (String::new(), None, None::<PathBuf>);
-    let mut quick = false;
+    let (mut quick, mut guard) = (false, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -117,12 +128,14 @@ fn main() -> ExitCode {
                 return memory::child(&kind, file.as_ref());
             }
             "--quick" => quick = true,
+            "--guard" => guard = true,
             "--svg" => svg = arguments.next().map(PathBuf::from),
             hub::CHILD => return hub::child(arguments.next().unwrap_or_default().as_ref()),
             _ => filter = argument,
         }
     }
     let ran = match svg {
+        _ if guard => keep_guard(json),
         Some(svg) => work::draw_growth(&svg).and_then(|figures| tell(&figures, json)),
         None => run(&filter, quick, json),
     };

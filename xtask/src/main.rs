@@ -16,6 +16,8 @@ usage: cargo xtask COMMAND
   bench [--quick] [--json FILE] [FIGURES]
          measure, in a release build; FIGURES is the beginning of their names, `--quick` measures what each
          event costs and nothing else
+  bench --guard
+         measure the ratios that a change must keep, and fail where one is over its bound
   bench --svg FILE [--json FILE]
          measure how costs grow, up to a million events, and draw it
   sim [--seed N] [OPTIONS]
@@ -51,7 +53,8 @@ fn main() -> ExitCode {
     match command.as_deref() {
         Some("bench") => {
             let ours = release(&["--package", "tress-bench"]);
-            let alone = std::env::args().any(|argument| matches!(&*argument, "--quick" | "--svg"));
+            let alone = std::env::args()
+                .any(|argument| matches!(&*argument, "--quick" | "--svg" | "--guard"));
             if alone {
                 return exit(ours);
             }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tress_model::clock::Millis;
-use tress_model::event::{Cause, ChainError, Chained, Head, OrderKey};
+use tress_model::event::{Cause, ChainError, Chained, Head, OrderKey, Record};
 use tress_model::ids::{Author, Dot, EventId, ReplicaId};
 use tress_model::operation::{Operation, TodoEdit};
 use tress_model::{Event, Segment, Strands, limits};
@@ -173,15 +173,29 @@ fn check_edit(edit: &TodoEdit) -> Result<(), String> {
 /// Events that are admitted in this batch and not yet inserted.
 type Pending = BTreeMap<Dot, Arc<Event>>;
 
+/// A segment that is to be tried.
+pub(crate) struct Queued {
+    pub(crate) segment: Segment,
+    /// Where it stood when it came: what waited before goes first.
+    place: usize,
+    /// How many of its causes were found to be here.
+    looked: usize,
+}
+
+impl Queued {
+    fn key(&self) -> (u64, u64, usize) {
+        (self.segment.first, self.segment.last(), self.place)
+    }
+}
+
 /// The segments of each replica, in order.
-type Queues = BTreeMap<ReplicaId, VecDeque<Segment>>;
+pub(crate) type Queues = BTreeMap<ReplicaId, VecDeque<Queued>>;
 
 /// Puts a segment in its place, which is near the beginning: what lies before it was admitted.
-fn enqueue(queues: &mut Queues, segment: Segment) {
-    let queue = queues.entry(segment.replica).or_default();
-    let key = (segment.first, segment.last());
-    let place = queue.partition_point(|other| (other.first, other.last()) < key);
-    queue.insert(place, segment);
+fn enqueue(queues: &mut Queues, queued: Queued) {
+    let queue = queues.entry(queued.segment.replica).or_default();
+    let key = queued.key();
+    queue.insert(queue.partition_point(|other| other.key() < key), queued);
 }
 
 /// What trying one segment came to.
@@ -190,8 +204,8 @@ enum Tried {
     Known,
     /// For the events of its own replica that come before it.
     WaitsForOwn(Segment),
-    /// For what its authors had seen of others.
-    WaitsForOthers(Dot, Segment),
+    /// For what its authors had seen of others: the first such cause, and how many before it are here.
+    WaitsForOthers(Dot, usize, Segment),
     Rejected(Box<(Segment, Rejection)>),
 }
 
@@ -211,11 +225,13 @@ impl Log {
         now: Option<Millis>,
     ) -> Admission {
         let mut queues = Queues::new();
-        for segment in std::mem::take(&mut self.waiting).into_values().chain(segments) {
-            queues.entry(segment.replica).or_default().push_back(segment);
+        let arrived = std::mem::take(&mut self.waiting).into_values().chain(segments);
+        for (place, segment) in arrived.enumerate() {
+            let queue = queues.entry(segment.replica).or_default();
+            queue.push_back(Queued { segment, place, looked: 0 });
         }
         for queue in queues.values_mut() {
-            queue.make_contiguous().sort_by_key(|segment| (segment.first, segment.last()));
+            queue.make_contiguous().sort_by_key(Queued::key);
         }
         let mut admission = Admission::default();
         let mut fresh: Vec<Arc<Event>> = Vec::new();
@@ -223,44 +239,45 @@ impl Log {
         loop {
             // Whatever waits for others is tried again when those come, and only then: somebody may have
             // made up as much of it as there is room for.
-            let mut parked: BTreeMap<Dot, Vec<Segment>> = BTreeMap::new();
+            let mut parked: BTreeMap<Dot, Vec<Queued>> = BTreeMap::new();
             let mut due: BTreeSet<ReplicaId> = queues.keys().copied().collect();
             while let Some(replica) = due.pop_first() {
-                while let Some(segment) = queues.get_mut(&replica).and_then(VecDeque::pop_front) {
-                    match self.try_admit(segment, now, &mut pending) {
+                while let Some(queued) = queues.get_mut(&replica).and_then(VecDeque::pop_front) {
+                    let Queued { segment, place, looked } = queued;
+                    match self.try_admit(segment, looked, now, &mut pending) {
                         Tried::Admitted(events) => {
                             fresh.extend(events);
                             let upto = Dot::new(replica, self.head_number(replica));
                             while let Some((&cause, _)) =
                                 parked.range(Dot::new(replica, 0)..=upto).next()
                             {
-                                for segment in parked.remove(&cause).into_iter().flatten() {
-                                    due.insert(segment.replica);
-                                    enqueue(&mut queues, segment);
+                                for queued in parked.remove(&cause).into_iter().flatten() {
+                                    due.insert(queued.segment.replica);
+                                    enqueue(&mut queues, queued);
                                 }
                             }
                         }
                         Tried::Known => {}
                         Tried::WaitsForOwn(segment) => {
-                            enqueue(&mut queues, segment);
+                            enqueue(&mut queues, Queued { segment, place, looked });
                             break;
                         }
-                        Tried::WaitsForOthers(cause, segment) => {
-                            parked.entry(cause).or_default().push(segment);
+                        Tried::WaitsForOthers(cause, looked, segment) => {
+                            let queued = Queued { segment, place, looked };
+                            parked.entry(cause).or_default().push(queued);
                         }
                         Tried::Rejected(rejected) => admission.rejected.push(*rejected),
                     }
                 }
             }
-            let left: Vec<_> = parked.into_values().flatten().collect();
-            left.into_iter().rev().for_each(|segment| enqueue(&mut queues, segment));
+            parked.into_values().flatten().for_each(|queued| enqueue(&mut queues, queued));
             // Nothing that is there fits any more. What is known to be lost is gone on from.
             let Some(lost) = self.next_hole(&queues) else { break };
             pending.extend(lost.iter().map(|event| (event.dot, Arc::clone(event))));
             fresh.extend(lost);
         }
-        for segment in queues.into_values().flatten() {
-            if let Err(segment) = self.wait(segment) {
+        for queued in queues.into_values().flatten() {
+            if let Err(segment) = self.wait(queued.segment) {
                 admission.rejected.push((segment, Rejection::TooManyWaiting));
             }
         }
@@ -292,8 +309,14 @@ impl Log {
         Ok(())
     }
 
-    /// Checks one segment against the chain and its causes.
-    fn try_admit(&mut self, segment: Segment, now: Option<Millis>, pending: &mut Pending) -> Tried {
+    /// Checks one segment against the chain and its causes, of which the first `looked` are known to be here.
+    fn try_admit(
+        &mut self,
+        segment: Segment,
+        looked: usize,
+        now: Option<Millis>,
+        pending: &mut Pending,
+    ) -> Tried {
         let head = self.head(segment.replica, segment.store);
         let reject = |segment: Segment, reason| Tried::Rejected(Box::new((segment, reason)));
         if segment.first == 0 {
@@ -322,12 +345,20 @@ impl Log {
             }
         };
         let known = usize::try_from(head.number - from.number).unwrap_or(usize::MAX);
+        // To look for each of them costs, and no more than that can be there.
+        let many = |record: &Record| record.learned.len() > limits::REPLICAS_MAX;
+        if let Some(at) = segment.records.iter().position(many) {
+            let dot = Dot::new(segment.replica, segment.first.saturating_add(at as u64));
+            let reason = format!("it cites more than {} replicas", limits::REPLICAS_MAX);
+            return reject(segment, Rejection::Invalid { dot, reason });
+        }
         // The causes of what is known are here: one that says otherwise is another event.
-        let new = segment.records.iter().skip(known);
-        let mut causes = new.flat_map(|record| &record.learned);
-        let missing = causes.find(|cause| cause.number > self.head_number(cause.replica));
-        if let Some(cause) = missing.map(Cause::dot) {
-            return Tried::WaitsForOthers(cause, segment);
+        let causes = segment.records.iter().skip(known).flat_map(|record| &record.learned);
+        let missing = |cause: &Cause| cause.number > self.head_number(cause.replica);
+        let mut causes = causes.enumerate().skip(if known == 0 { looked } else { 0 });
+        if let Some((looked, cause)) = causes.find(|(_, cause)| missing(cause)) {
+            let (cause, looked) = (cause.dot(), if known == 0 { looked } else { 0 });
+            return Tried::WaitsForOthers(cause, looked, segment);
         }
         // Whether such a cause is the event that it says, only the whole history tells: of what comes
         // from outside, one log must not take what another refuses.

@@ -8,13 +8,13 @@
 //! *Invariant:* a placeholder is no later than the event it stands for. Times of a replica strictly
 //! ascend, so the smallest step from the event before it is never too far.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tress_model::event::{Cause, Head, Hole};
 use tress_model::ids::{Author, Dot, EventId, ReplicaId};
-use tress_model::{Event, Operation, Role, Segment, limits};
+use tress_model::{Event, Operation, Role, limits};
 
+use crate::admit::Queues;
 use crate::log::Log;
 
 impl Log {
@@ -52,10 +52,7 @@ impl Log {
     }
 
     /// The events that stand for the next stretch of a hole that nothing in `queues` fills.
-    pub(crate) fn next_hole(
-        &mut self,
-        queues: &BTreeMap<ReplicaId, VecDeque<Segment>>,
-    ) -> Option<Vec<Arc<Event>>> {
+    pub(crate) fn next_hole(&mut self, queues: &Queues) -> Option<Vec<Arc<Event>>> {
         let holes = Arc::clone(&self.holes);
         let (hole, last, end) = holes.iter().find_map(|hole| {
             let next = self.head_number(hole.replica) + 1;
@@ -64,6 +61,7 @@ impl Log {
                 return None;
             }
             let queued = queues.get(&hole.replica).into_iter().flatten();
+            let queued = queued.map(|queued| &queued.segment);
             let comes = queued.filter(|s| s.first <= hole.last && s.last() >= next);
             match comes.min_by_key(|segment| segment.first) {
                 None => Some((hole, hole.last, hole.end)),

@@ -102,14 +102,27 @@ type WaitsAt = (ReplicaId, u64, u64, usize);
 
 /// What waited for its causes at some time.
 #[derive(Debug, Clone, Default)]
-pub struct Waits(BTreeSet<WaitsAt>);
+pub struct Waits(BTreeMap<WaitsAt, Segment>);
 
 impl Waits {
-    /// Whether `dot` is in it.
-    pub fn contains(&self, dot: Dot) -> bool {
-        let upto = (dot.replica, dot.number, u64::MAX, usize::MAX);
-        let mut before = self.0.range((dot.replica, 0, 0, 0)..=upto);
-        before.any(|(_, _, last, _)| dot.number <= *last)
+    /// Whether an event was in it as it is.
+    pub fn holds(&self, event: &Event) -> bool {
+        let Dot { replica, number } = event.dot;
+        let mut before = self.0.range((replica, 0, 0, 0)..=(replica, number, u64::MAX, usize::MAX));
+        before.any(|(_, segment)| {
+            let at = number.checked_sub(segment.first).and_then(|at| usize::try_from(at).ok());
+            at.and_then(|at| segment.records.get(at)).is_some_and(|record| {
+                record.time == event.time
+                    && record.author == event.author
+                    && record.operation == event.operation
+            })
+        })
+    }
+
+    fn has(&self, place: &WaitsAt, segment: &Segment) -> bool {
+        let (replica, first, last, _) = *place;
+        let all = (replica, first, last, 0)..=(replica, first, last, usize::MAX);
+        self.0.range(all).any(|(_, known)| known == segment)
     }
 }
 
@@ -292,13 +305,13 @@ impl Log {
 
     /// What waits now, for [`Log::forget_waiting`].
     pub fn waits(&self) -> Waits {
-        Waits(self.waiting.keys().copied().collect())
+        Waits(self.waiting.clone())
     }
 
     /// Forgets what waits and did not when `known` was made; how many segments that is.
     pub fn forget_waiting(&mut self, known: &Waits) -> usize {
         let before = self.waiting.len();
-        self.waiting.retain(|key, _| known.0.contains(key));
+        self.waiting.retain(|place, segment| known.has(place, segment));
         before - self.waiting.len()
     }
 

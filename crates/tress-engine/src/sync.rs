@@ -25,7 +25,7 @@ mod documents;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use tress_model::codec::{self, CodecError, EventHasher, Received};
+use tress_model::codec::{self, CodecError, EventHasher, Received, Room};
 use tress_model::event::{Cause, Record};
 use tress_model::message::{self, Clock, Heads, Hello, Leave, Message};
 use tress_model::{
@@ -544,7 +544,7 @@ pub fn lacking(log: &Log, than: &VersionVector, strands: Strands) -> Option<Vec<
     let mut hashers: BTreeMap<ReplicaId, EventHasher> = BTreeMap::new();
     let mut segments: Vec<Segment> = Vec::new();
     let mut last_of: BTreeMap<ReplicaId, usize> = BTreeMap::new();
-    let mut bytes = 0;
+    let (mut bytes, mut room) = (0, Room::of(usize::MAX));
     let mut before: Option<&Event> = None;
     for (count, event) in lacking.into_iter().enumerate() {
         let replica = event.dot.replica;
@@ -566,6 +566,10 @@ pub fn lacking(log: &Log, than: &VersionVector, strands: Strands) -> Option<Vec<
         }
         if !record.operation.is_needed_by(strands) {
             record.operation = codec::withhold(&record.operation).ok()?;
+        }
+        // Who gets them counts, too.
+        if room.take(&record.operation).is_err() {
+            break;
         }
         bytes += hasher.size();
         let at = last_of.get(&replica).and_then(|&at| segments.get_mut(at));

@@ -233,11 +233,12 @@ impl JournalReader {
         self.position = position;
     }
 
-    /// Forgets what it met behind `position`, to read it again.
-    pub(crate) fn go_back(&mut self, position: JournalPosition) {
+    /// Forgets what it met behind `position`, to read it again, and at least up to `mark`.
+    pub(crate) fn go_back(&mut self, position: JournalPosition, mark: Option<Mark>) {
         self.position = position;
         self.damage = None;
         self.short = false;
+        self.mark = mark;
     }
 
     /// Takes note that its own writer wrote events up to number `last`.
@@ -367,7 +368,9 @@ impl JournalReader {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             read => read.map(Some).map_err(|error| StoreError::io("read", &path, error)),
         };
-        let Some(mut bytes) = read(HEADER_READ)? else { return Ok(()) };
+        let passes = |skip: &Skip| (skip.file, skip.from) == (self.position.file, 0) && skip.to > 0;
+        let most = if self.skips.iter().any(passes) { u64::MAX } else { HEADER_READ };
+        let Some(mut bytes) = read(most)? else { return Ok(()) };
         if frame::decode(&bytes).is_none() {
             // It is longer than that, or damaged: then a repair may pass over more.
             let Some(whole) = read(u64::MAX)? else { return Ok(()) };

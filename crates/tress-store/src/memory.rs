@@ -246,9 +246,16 @@ impl Files for MemoryFiles {
     fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let disk = held(&self.shared.disk);
         let mut content = held(disk.files.get(path).ok_or_else(|| not_found(path))?);
-        let places = content.bytes.iter_mut().skip(usize::try_from(offset).unwrap_or(usize::MAX));
-        places.zip(bytes).for_each(|(place, byte)| *place = *byte);
-        content.synced = content.bytes.clone();
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = from.saturating_add(bytes.len());
+        let Content { bytes: now, synced, .. } = &mut *content;
+        // What it was told to write is durable, and nothing else.
+        for file in [now, synced] {
+            if file.len() < end {
+                file.resize(end, 0);
+            }
+            file.get_mut(from..end).unwrap_or_default().copy_from_slice(bytes);
+        }
         Ok(())
     }
 

@@ -40,6 +40,11 @@ impl RunStore {
     /// # Errors
     /// When they cannot be written. Part of them may be there then; they are read again.
     pub fn receive(&mut self, segments: &[Segment]) -> Result<(), StoreError> {
+        let received = self.receive_all(segments);
+        self.doubt(received)
+    }
+
+    fn receive_all(&mut self, segments: &[Segment]) -> Result<(), StoreError> {
         self.sync_what_was_read(None)?;
         let (files, place) = (self.files(), self.store.place()?);
         let mut replicas: Vec<_> = segments.iter().map(|segment| segment.replica).collect();
@@ -68,6 +73,11 @@ impl RunStore {
     /// # Errors
     /// As [`RunStore::receive`].
     pub fn fill(&mut self, segments: &[Segment]) -> Result<(), StoreError> {
+        let filled = self.fill_all(segments);
+        self.doubt(filled)
+    }
+
+    fn fill_all(&mut self, segments: &[Segment]) -> Result<(), StoreError> {
         let (files, place) = (self.files(), self.store.place()?);
         let mut copies_of: BTreeMap<ReplicaId, Vec<&Segment>> = BTreeMap::new();
         for segment in segments {
@@ -103,13 +113,14 @@ impl RunStore {
     /// The copy of a replica that is written on here. One that is damaged stays where it is, with
     /// all that can be read of it, and another is begun beside it.
     fn open_copy(
-        &self,
+        &mut self,
         files: &dyn Files,
         place: StoreId,
         header: JournalHeader,
     ) -> Result<JournalWriter, StoreError> {
         for copy in copies(place) {
             let dir = self.received_dir(copy, header.replica);
+            self.settle_doubts(&dir)?;
             match JournalWriter::open(files, &dir, header.clone()) {
                 Err(StoreError::Damaged(damage)) => {
                     tracing::warn!(%damage, "a copy is damaged; another is begun");

@@ -258,7 +258,8 @@ impl RunStore {
             self.readers.retain(|replica, _| before.iter().any(|(known, _)| known == replica));
             for (replica, position) in before {
                 if let Some(reader) = self.readers.get_mut(&replica) {
-                    reader.go_back(position);
+                    let mark = self.known.marks.get(&replica).copied();
+                    reader.go_back(position, mark);
                 }
             }
         }
@@ -352,7 +353,9 @@ impl RunStore {
                 continue;
             }
             let mark = hold.mark(&*files);
-            match JournalWriter::open_marked(&*files, &dir, header, mark) {
+            self.settle_doubts(&dir)?;
+            let opened = JournalWriter::open_marked(&*files, &dir, header, mark);
+            match self.doubt(opened) {
                 Ok(writer) => {
                     let writer = writer.in_files_of(self.store.tuning().file_bytes);
                     let ids = (writer.replica(), writer.store());
@@ -445,7 +448,7 @@ impl RunStore {
             let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
             if !ours && !files.read(&path, u64::MAX).is_err_and(gone) {
                 let synced = match self.doubted.contains(&path) {
-                    true => write_again(&*files, &path),
+                    true => self.write_again(&*files, &path),
                     false => files.open(&path).and_then(|mut file| file.sync()),
                 };
                 if let Err(error) = synced {
@@ -465,6 +468,49 @@ impl RunStore {
     /// When they cannot be written; none of them counts then, and the next write opens the
     /// journal anew.
     pub fn append(&mut self, segments: &[Segment], seals: &[Seal]) -> Result<(), StoreError> {
+        let appended = self.append_all(segments, seals);
+        self.doubt(appended)
+    }
+
+    /// Keeps in mind which journal could not be synced, if that is what went wrong: what is read of it from
+    /// now on may be in memory only.
+    pub(crate) fn doubt<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::Io { action: "sync", path, .. }) = &done {
+            self.doubted.insert(path.clone());
+        }
+        done
+    }
+
+    /// Writes again what could not be synced of the journal in `dir`.
+    pub(crate) fn settle_doubts(&mut self, dir: &Path) -> Result<(), StoreError> {
+        let files = self.files();
+        for path in self.doubted.clone().into_iter().filter(|path| path.parent() == Some(dir)) {
+            self.write_again(&*files, &path)
+                .map_err(|error| StoreError::io("make durable", &path, error))?;
+            self.doubted.remove(&path);
+        }
+        Ok(())
+    }
+
+    /// Writes a journal's file once more, durably, as far as it was read.
+    fn write_again(&self, files: &dyn Files, path: &Path) -> io::Result<()> {
+        let mut bytes = match files.read(path, 0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => read?,
+        };
+        let readers = self.readers.values().chain(self.received.values());
+        let read =
+            readers.filter(|reader| reader.path() == path).map(|reader| reader.position().offset);
+        let read = usize::try_from(read.max().unwrap_or(0)).unwrap_or(usize::MAX);
+        // A system that did not write it may have forgotten it, too.
+        if bytes.len() < read {
+            return Err(io::Error::other("what was read of it is gone"));
+        }
+        bytes.truncate(frame::end(&bytes).max(read));
+        files.rewrite(path, 0, &bytes)
+    }
+
+    fn append_all(&mut self, segments: &[Segment], seals: &[Seal]) -> Result<(), StoreError> {
         let files = self.files();
         let missing = || StoreError::Internal("open_writer comes before append".to_owned());
         let own = self.writer.as_ref().map(|(_, writer)| writer.replica()).ok_or_else(missing)?;
@@ -477,11 +523,7 @@ impl RunStore {
         for seal in seals {
             writer.append_seal(&*files, seal)?;
         }
-        if let Err(error) = writer.sync() {
-            // What is read of it from now on may be in memory only.
-            self.doubted.insert(writer.path());
-            return Err(error);
-        }
+        writer.sync()?;
         let (replica, position) = (writer.replica(), writer.position());
         self.written = segments.last().map_or(self.written, Segment::last);
         hold.leave(&*files, Mark { position, number: self.written });
@@ -509,13 +551,6 @@ impl RunStore {
     pub fn lock(&self) -> Result<Box<dyn Lock>, StoreError> {
         lock_of_run(&*self.files(), &self.dir)
     }
-}
-
-/// Writes the frames of a journal's file once more, durably.
-fn write_again(files: &dyn Files, path: &Path) -> io::Result<()> {
-    let mut bytes = files.read(path, 0)?;
-    bytes.truncate(frame::end(&bytes));
-    files.rewrite(path, 0, &bytes)
 }
 
 /// A snapshot that is not written yet.

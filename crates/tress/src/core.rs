@@ -375,7 +375,7 @@ impl Core {
         // In a segment, an event takes a few bytes more or less than by itself.
         let large = bytes > FRAME_BYTES / 2;
         if large || prepared.events.len() > limits::SEGMENT_EVENTS_MAX {
-            tress_model::codec::check_readable(&prepared.segment).map_err(PrepareError::Codec)?;
+            tress_model::codec::encode_segment(&prepared.segment).map_err(PrepareError::Codec)?;
         }
         let events = prepared.events.clone();
         group.push(Staged { segment: prepared.segment.clone(), bytes });

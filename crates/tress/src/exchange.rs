@@ -192,8 +192,7 @@ impl Core {
             let piece = upto.checked_sub(1).and_then(|at| fresh.get(at));
             piece.is_some_and(|s| s.replica == dot.replica && dot.number <= s.last())
         };
-        let kept =
-            |event: &Arc<Event>| written(event.dot) || known.contains(event.dot) || event.is_lost();
+        let kept = |event: &Arc<Event>| written(event.dot) || known.holds(event) || event.is_lost();
         if let Some(event) = admission.admitted.iter().find(|event| !kept(event)) {
             let reason = format!("event {} was admitted and is in no piece", event.dot);
             self.back_to_disk()?;

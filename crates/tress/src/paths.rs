@@ -15,8 +15,9 @@ use tress_engine::log::{Draft, Ends};
 use tress_engine::{Log, Selection, UndoError, When, Without};
 use tress_model::clock::Millis;
 use tress_model::codec::EventHasher;
+use tress_model::event::Record;
 use tress_model::ids::{Dot, EventId};
-use tress_model::{Event, LedgerEntry, Operation, Segment, State, VersionVector};
+use tress_model::{Event, LedgerEntry, Operation, Segment, State, Strands, VersionVector};
 use tress_store::{Item, Origin, RunFile};
 
 use crate::core::Core;
@@ -352,10 +353,16 @@ fn theirs(events: &[Arc<Event>]) -> VersionVector {
 pub(crate) fn says(log: &Log, segment: &Segment) -> bool {
     let mut hasher = EventHasher::new(segment.store);
     let mut id = segment.previous;
+    // Where operations may be missing, one of two that are the same may be without its own.
+    let part = log.strands() != Strands::ALL;
+    let same = |event: &Event, record: &Record| {
+        event.operation == record.operation
+            || part && (event.is_withheld() || record.operation.withheld_hash().is_some())
+    };
     let mut numbered = (segment.first..).zip(&segment.records);
     let same = numbered.all(|(number, record)| {
         let dot = Dot::new(segment.replica, number);
-        let known = log.event(dot).filter(|event| event.operation == record.operation);
+        let known = log.event(dot).filter(|event| same(event, record));
         let Some((known, Ok(own))) = known.map(|event| (event.id, hasher.id(id, dot, record)))
         else {
             return false;

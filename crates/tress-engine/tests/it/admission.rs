@@ -87,3 +87,41 @@ fn what_waits_for_others_is_not_tried_in_vain() {
     assert_eq!(log.admit_all(segments, None).admitted.len(), 6_000);
     assert_eq!(log.state().root(), logs[0].state().root());
 }
+
+/// What waited in a store's own journals changed places with what a peer had made up, and was forgotten in
+/// its stead.
+#[test]
+fn what_a_peer_made_up_is_forgotten_and_not_what_waited_before() {
+    let (first, mut right) = (one_event("a"), Side::new(2));
+    right.learn(&first);
+    right.append(200, draft("bob", Role::Human, added(TodoId::from_external("b"))));
+    let ours = right.written[0].clone();
+    let made_up = |number: u8| {
+        let mut made_up = ours.clone();
+        let nobody = Cause { replica: ReplicaId([0; 16]), number: 1, mark: [number; 8] };
+        made_up.records[0].learned = vec![nobody];
+        made_up
+    };
+    let mut log = Log::new();
+    log.admit(ours.clone(), None);
+    let known = log.waits();
+    log.admit_all((0..100).map(made_up), Some(1000));
+    log.forget_waiting(&known);
+    assert_eq!(log.waiting().collect::<Vec<_>>(), [&ours]);
+    let admitted = log.admit(first.written[0].clone(), None).admitted;
+    assert_eq!(admitted.iter().filter(|event| known.holds(event)).count(), 1);
+    assert_eq!(log.state().root(), right.log.state().root());
+}
+
+/// A segment was looked through from its first cause on each time that one of them came.
+#[test]
+fn a_segment_with_more_causes_than_there_can_be_is_refused() {
+    let mut segment = one_event("a").written.remove(0);
+    let cause = |number| Cause { replica: ReplicaId([9; 16]), number, mark: [0; 8] };
+    let most = tress_model::limits::REPLICAS_MAX as u64;
+    segment.records[0].learned = (1..=most).map(cause).collect();
+    assert_eq!(Log::new().admit(segment.clone(), None).waiting, 1);
+    segment.records[0].learned.push(cause(most + 1));
+    let refused = Log::new().admit(segment, None).rejected;
+    assert!(matches!(refused.as_slice(), [(_, Rejection::Invalid { .. })]), "{refused:?}");
+}

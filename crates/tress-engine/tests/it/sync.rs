@@ -671,3 +671,29 @@ fn a_peer_names_as_many_replicas_as_there_can_be_and_no_more() {
     let refused = say(4, &of(2 * limits::REPLICAS_MAX));
     assert!(matches!(refused, Err(SyncError::OutOfTurn(_))), "{refused:?}");
 }
+
+/// Each of two events could be read, and the message with both could not: it came again for ever.
+#[test]
+fn a_message_has_no_more_items_than_are_read() {
+    let mut log = Log::new();
+    for number in 0..3 {
+        let added = vec![String::new(); 700_000];
+        let todo = tress_model::TodoId::from_external("x");
+        let operation = Operation::LabelsChanged { todo, added, removed: Vec::new() };
+        let author = Author::new("ada", Role::Human);
+        let drafts = vec![Draft { author, occurred: None, operation }];
+        let (replica, store) = (ReplicaId([1; 16]), StoreId([1; 16]));
+        let prepared = log.prepare(replica, store, drafts, number).unwrap();
+        log.commit(prepared);
+    }
+    let mut than = VersionVector::new();
+    while than != *log.version() {
+        let segments = lacking(&log, &than, Strands::ALL).unwrap();
+        let bytes = encode_message(1, &Message::Events(segments.clone())).unwrap();
+        let read = decode_message(&bytes).unwrap();
+        assert_eq!(read, (1, Received::Message(Message::Events(segments.clone()))));
+        segments.iter().for_each(|segment| than.advance(segment.replica, segment.last()));
+        let all = lacking(&log, &VersionVector::new(), Strands::ALL).unwrap();
+        assert!(all.iter().map(|segment| segment.records.len()).sum::<usize>() < 3);
+    }
+}

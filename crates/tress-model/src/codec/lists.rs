@@ -41,16 +41,20 @@ impl<'de, T: Deserialize<'de>, const N: usize> de::Visitor<'de> for AtMost<T, N>
 }
 
 /// How many items the lists of some operations may still have.
-pub(super) struct Room(Option<usize>);
+#[derive(Debug)]
+pub struct Room(Option<usize>);
 
 impl Room {
     /// The room in a body of so many bytes. In a small one nothing need be counted: each item has a byte.
-    pub(super) fn of(bytes: usize) -> Self {
+    pub fn of(bytes: usize) -> Self {
         Self((bytes > LIST_ITEMS_MAX).then_some(LIST_ITEMS_MAX))
     }
 
     /// Takes room for the lists of an operation. Linear in it.
-    pub(super) fn take(&mut self, operation: &Operation) -> Result<(), CodecError> {
+    ///
+    /// # Errors
+    /// When there is none left.
+    pub fn take(&mut self, operation: &Operation) -> Result<(), CodecError> {
         let Some(room) = &mut self.0 else { return Ok(()) };
         if let Operation::Unknown(_) = operation {
             // These are bytes, and no more than they were.

@@ -201,6 +201,9 @@ fn encode_events(segments: &[Segment]) -> Result<Vec<u8>, CodecError> {
         chains.push(WireChain { replica, store, first, previous, body: encode_segment(segment)? });
     }
     let plain = encode(&chains, "events", limits::MESSAGE_BYTES_MAX)?;
+    let mut room = Room::of(plain.len());
+    let mut records = segments.iter().flat_map(|segment| &segment.records);
+    records.try_for_each(|record| room.take(&record.operation))?;
     let mut body = vec![packing::PLAIN];
     if plain.len() >= COMPRESS_FROM {
         let (form, packed) = if plain.len() <= DEFLATE_TO {

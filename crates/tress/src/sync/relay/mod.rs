@@ -181,9 +181,10 @@ pub async fn exchange<R: Relay>(
     // What is seen may be on one disk only, after a crash: what is put behind it is not before it is.
     side.relay.put(&[]).await?;
     // Where nothing was sealed here and nothing came there, nothing is asked about documents.
-    let mut sealed = None;
+    let (mut sealed, mut met) = (None, false);
     loop {
-        side.take_all(live, &mut told).await?;
+        side.take_all(live && met, &mut told).await?;
+        met = true;
         run.sign().await?;
         side.give_all().await?;
         if sealed != Some(run.seals()) && !side.intake.is_strict() {
@@ -242,12 +243,12 @@ struct Side<'a, R> {
 impl<R: Relay> Side<'_, R> {
     async fn take_all(
         &mut self,
-        live: bool,
+        waits: bool,
         told: &mut (impl FnMut(&Exchanged) + Send),
     ) -> Result<(), FollowError> {
         self.take_pieces(told).await?;
-        // A try costs the whole history. Who stays is told when it is time for one.
-        if live && self.intake.due().is_none_or(|due| due > Instant::now()) {
+        // A try costs the whole history: after the first one, it is told when it is time for the next.
+        if waits && self.intake.due().is_none_or(|due| due > Instant::now()) {
             return Ok(());
         }
         let taken = self.intake.settle(self.run).await?;
