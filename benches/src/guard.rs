@@ -3,13 +3,11 @@
 //! A bound lies well above what is there, so that a busy machine does not cross it, and well below what a
 //! step back costs: a cost that grows with the history, a second hashing, a form that got larger.
 
-use std::time::Duration;
-
 use tress_bench::figure::{Figure, Times};
 use tress_bench::workload::{self, STORE, Step};
 use tress_engine::Log;
 use tress_model::codec::{self, EventHasher};
-use tress_model::event::Record;
+use tress_model::event::{Cause, Record};
 use tress_model::{Dot, EventId, Segment};
 
 use crate::Failure;
@@ -18,6 +16,8 @@ use crate::Failure;
 const ROUNDS: usize = 7;
 /// A short history, and one that is ten times as long.
 const SIZES: (usize, usize) = (3_000, 30_000);
+/// How many answers two replicas give each other.
+const ANSWERS: usize = 2_000;
 /// How many events of an append come together on disk.
 const GROUP: usize = 100;
 
@@ -90,15 +90,14 @@ pub(crate) fn measure_all() -> Result<Vec<Figure>, Failure> {
     let times = |times: &[Times; 2]| times.last().map_or(0.0, Times::min) / floor;
     let events = SIZES.1 as f64;
     Ok(vec![
-        Figure::new("guard/append", times(&costs.append), "x hashing").below(9.0),
+        Figure::new("guard/append", times(&costs.append), "x hashing").below(15.0),
         Figure::new("guard/append/growth", grows(&costs.append), "x at ten times the events")
-            .below(1.8),
-        Figure::new("guard/replay", times(&costs.replay), "x hashing").below(7.0),
+            .below(4.0),
+        Figure::new("guard/replay", times(&costs.replay), "x hashing").below(12.0),
         Figure::new("guard/replay/growth", grows(&costs.replay), "x at ten times the events")
-            .below(1.8),
-        Figure::new("guard/bytes", bytes as f64 / events, "B/event").below(66.0),
-        Figure::new("guard/waiting", waiting(&append(&steps[0], replica)?.1)?, "x alone")
-            .below(3.0),
+            .below(4.0),
+        Figure::new("guard/bytes", bytes as f64 / events, "B/event").below(70.0),
+        Figure::new("guard/waiting", waiting()?, "x the answers alone").below(10.0),
     ])
 }
 
@@ -114,20 +113,43 @@ fn join(segments: &[Segment]) -> Vec<Segment> {
     groups.collect()
 }
 
-/// What admitting costs that comes from the last event to the first, against the order in which it was written.
-fn waiting(segments: &[Segment]) -> Result<f64, Failure> {
-    let (mut forwards, mut backwards) = (Times::default(), Times::default());
+/// Two replicas that answer each other event by event, and as many segments of strangers that wait for what is not
+/// there: what admitting all of it costs, against the answers alone.
+fn waiting() -> Result<f64, Failure> {
+    let ids = workload::replicas(3);
+    let [one, two, stranger] = ids.as_slice() else {
+        return Err(Failure::History("no three replicas"));
+    };
+    let steps = workload::make(ANSWERS, 2, &[*one, *two]);
+    let (mut logs, mut answers) = ([Log::new(), Log::new()], Vec::new());
+    for (number, step) in steps.iter().enumerate() {
+        let [from, to] = &mut logs;
+        let (from, to, id) = if number % 2 == 0 { (from, to, one) } else { (to, from, two) };
+        let prepared = step.prepare(from, id.replica, step.now)?;
+        answers.push(prepared.segment.clone());
+        to.admit(prepared.segment.clone(), None);
+        from.commit(prepared);
+    }
+    let waits = answers.iter().filter_map(|answer| {
+        let (mut waits, mut record) = (answer.clone(), answer.records.first()?.clone());
+        record.learned = vec![Cause { replica: one.replica, number: u64::MAX / 4, mark: [0; 8] }];
+        (waits.replica, waits.first, waits.records) = (stranger.replica, 1, vec![record]);
+        Some(waits)
+    });
+    let both: Vec<Segment> = answers.iter().cloned().chain(waits).collect();
+    let (mut alone, mut beside) = (Times::default(), Times::default());
     for _ in 0..ROUNDS {
-        for (times, reversed) in [(&mut forwards, false), (&mut backwards, true)] {
-            let mut given = segments.to_vec();
-            if reversed {
-                given.reverse();
-            }
-            timed(times, || {
-                Log::new().admit_all(given, None);
-                Ok(())
+        for (times, given) in [(&mut alone, &answers), (&mut beside, &both)] {
+            let given: Vec<Segment> = given.clone();
+            let log = timed(times, || {
+                let mut log = Log::new();
+                log.admit_all(given, None);
+                Ok(log)
             })?;
+            if log.version().events() as usize != ANSWERS {
+                return Err(Failure::History("not all answers were admitted"));
+            }
         }
     }
-    Ok(backwards.min() / forwards.min().max(Duration::from_nanos(1).as_secs_f64()))
+    Ok(beside.min() / alone.min())
 }

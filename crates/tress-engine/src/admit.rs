@@ -276,7 +276,10 @@ impl Log {
             pending.extend(lost.iter().map(|event| (event.dot, Arc::clone(event))));
             fresh.extend(lost);
         }
-        for queued in queues.into_values().flatten() {
+        // What waited before keeps its room, whatever came.
+        let mut left: Vec<_> = queues.into_values().flatten().collect();
+        left.sort_by_key(|queued| queued.place);
+        for queued in left {
             if let Err(segment) = self.wait(queued.segment) {
                 admission.rejected.push((segment, Rejection::TooManyWaiting));
             }

@@ -342,7 +342,7 @@ impl JournalReader {
     }
 
     /// Whether the end of the file at `len` lies in what is passed over.
-    fn passed_over(&self, len: u64) -> bool {
+    pub(crate) fn passed_over(&self, len: u64) -> bool {
         let here = |skip: &&Skip| skip.file == self.position.file;
         self.skips.iter().filter(here).any(|skip| skip.from <= len && len < skip.to)
     }

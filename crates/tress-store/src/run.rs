@@ -192,6 +192,7 @@ impl RunStore {
         let mut whole = self.store.run(&self.name, false)?;
         let batch = whole.poll()?;
         // Whoever gets it may make it durable elsewhere.
+        whole.doubted.clone_from(&self.doubted);
         whole.sync_what_was_read(None)?;
         if let Some(damage) = batch.damage.into_iter().next() {
             return Err(StoreError::Damaged(damage));
@@ -475,7 +476,7 @@ impl RunStore {
     /// Keeps in mind which journal could not be synced, if that is what went wrong: what is read of it from
     /// now on may be in memory only.
     pub(crate) fn doubt<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(StoreError::Io { action: "sync", path, .. }) = &done {
+        if let Err(StoreError::Io { action: "sync" | "cut", path, .. }) = &done {
             self.doubted.insert(path.clone());
         }
         done
@@ -498,10 +499,15 @@ impl RunStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             read => read?,
         };
+        // What one read gives and another does not must not be made to last.
+        if !files.read(path, 0)?.starts_with(&bytes) {
+            return Err(io::Error::other("two reads gave different bytes"));
+        }
+        let len = bytes.len() as u64;
         let readers = self.readers.values().chain(self.received.values());
-        let read =
-            readers.filter(|reader| reader.path() == path).map(|reader| reader.position().offset);
-        let read = usize::try_from(read.max().unwrap_or(0)).unwrap_or(usize::MAX);
+        let here = readers.filter(|reader| reader.path() == path && !reader.passed_over(len));
+        let read = here.map(|reader| reader.position().offset).max();
+        let read = usize::try_from(read.unwrap_or(0)).unwrap_or(usize::MAX);
         // A system that did not write it may have forgotten it, too.
         if bytes.len() < read {
             return Err(io::Error::other("what was read of it is gone"));

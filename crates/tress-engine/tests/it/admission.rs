@@ -113,6 +113,29 @@ fn what_a_peer_made_up_is_forgotten_and_not_what_waited_before() {
     assert_eq!(log.state().root(), right.log.state().root());
 }
 
+/// Where more came than may wait, what had waited before was looked at last, and let go.
+#[test]
+fn what_waited_before_keeps_its_room() {
+    let (first, mut right) = (one_event("a"), Side::new(255));
+    right.learn(&first);
+    right.append(200, draft("bob", Role::Human, added(TodoId::from_external("b"))));
+    let mut log = Log::new();
+    log.admit(right.written[0].clone(), None);
+    let known = log.waits();
+    let stranger = |number: usize| {
+        let mut stranger = right.written[0].clone();
+        (stranger.replica, stranger.first) = (ReplicaId([0; 16]), number as u64 + 2);
+        stranger
+    };
+    let most = tress_model::limits::WAITING_SEGMENTS_MAX;
+    let admission = log.admit_all((0..most).map(stranger), Some(1000));
+    assert_eq!((admission.waiting, admission.rejected.len()), (most, 1));
+    log.forget_waiting(&known);
+    assert_eq!(log.waiting().collect::<Vec<_>>(), [&right.written[0]]);
+    log.admit(first.written[0].clone(), None);
+    assert_eq!(log.state().root(), right.log.state().root());
+}
+
 /// A segment was looked through from its first cause on each time that one of them came.
 #[test]
 fn a_segment_with_more_causes_than_there_can_be_is_refused() {
