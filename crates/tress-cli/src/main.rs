@@ -13,9 +13,6 @@ mod words;
 
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let given = std::env::args_os().skip(1);
     let json = given.take_while(|arg| arg != "--").any(|arg| arg == "--json");
