@@ -158,6 +158,10 @@ pub(crate) fn too_many_replicas() -> String {
     format!("a run has at most {} replicas", limits::REPLICAS_MAX)
 }
 
+fn cites_too_many() -> String {
+    format!("it cites more than {} replicas", limits::REPLICAS_MAX)
+}
+
 fn check_edit(edit: &TodoEdit) -> Result<(), String> {
     match edit {
         TodoEdit::Title(title) if title.trim().is_empty() => {
@@ -352,7 +356,7 @@ impl Log {
         let many = |record: &Record| record.learned.len() > limits::REPLICAS_MAX;
         if let Some(at) = segment.records.iter().position(many) {
             let dot = Dot::new(segment.replica, segment.first.saturating_add(at as u64));
-            let reason = format!("it cites more than {} replicas", limits::REPLICAS_MAX);
+            let reason = cites_too_many();
             return reject(segment, Rejection::Invalid { dot, reason });
         }
         // The causes of what is known are here: one that says otherwise is another event.
@@ -484,7 +488,7 @@ impl Log {
                 return Err(BehindSnapshot { dot: Some(dot) }.into());
             }
             if seen.len() > limits::REPLICAS_MAX {
-                let reason = format!("it cites more than {} replicas", limits::REPLICAS_MAX);
+                let reason = cites_too_many();
                 return Err(Rejection::Invalid { dot, reason });
             }
             if !Arc::ptr_eq(&last_seen, seen) {

@@ -722,8 +722,7 @@ impl JournalWriter {
         Ok(())
     }
 
-    /// The file that is written.
-    pub(crate) fn path(&self) -> PathBuf {
+    fn path(&self) -> PathBuf {
         self.dir.join(file_name(self.position.file))
     }
 

@@ -272,7 +272,10 @@ impl Run {
             core.writer()?;
             core.poll()?;
             core.make_whole()?;
-            let signed = core.signatures.read_own(&core.log, &name, &trusted);
+            let signed = match core.signatures.at == now(core) {
+                true => signed,
+                false => core.signatures.read_own(&core.log, &name, &trusted),
+            };
             let heads = core.log.unsigned_heads(store, &signed);
             let all = heads.len() < limits::HEADS_SIGNED_MAX;
             let event = core.sign(&name, None, heads, &secret)?;

@@ -20,6 +20,14 @@ fn one_event(name: &str) -> Side {
     side
 }
 
+/// One event, and another replica that has seen it when it writes its own.
+fn answered(replica: u8) -> (Side, Side) {
+    let (first, mut right) = (one_event("a"), Side::new(replica));
+    right.learn(&first);
+    right.append(200, draft("bob", Role::Human, added(TodoId::from_external("b"))));
+    (first, right)
+}
+
 /// A segment that waited for causes that do not exist stood before the true one of the same
 /// replica, which was never tried; where it came after the true one, it did no harm.
 #[test]
@@ -39,9 +47,7 @@ fn a_made_up_segment_does_not_hold_up_its_replica() {
 /// place of the other, and a true one was lost.
 #[test]
 fn a_made_up_segment_does_not_take_the_place_of_one_that_waits() {
-    let (first, mut right) = (one_event("a"), Side::new(2));
-    right.learn(&first);
-    right.append(200, draft("bob", Role::Human, added(TodoId::from_external("b"))));
+    let (first, right) = answered(2);
     let mut log = Log::new();
     log.admit(right.written[0].clone(), None);
     log.admit(made_up(&right.written[0]), None);
@@ -92,9 +98,7 @@ fn what_waits_for_others_is_not_tried_in_vain() {
 /// its stead.
 #[test]
 fn what_a_peer_made_up_is_forgotten_and_not_what_waited_before() {
-    let (first, mut right) = (one_event("a"), Side::new(2));
-    right.learn(&first);
-    right.append(200, draft("bob", Role::Human, added(TodoId::from_external("b"))));
+    let (first, right) = answered(2);
     let ours = right.written[0].clone();
     let made_up = |number: u8| {
         let mut made_up = ours.clone();
@@ -116,9 +120,7 @@ fn what_a_peer_made_up_is_forgotten_and_not_what_waited_before() {
 /// Where more came than may wait, what had waited before was looked at last, and let go.
 #[test]
 fn what_waited_before_keeps_its_room() {
-    let (first, mut right) = (one_event("a"), Side::new(255));
-    right.learn(&first);
-    right.append(200, draft("bob", Role::Human, added(TodoId::from_external("b"))));
+    let (first, right) = answered(255);
     let mut log = Log::new();
     log.admit(right.written[0].clone(), None);
     let known = log.waits();

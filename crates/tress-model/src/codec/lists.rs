@@ -189,20 +189,6 @@ impl<'a> Serializer for &'a mut Items {
     }
 }
 
-impl ser::SerializeSeq for &mut Items {
-    type Ok = ();
-    type Error = Never;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Never> {
-        self.0 += 1;
-        value.serialize(&mut **self)
-    }
-
-    fn end(self) -> Result<(), Never> {
-        Ok(())
-    }
-}
-
 impl ser::SerializeMap for &mut Items {
     type Ok = ();
     type Error = Never;
@@ -221,14 +207,15 @@ impl ser::SerializeMap for &mut Items {
     }
 }
 
-/// What has a fixed number of parts: they are no items.
+/// What has parts: of a list each is an item, and of all else, which has as many as it has, none.
 macro_rules! parts {
-    ($($what:ident::$name:ident($($key:ty)?)),* $(,)?) => {
+    ($($what:ident::$name:ident($($key:ty)?) has $items:literal),* $(,)?) => {
         $(impl ser::$what for &mut Items {
             type Ok = ();
             type Error = Never;
 
             fn $name<T: Serialize + ?Sized>(&mut self, $(_: $key,)? value: &T) -> Result<(), Never> {
+                self.0 += $items;
                 value.serialize(&mut **self)
             }
 
@@ -240,9 +227,10 @@ macro_rules! parts {
 }
 
 parts! {
-    SerializeTuple::serialize_element(),
-    SerializeTupleStruct::serialize_field(),
-    SerializeTupleVariant::serialize_field(),
-    SerializeStruct::serialize_field(&'static str),
-    SerializeStructVariant::serialize_field(&'static str),
+    SerializeSeq::serialize_element() has 1,
+    SerializeTuple::serialize_element() has 0,
+    SerializeTupleStruct::serialize_field() has 0,
+    SerializeTupleVariant::serialize_field() has 0,
+    SerializeStruct::serialize_field(&'static str) has 0,
+    SerializeStructVariant::serialize_field(&'static str) has 0,
 }
