@@ -1,9 +1,11 @@
 //! The command line as clap sees it: global options, and one variant a command.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tress::Role;
 
 use crate::commands;
@@ -40,13 +42,90 @@ Exit codes:
     max_term_width = 100,
     after_help = EXAMPLES
 )]
+struct Top {
+    #[command(flatten)]
+    global: Global,
+}
+
+/// A command line that was read.
+#[derive(Debug)]
 pub(crate) struct Cli {
     /// Options of every command.
-    #[command(flatten)]
     pub(crate) global: Global,
+    /// Those of them that stood on the command line.
+    pub(crate) given: Given,
     /// What is to be done.
-    #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Options that mean more when they are said than when they are left at their defaults.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    /// `--run`
+    pub(crate) run: Option<String>,
+    /// `--role`
+    pub(crate) role: Option<Role>,
+}
+
+impl Cli {
+    /// Reads what the process was called with.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let args: Vec<OsString> = std::env::args_os().collect();
+        let line = match meant(args.get(1..).unwrap_or_default()) {
+            Some(command) => Top::command().subcommand(command),
+            None => whole(),
+        };
+        let matches = line.try_get_matches_from(args)?;
+        let Top { global } = Top::from_arg_matches(&matches)?;
+        let given = Given::of(&global, &matches);
+        Ok(Self { global, given, command: Command::from_arg_matches(&matches)? })
+    }
+}
+
+impl Given {
+    fn of(global: &Global, matches: &ArgMatches) -> Self {
+        let said = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        Self {
+            run: said("run").then(|| global.run.clone()),
+            role: said("role").then_some(global.role),
+        }
+    }
+}
+
+/// The whole command line, for those who ask what there is.
+pub(crate) fn whole() -> clap::Command {
+    let commands = commands();
+    let mut whole = Top::command().subcommands(commands.get_subcommands().cloned());
+    // What is deferred belongs to the help.
+    whole.build();
+    whole
+}
+
+/// The one command that is meant, where that is plain. To build them all, only to drop all but one, was a
+/// quarter of what a short command takes.
+fn meant(args: &[OsString]) -> Option<clap::Command> {
+    let top = Top::command();
+    let mut args = args.iter();
+    let name = loop {
+        let arg = args.next()?.to_str()?;
+        if !arg.starts_with('-') {
+            break arg;
+        }
+        let (name, value) = match arg.strip_prefix("--")?.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (arg.strip_prefix("--")?, None),
+        };
+        let option = top.get_arguments().find(|option| option.get_long() == Some(name))?;
+        if option.get_action().takes_values() && value.is_none() {
+            args.next()?;
+        }
+    };
+    commands().find_subcommand_mut(name).map(std::mem::take)
+}
+
+/// A command line of which only the commands are of use.
+fn commands() -> clap::Command {
+    Command::augment_subcommands(clap::Command::new("tress"))
 }
 
 /// Options of every command.
@@ -81,6 +160,7 @@ fn roles() -> impl TypedValueParser<Value = Role> {
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     Demo(commands::demo::Demo),
     Start(commands::start::Start),

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use tress::state::{FindError, Readiness};
-use tress::{Agent, DIR, Event, Millis, Role, Run, State, Store, Todo, TodoId, When};
+use tress::{Agent, DIR, Event, Millis, Run, State, Store, Todo, TodoId, When};
 
-use crate::args::Global;
+use crate::args::{Given, Global};
 use crate::failure::{Code, Failure};
 use crate::output::Output;
 use crate::time::parse_when;
@@ -38,15 +38,6 @@ impl LastingState {
     fn keep(&self, state: &Arc<State>) {
         self.0.get_or_init(|| std::mem::forget(Arc::clone(state)));
     }
-}
-
-/// Options that mean more when they are said than when they are left at their defaults.
-#[derive(Debug, Default)]
-pub(crate) struct Given {
-    /// `--run`
-    pub(crate) run: Option<String>,
-    /// `--role`
-    pub(crate) role: Option<Role>,
 }
 
 /// A run as a command reads it: the state at one moment.
@@ -188,8 +179,13 @@ impl Context {
         }
     }
 
-    /// The store.
+    /// The store, for a command that does one thing after the other.
     pub(crate) fn store(&self) -> Result<Store, Failure> {
+        Ok(self.shared_store()?.in_place())
+    }
+
+    /// The store, for a command that does several things at a time.
+    pub(crate) fn shared_store(&self) -> Result<Store, Failure> {
         Ok(Store::open(self.dir()?)?)
     }
 

@@ -242,22 +242,11 @@ impl Output {
 
     /// Waits for `work`; after a second, people at a terminal are told what for.
     pub(crate) async fn waiting<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        tokio::select! {
-            done = &mut work => return done,
-            () = tokio::time::sleep(PATIENCE) => {}
-        }
-        if self.json || !io::stderr().is_terminal() {
-            return work.await;
-        }
-        let bar = indicatif::ProgressBar::new_spinner().with_message(what.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        let done = work.await;
-        bar.finish_and_clear();
-        done
+        let _busy = self.busy(what);
+        work.await
     }
 
-    /// The same for work that does not let others run: it is told until what this gives is dropped.
+    /// The same; it is told until what this gives is dropped.
     pub(crate) fn busy(&self, what: &str) -> Busy {
         let (done, until) = std::sync::mpsc::channel::<()>();
         let told = !self.json && io::stderr().is_terminal();

@@ -578,10 +578,15 @@ impl JournalWriter {
             files.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
             return Self::begin(files, dir, header, number);
         }
-        file.sync().map_err(|e| StoreError::io("sync", &path, e))?;
-        sync_path(files, dir)?;
-        let position = JournalPosition { file: number, offset: end as u64 };
-        Ok(Self::at(dir, header, file, position))
+        // Up to the mark it is durable, and so is that it is there.
+        let marked = mark.filter(|mark| mark.position.file == number);
+        if marked.is_none_or(|mark| mark.position.offset < bytes.len() as u64) {
+            file.sync().map_err(|e| StoreError::io("sync", &path, e))?;
+        }
+        if marked.is_none() {
+            sync_path(files, dir)?;
+        }
+        Ok(Self::at(dir, header, file, reached))
     }
 
     fn begin(

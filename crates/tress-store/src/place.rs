@@ -229,6 +229,12 @@ impl Place {
         (made, marks)
     }
 
+    /// How far the journal of `replica`, which this place made for `run`, is durable at the least.
+    pub(crate) fn mark(&self, files: &dyn Files, run: &str, replica: ReplicaId) -> Option<Mark> {
+        let path = self.replicas.join(run).join(replica.to_string());
+        Mark::last(&files.read(&path, 0).ok()?)
+    }
+
     /// Gives up what was kept of a run of this name that is gone, before another is made: its
     /// replicas, their marks, and its repairs.
     pub(crate) fn forget(&self, files: &dyn Files, run: &str) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ use crate::journal::{
     file_number,
 };
 use crate::origin::Origin;
+use crate::place::Place;
 use crate::place::{Mark, ReplicaHold};
 use crate::repairs::Repairs;
 use crate::snapshots::{self, StoredSnapshot};
@@ -447,7 +448,8 @@ impl RunStore {
         for path in self.unsynced.clone() {
             let ours = own.as_ref().is_some_and(|own| path.starts_with(own));
             let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
-            if !ours && !files.read(&path, u64::MAX).is_err_and(gone) {
+            let known = ours || (!self.doubted.contains(&path) && self.is_marked(&*files, &path));
+            if !known && !files.read(&path, u64::MAX).is_err_and(gone) {
                 let synced = match self.doubted.contains(&path) {
                     true => self.write_again(&*files, &path),
                     false => files.open(&path).and_then(|mut file| file.sync()),
@@ -461,6 +463,29 @@ impl RunStore {
             self.doubted.remove(&path);
         }
         Ok(())
+    }
+
+    /// Whether whoever wrote the journal's file at `path` in this place had synced all that was read of it:
+    /// the mark that was left says so, and it is still the very file. That is looked at in less time than a
+    /// sync takes that has nothing to do.
+    fn is_marked(&self, files: &dyn Files, path: &Path) -> bool {
+        let journal = || {
+            let (dir, name) = (path.parent()?, path.file_name()?.to_str()?);
+            let replica = dir.file_name()?.to_str()?.parse().ok()?;
+            let native = dir.parent()? == self.dir.join("journals");
+            Some((dir, name, replica)).filter(|_| native)
+        };
+        let Some((dir, name, replica)) = journal() else { return false };
+        let Some(reader) = self.readers.get(&replica) else { return false };
+        let marked = |place: &Place| {
+            let mark = place.mark(files, &self.name, replica)?;
+            let listed = files.list(dir).ok()?;
+            let id = listed.iter().find(|file| file.name == name)?.id;
+            let made = place.made(files, &format!("{}.{replica}.{name}", self.name), id);
+            Some(id != 0 && made && reader.position() <= mark.position)
+        };
+        let marked = self.store.with_place(|place| Ok(marked(place)));
+        marked.ok().flatten().unwrap_or(false)
     }
 
     /// Writes segments and seals and makes them durable, in one sync.

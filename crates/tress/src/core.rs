@@ -1,6 +1,6 @@
-//! The core of an open run: one thread that owns its log and its files.
+//! The core of an open run: its log and its files, and what is done with them.
 //!
-//! Everything that touches the log is a command in one queue. The thread takes what is queued,
+//! Everything that touches the log is a command in one queue. A thread takes what is queued,
 //! stamps all of it, writes it, syncs once, and only then shows it and acknowledges it: the sync
 //! before is the wait in which the next group gathers (group commit), so there is no timer.
 //! Readers of the state never wait for the thread; they read what it published last.
@@ -21,6 +21,7 @@ use tress_model::{
 };
 use tress_store::{Damage, RunStore, StoreError};
 
+use crate::driver::Parts;
 use crate::error::{Error, Refused};
 use crate::members::Signatures;
 use crate::snapshots::Snapshots;
@@ -117,11 +118,8 @@ struct Waiting {
 
 impl Core {
     /// Opens the run's log: the newest snapshot, and what the journals have behind it.
-    pub(crate) fn open(
-        mut files: RunStore,
-        publish: watch::Sender<Published>,
-        followers: Arc<AtomicUsize>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn open(parts: Parts) -> Result<Self, Error> {
+        let Parts { mut files, publish, followers } = parts;
         let snapshot = files.load_snapshot(None);
         let snapshot_events = snapshot.as_ref().map_or(0, |snapshot| snapshot.state.events());
         let log = log_of(&files, snapshot);
@@ -383,8 +381,54 @@ impl Core {
         Ok(events)
     }
 
+    /// Does what is queued until every handle is dropped.
+    pub(crate) fn work(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        wake: &mpsc::WeakSender<Command>,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::error!(%error, "the run's thread cannot wait");
+                return;
+            }
+        };
+        loop {
+            let wait = self.watch(wake);
+            let first = runtime.block_on(async {
+                match wait {
+                    Some(wait) => tokio::time::timeout(wait, commands.recv()).await,
+                    None => Ok(commands.recv().await),
+                }
+            });
+            match first {
+                Err(_) => self.follow(),
+                Ok(None) => break,
+                Ok(Some(first)) => {
+                    let mut group = vec![first];
+                    while group.len() < QUEUE_MAX
+                        && let Ok(next) = commands.try_recv()
+                    {
+                        group.push(next);
+                    }
+                    self.handle(group);
+                }
+            }
+            self.keep_snapshot();
+        }
+        self.finish();
+    }
+
+    /// What is left to do when the run is closed.
+    pub(crate) fn finish(&mut self) {
+        self.snapshots.finish();
+        self.keep_snapshot();
+    }
+
     /// Handles a group of commands with one sync.
-    fn handle(&mut self, commands: Vec<Command>) {
+    pub(crate) fn handle(&mut self, commands: Vec<Command>) {
         let conditional = commands.iter().any(|c| matches!(c, Command::Conditional { .. }));
         let mut lock = None;
         let mut refused = None;
@@ -591,7 +635,7 @@ impl Core {
 
 impl Core {
     /// Makes a snapshot where much was read or written since the last one.
-    fn keep_snapshot(&mut self) {
+    pub(crate) fn keep_snapshot(&mut self) {
         let events = self.log.version().events();
         // A snapshot leads past everything that was read: all of that must be in it.
         let whole = self.damage.is_empty()
@@ -657,60 +701,6 @@ fn merge(group: Vec<Staged>) -> Vec<Segment> {
         merged.push(Staged { segment, bytes });
     }
     merged.into_iter().map(|staged| staged.segment).collect()
-}
-
-/// Runs the thread until every handle is dropped. Reports how opening went first.
-pub(crate) fn run(
-    files: RunStore,
-    mut commands: mpsc::Receiver<Command>,
-    publish: watch::Sender<Published>,
-    opened: oneshot::Sender<Result<(), Error>>,
-    followers: Arc<AtomicUsize>,
-    wake: &mpsc::WeakSender<Command>,
-) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let _ = opened.send(Err(Error::Group(error.to_string())));
-            return;
-        }
-    };
-    let mut core = match Core::open(files, publish, followers) {
-        Ok(core) => core,
-        Err(error) => {
-            let _ = opened.send(Err(error));
-            return;
-        }
-    };
-    if opened.send(Ok(())).is_err() {
-        return;
-    }
-    loop {
-        let wait = core.watch(wake);
-        let first = runtime.block_on(async {
-            match wait {
-                Some(wait) => tokio::time::timeout(wait, commands.recv()).await,
-                None => Ok(commands.recv().await),
-            }
-        });
-        match first {
-            Err(_) => core.follow(),
-            Ok(None) => break,
-            Ok(Some(first)) => {
-                let mut group = vec![first];
-                while group.len() < QUEUE_MAX
-                    && let Ok(next) = commands.try_recv()
-                {
-                    group.push(next);
-                }
-                core.handle(group);
-            }
-        }
-        core.keep_snapshot();
-    }
-    core.snapshots.finish();
-    core.keep_snapshot();
 }
 
 /// What of the arrivals a subscriber that knows `version` has yet to see, and where it goes on.

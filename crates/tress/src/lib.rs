@@ -40,6 +40,7 @@ mod care;
 mod check;
 mod copies;
 mod core;
+mod driver;
 mod edits;
 mod error;
 mod exchange;

@@ -2,9 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tress_engine::log::Draft;
 use tress_engine::{CheckpointCheck, When};
 use tress_model::clock::Millis;
@@ -14,6 +13,7 @@ use tress_store::{Damage, Item, RunStore};
 
 use crate::copies::Copies;
 use crate::core::{self, Command, Core, Published};
+use crate::driver::{Driver, Parts};
 use crate::error::{Error, Refused};
 use crate::seal::Kept;
 use crate::subscription::Subscription;
@@ -41,10 +41,9 @@ pub struct Run {
 pub(crate) struct Inner {
     name: String,
     strands: Strands,
-    commands: Option<mpsc::Sender<Command>>,
+    driver: Driver,
     published: watch::Receiver<Published>,
     followers: Arc<AtomicUsize>,
-    thread: Mutex<Option<JoinHandle<()>>>,
     pub(crate) files: tress_store::Store,
     sealing: Mutex<()>,
     /// The documents that conversations share, while there are any.
@@ -52,52 +51,29 @@ pub(crate) struct Inner {
     copies: Copies,
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // The thread ends when the queue does; it holds the replica until then.
-        self.commands = None;
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // The last handle may be dropped by the thread itself, with a condition that held it.
-        let elsewhere =
-            |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
-        if let Some(thread) = thread.filter(elsewhere)
-            && thread.join().is_err()
-        {
-            tracing::error!(run = self.name, "the run's thread panicked");
-        }
-    }
-}
-
 impl Inner {
-    pub(crate) async fn open(files: RunStore) -> Result<Arc<Self>, Error> {
-        let (commands, queue) = mpsc::channel(core::QUEUE_MAX);
+    /// Opens a run: its work is done in the calls, or by a thread.
+    pub(crate) async fn open(files: RunStore, in_place: bool) -> Result<Arc<Self>, Error> {
         let (publish, published) = watch::channel(Published::default());
-        let (opened, opening) = oneshot::channel();
         let followers = Arc::new(AtomicUsize::new(0));
         let (name, strands) = (files.name().to_owned(), files.strands());
         let store = files.store().clone();
-        let thread = {
-            let followers = Arc::clone(&followers);
-            let wake = commands.downgrade();
-            std::thread::Builder::new()
-                .name(format!("tress {name}"))
-                .spawn(move || core::run(files, queue, publish, opened, followers, &wake))
-                .map_err(|error| Error::Group(error.to_string()))?
+        let parts = Parts { files, publish, followers: Arc::clone(&followers) };
+        let driver = match in_place {
+            true => Driver::in_place(parts)?,
+            false => Driver::on_a_thread(parts).await?,
         };
-        let inner = Self {
+        Ok(Arc::new(Self {
             name,
             strands,
-            commands: Some(commands),
+            driver,
             published,
             followers,
-            thread: Mutex::new(Some(thread)),
             files: store,
             sealing: Mutex::default(),
             kept: Mutex::default(),
             copies: Copies::default(),
-        };
-        opening.await.map_err(|_| Error::Closed)??;
-        Ok(Arc::new(inner))
+        }))
     }
 }
 
@@ -184,12 +160,7 @@ impl Run {
         Agent { run: self.clone(), author: Author::new(name, role) }
     }
 
-    async fn send(&self, command: Command) -> Result<(), Error> {
-        let commands = self.inner.commands.as_ref().ok_or(Error::Closed)?;
-        commands.send(command).await.map_err(|_| Error::Closed)
-    }
-
-    /// Asks the thread that owns the log.
+    /// Asks whoever owns the log.
     pub(crate) async fn query<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&mut Core) -> T + Send + 'static,
@@ -198,7 +169,7 @@ impl Run {
         let query = Box::new(move |core: &mut Core| {
             let _ = reply.send(ask(core));
         });
-        self.send(Command::Query(query)).await?;
+        self.inner.driver.send(Command::Query(query)).await?;
         answer.await.map_err(|_| Error::Closed)
     }
 
@@ -208,7 +179,7 @@ impl Run {
     /// When one is not valid, or they cannot be written; nothing was appended then.
     pub async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Arc<Event>>, Error> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Append { drafts, reply }).await?;
+        self.inner.driver.send(Command::Append { drafts, reply }).await?;
         answer.await.map_err(|_| Error::Closed)?
     }
 
@@ -230,7 +201,7 @@ impl Run {
                 None
             }
         });
-        self.send(Command::Conditional { decide, reply }).await?;
+        self.inner.driver.send(Command::Conditional { decide, reply }).await?;
         let events = answer.await.map_err(|_| Error::Closed)??;
         match refused.try_recv() {
             Ok(reason) => Err(Refused::Condition(reason)),
@@ -295,7 +266,7 @@ impl Run {
         let following = Following::new(&self.inner.followers);
         let mut subscription =
             Subscription::new(self.clone(), self.inner.published.clone(), following);
-        // The query also wakes the thread, which from now on looks at other journals.
+        self.inner.driver.follow()?;
         let caught = self.query(move |core| core::catch_up(core, &version)).await??;
         subscription.start(caught);
         Ok(subscription)
@@ -304,9 +275,9 @@ impl Run {
     /// Tells when the state changes, for those who then look at [`Run::state`].
     pub fn updates(&self) -> Updates {
         let following = Following::new(&self.inner.followers);
-        // The thread may be asleep until somebody asks: now it is to look at other journals. Where
-        // the queue is full, or the run closed, there is nobody to wake.
-        let _ = self.inner.commands.as_ref().map(|commands| commands.try_send(Command::Look));
+        if let Err(error) = self.inner.driver.follow() {
+            tracing::error!(run = self.inner.name, %error, "nobody looks at what other processes write");
+        }
         Updates { published: self.inner.published.clone(), _following: following }
     }
 

@@ -17,6 +17,7 @@ pub const DIR: &str = ".tress";
 pub struct Store {
     files: tress_store::Store,
     runs: Arc<Mutex<HashMap<String, Weak<Inner>>>>,
+    in_place: bool,
 }
 
 impl Store {
@@ -38,7 +39,15 @@ impl Store {
 
     /// A store on any file system: in memory, for tests and for runs that nobody keeps.
     pub fn on(files: tress_store::Store) -> Self {
-        Self { files, runs: Arc::default() }
+        Self { files, runs: Arc::default(), in_place: false }
+    }
+
+    /// The same store, whose runs are opened without a thread of their own: calls do their work where
+    /// they are made, and block for as long as it takes, until somebody follows the run. For processes
+    /// that do one thing and end, as a command does; a run that is open already stays as it is.
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        Self { in_place: true, ..self }
     }
 
     /// A store in memory, gone when the last handle is.
@@ -125,7 +134,7 @@ impl Store {
         if let Some(inner) = self.known(name) {
             return Ok(Run::from_inner(inner));
         }
-        let inner = Inner::open(self.files.run_keeping(name, create)?).await?;
+        let inner = Inner::open(self.files.run_keeping(name, create)?, self.in_place).await?;
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         // Another task may have opened it meanwhile; one handle is enough.
         if let Some(other) = runs.get(name).and_then(Weak::upgrade) {

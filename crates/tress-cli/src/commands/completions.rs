@@ -1,9 +1,9 @@
 //! `completions`: what a shell needs to complete our command lines.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::args::Cli;
+use crate::args;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -22,7 +22,7 @@ pub(crate) struct Completions {
 /// Does `completions`.
 pub(crate) fn run(context: &Context, args: &Completions) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "tress", &mut script);
+    clap_complete::generate(args.shell, &mut args::whole(), "tress", &mut script);
     if context.out.json() {
         return context.out.data(&String::from_utf8_lossy(&script));
     }

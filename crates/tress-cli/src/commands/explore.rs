@@ -48,7 +48,7 @@ struct Row {
 /// Does `explore`.
 pub(crate) async fn run(context: &Context, args: &Explore) -> Result<(), Failure> {
     context.no_at()?;
-    let store = context.store()?;
+    let store = context.shared_store()?;
     let run = context.open_run(&store, &context.global.run).await?;
     let state = run.state();
     let todo = crate::context::find(&state, &args.id)?.id;

@@ -45,21 +45,17 @@ pub(crate) mod why;
 pub(crate) mod without;
 
 use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
-use crate::context::{Context, Given, LastingState};
+use crate::context::{Context, LastingState};
 use crate::failure::Failure;
 use crate::output::Output;
 
 /// Reads the command line and does what it says.
 pub(crate) fn main(out: &Output) -> Result<(), Failure> {
-    let parsed = Cli::command().try_get_matches();
-    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
-    let (cli, matches) = match parsed {
-        Ok(parsed) => parsed,
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
         Err(error) if wants_help(&error) => return help(&error, out),
         Err(error) => return Err(Failure::from_clap(error, out)),
     };
@@ -67,13 +63,8 @@ pub(crate) fn main(out: &Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::internal(format!("the runtime cannot be started: {error}")))?;
-    let said = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let given = Given {
-        run: said("run").then(|| cli.global.run.clone()),
-        role: said("role").then_some(cli.global.role),
-    };
     let read = LastingState::default();
-    let context = Context { global: cli.global, given, out: out.clone(), read };
+    let context = Context { global: cli.global, given: cli.given, out: out.clone(), read };
     runtime.block_on(run(&context, cli.command))
 }
 

@@ -84,7 +84,7 @@ pub(super) async fn learned(store: &Store) -> Result<Option<Proposal>, Failure> 
 /// Does `optimize`.
 pub(crate) async fn run(context: &Context, args: &Optimize) -> Result<(), Failure> {
     context.no_at()?;
-    let store = context.store()?;
+    let store = context.shared_store()?;
     let samples = samples(context, &store).await?;
     let history: Vec<RunSample> = samples.iter().map(|sampled| sampled.sample).collect();
     let proposal = learn::optimize(&history, START, args.max, 0);

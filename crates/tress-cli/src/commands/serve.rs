@@ -81,7 +81,7 @@ pub(crate) async fn run(context: &Context, args: &Serve) -> Result<(), Failure> 
         ))
         .hint("say --cert and --key; or --plain, where a tunnel or a proxy encrypts"));
     }
-    let store = context.store()?;
+    let store = context.shared_store()?;
     let dir = store.dir().to_owned();
     let socket = args.socket.clone().unwrap_or_else(|| dir.join("local").join("hub.sock"));
     let options = HubOptions {

@@ -189,7 +189,7 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
 /// Does `resume`.
 pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failure> {
     context.no_at()?;
-    let store = context.store()?;
+    let store = context.shared_store()?;
     let run = context.open_run(&store, &context.global.run).await?;
     let run = match args.from.as_deref().zip(args.path.as_deref()) {
         Some((from, name)) => branch_off(context, &store, &run, from, name).await?,

@@ -110,7 +110,7 @@ impl SyncView {
 /// Does `sync`.
 pub(crate) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
     context.no_at()?;
-    let store = context.store()?;
+    let store = context.shared_store()?;
     let opening = async {
         match args.only {
             Some(strands) => store.create_run_of(&context.global.run, strands).await,

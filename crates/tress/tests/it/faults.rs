@@ -308,6 +308,65 @@ async fn what_is_found_after_a_failed_write_is_durable_before_it_is_acknowledged
     }
 }
 
+/// A process that goes on with a journal, and cites others, syncs what nobody is known to have synced,
+/// and nothing else: of thirty commands at once each waited for those before it to sync it all again.
+#[tokio::test]
+async fn what_a_mark_tells_is_not_synced_again() {
+    let files = disk();
+    let synced = Arc::new(std::sync::Mutex::new(Vec::new()));
+    // Whether the marks that are left do not get there, as when a process dies before it leaves one.
+    let unmarked = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (calls, lose) = (Arc::clone(&synced), Arc::clone(&unmarked));
+    files.plan(move |_, call, path| {
+        if matches!(call, Call::Sync | Call::SyncDir) {
+            calls.lock().unwrap().push(path.file_name().unwrap().to_string_lossy().into_owned());
+        }
+        let mark = path.parent().is_some_and(|dir| dir.ends_with("replicas/main"));
+        let lost = call == Call::Append && mark && lose.load(std::sync::atomic::Ordering::Relaxed);
+        lost.then_some(Fault::Vanish)
+    });
+    let syncs = || std::mem::take(&mut *synced.lock().unwrap());
+    // Two replicas, and so two journals.
+    let held = open(&files).await;
+    human(&held).add("one").await.unwrap();
+    human(&open(&files).await).add("two").await.unwrap();
+    syncs();
+    human(&open(&files).await).add("three").await.unwrap();
+    assert_eq!(syncs(), ["000001.log"], "only what was written");
+
+    // What the last one wrote is not marked: it is synced before it is gone on with, and so is what is cited.
+    unmarked.store(true, std::sync::atomic::Ordering::Relaxed);
+    human(&open(&files).await).add("four").await.unwrap();
+    human(&held).add("five").await.unwrap();
+    syncs();
+    human(&open(&files).await).add("six").await.unwrap();
+    assert_eq!(syncs(), ["000001.log"; 3]);
+    drop(held);
+    files.disk().crash();
+    assert_eq!(titles(&open(&FaultyFiles::on(files.disk())).await).len(), 6);
+}
+
+/// A restore puts files in place that nobody has synced: what their predecessors' marks say does not
+/// hold for them.
+#[tokio::test]
+async fn the_mark_of_a_file_that_was_replaced_tells_nothing() {
+    let files = disk();
+    let held = open(&files).await;
+    human(&held).add("one").await.unwrap();
+    human(&open(&files).await).add("two").await.unwrap();
+    for journal in journals(&files) {
+        let bytes = files.read(&journal, 0).unwrap();
+        files.remove(&journal).unwrap();
+        files.open(&journal).unwrap().append(&bytes).unwrap();
+        files.sync_dir(journal.parent().unwrap()).unwrap();
+    }
+    human(&open(&files).await).add("three").await.unwrap();
+    drop(held);
+    files.disk().crash();
+    let there = titles(&open(&FaultyFiles::on(files.disk())).await);
+    assert_eq!(there, ["one", "three", "two"], "all that was cited is there");
+}
+
 /// Everything that a store does, by two processes. What was acknowledged goes to `sure`; errors are
 /// passed over, as somebody would who tries the next thing.
 async fn session(one: &Faulty, two: &Faulty, sure: &mut BTreeSet<TodoId>) {

@@ -208,6 +208,63 @@ async fn a_subscriber_gets_every_event_once() {
     assert_eq!(late.next().await.unwrap().operation.todo(), Some(next));
 }
 
+/// Calls of several tasks do the work of a run that has no thread, at the same time as another process,
+/// until somebody follows it: from then on it has one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_run_in_place_has_no_thread_until_somebody_follows_it() {
+    const NAME: &str = "in-place";
+    let threads = || {
+        let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let names =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+        names.filter(|name| name.trim() == format!("tress {NAME}")).count()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = || Store::create(dir.path().join(".tress")).unwrap().in_place();
+    let (here, there) =
+        (store().create_run(NAME).await.unwrap(), store().create_run(NAME).await.unwrap());
+    let write = |round: usize| {
+        let writers = [&here, &there, &here].into_iter().enumerate().map(|(number, run)| {
+            let run = run.clone();
+            tokio::spawn(async move {
+                for n in 0..20 {
+                    let title = format!("{round} {number} {n}");
+                    let once = title.clone();
+                    human(&run).add(&title).await.unwrap();
+                    let known = move |state: &Arc<State>| {
+                        let known = state.todos.values().any(|todo| todo.title == once);
+                        if known { Err(()) } else { Ok(Vec::new()) }
+                    };
+                    let refused = human(&run).append_if(known).await;
+                    assert!(matches!(refused, Err(Refused::Condition(()))), "{refused:?}");
+                }
+            })
+        });
+        writers.collect::<Vec<_>>()
+    };
+    for writer in write(0) {
+        writer.await.unwrap();
+    }
+    assert_eq!(threads(), 0);
+    assert_eq!(here.refresh().await.unwrap().todos.len(), 60);
+
+    // The core goes over to the thread while others use it.
+    let writers = write(1);
+    let mut subscription = here.subscribe(VersionVector::new()).await.unwrap();
+    assert_eq!(threads(), usize::from(cfg!(target_os = "linux")));
+    let mut seen = BTreeSet::new();
+    while seen.len() < 120 {
+        let next = tokio::time::timeout(Duration::from_secs(60), subscription.next()).await;
+        assert!(seen.insert(next.unwrap().unwrap().dot));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    drop((subscription, here, there));
+    assert_eq!(threads(), 0);
+    assert_eq!(store().run(NAME).await.unwrap().state().todos.len(), 120);
+}
+
 #[tokio::test]
 async fn the_past_can_be_opened_and_checkpoints_hold() {
     let dir = tempfile::tempdir().unwrap();
