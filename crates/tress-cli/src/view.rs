@@ -322,7 +322,7 @@ impl TodoDetail {
             completions: todo.completions.iter().map(Into::into).collect(),
             remarks: todo.notes.iter().map(|note| note.as_ref().into()).collect(),
             failures: todo.failures.iter().map(Into::into).collect(),
-            artifacts: todo.artifacts.clone(),
+            artifacts: BTreeMap::clone(&todo.artifacts),
             extra: extra(todo),
         }
     }

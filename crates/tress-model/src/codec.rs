@@ -419,7 +419,21 @@ pub fn encode_snapshot(snapshot: &Snapshot) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// When the bytes are not such a body, or are over the limit.
 pub fn decode_snapshot(body: &[u8]) -> Result<Snapshot, CodecError> {
-    let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
+    decode_folded(body, "snapshot")
+}
+
+/// A part of the folded state, by itself.
+pub(crate) fn encode_part<T: Serialize>(part: &T) -> Result<Vec<u8>, CodecError> {
+    encode(part, "part", limits::SNAPSHOT_BYTES_MAX)
+}
+
+/// Reads a part of the folded state.
+pub(crate) fn decode_part<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    decode_folded(bytes, "part")
+}
+
+fn decode_folded<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Result<T, CodecError> {
+    let limit = limits::SNAPSHOT_BYTES_MAX;
     // A small body is not believed when it says that it is a large one.
     const SMALL: usize = 1 << 20;
     if body.len() <= SMALL {
@@ -430,7 +444,7 @@ pub fn decode_snapshot(body: &[u8]) -> Result<Snapshot, CodecError> {
 
 /// The form of the folded state: it changes with its fields and with the rules of the fold.
 /// Snapshots of another form are made anew, and roots of different forms do not compare.
-pub const STATE_FORM: u16 = 3;
+pub const STATE_FORM: u16 = 4;
 
 /// The root of a state: a hash of its canonical form, equal wherever the same events were folded.
 /// Linear in the size of the state.

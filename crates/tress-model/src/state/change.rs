@@ -119,7 +119,7 @@ impl Change<'_> {
             todo.external_id = external_id.cloned();
         }
         if layout.is_some() {
-            todo.layout.clone_from(layout);
+            todo.layout = layout.clone().into();
         }
         let mut rulings = self.edit(todo, &[TodoEdit::Title(title.to_owned())]);
         rulings.extend(self.edit(todo, edits));

@@ -164,7 +164,7 @@ impl State {
             return Vec::new();
         };
         todo.external_id.clone_from(external_id);
-        todo.layout.clone_from(layout);
+        todo.layout = layout.clone().into();
         for edit in edits {
             todo.set(edit);
         }

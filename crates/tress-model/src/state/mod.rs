@@ -10,6 +10,7 @@ mod change;
 pub mod design;
 mod fold;
 pub mod graph;
+pub mod lazy;
 mod ledger;
 pub mod prose;
 mod removal;

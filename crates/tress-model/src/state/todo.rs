@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::lazy::Lazy;
 use super::prose::Prose;
 use super::writers::Writers;
 use crate::clock::{Millis, VersionVector};
@@ -70,22 +71,22 @@ pub struct Todo {
     /// When it last changed.
     pub updated_at: Millis,
     /// Its prose, by field; what is missing is empty.
-    pub prose: BTreeMap<ProseField, Arc<Prose>>,
+    pub prose: Lazy<BTreeMap<ProseField, Arc<Prose>>>,
     /// Its labels, each with the events that added it.
-    pub labels: BTreeMap<String, Vec<Dot>>,
+    pub labels: Lazy<BTreeMap<String, Vec<Dot>>>,
     /// Fields that Tress does not know, as JSON text.
-    pub extra: BTreeMap<String, String>,
+    pub extra: Lazy<BTreeMap<String, String>>,
     /// How it was written where it came from.
-    pub layout: Option<String>,
+    pub layout: Lazy<Option<String>>,
     /// Remarks, in order.
-    pub notes: Vec<Arc<Note>>,
+    pub notes: Lazy<Vec<Arc<Note>>>,
     /// Who holds it.
     pub claim: Option<Box<Claim>>,
     /// Claims that lost, while the todo is not finished.
     pub lost: Vec<Claim>,
     /// Claims that ended or lost, the latest [`limits::ENDED_CLAIMS_MAX`] of them; one that lost
     /// and then ended is here twice.
-    pub ended: Vec<Ended>,
+    pub ended: Lazy<Vec<Ended>>,
     /// The claim that a deletion ended, with that deletion: it comes back when the deletion loses.
     pub(super) put_aside: Option<Box<(Dot, Claim)>>,
     /// What is or was in the way.
@@ -101,11 +102,11 @@ pub struct Todo {
     /// Whom the coordinator gave it to.
     pub assigned: Option<String>,
     /// Files that work on it made or changed, with the git blob they became.
-    pub artifacts: BTreeMap<String, Option<String>>,
+    pub artifacts: Lazy<BTreeMap<String, Option<String>>>,
     /// Who wrote a field, for fields written since the todo came into being.
-    writers: BTreeMap<String, Writers>,
+    writers: Lazy<BTreeMap<String, Writers>>,
     /// Every event that touched it.
-    pub(super) touched: VersionVector,
+    pub(super) touched: Lazy<VersionVector>,
 }
 
 impl Deref for Todo {
@@ -341,14 +342,14 @@ impl Todo {
             dot,
             fields: Arc::new(fields),
             updated_at: at,
-            prose: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            extra: BTreeMap::new(),
-            layout: None,
-            notes: Vec::new(),
+            prose: Lazy::default(),
+            labels: Lazy::default(),
+            extra: Lazy::default(),
+            layout: Lazy::default(),
+            notes: Lazy::default(),
             claim: None,
             lost: Vec::new(),
-            ended: Vec::new(),
+            ended: Lazy::default(),
             put_aside: None,
             blockers: Vec::new(),
             completions: Vec::new(),
@@ -356,9 +357,9 @@ impl Todo {
             deletions: Vec::new(),
             failures: Vec::new(),
             assigned: None,
-            artifacts: BTreeMap::new(),
-            writers: BTreeMap::new(),
-            touched: VersionVector::new(),
+            artifacts: Lazy::default(),
+            writers: Lazy::default(),
+            touched: Lazy::default(),
         }
     }
 
