@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
+use bincode::Decode;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,18 @@ pub type Millis = u64;
 /// always later than everything its author had seen, and close to the wall clock.
 /// (Kulkarni, Demirbas, Madappa, Avva, Leone: *Logical Physical Clocks*, OPODIS 2014.)
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    Decode,
 )]
 pub struct HybridTime {
     /// Physical milliseconds.

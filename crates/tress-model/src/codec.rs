@@ -10,6 +10,8 @@ mod message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bincode::error::DecodeError;
+use bincode::serde::Compat;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -106,8 +108,17 @@ fn decode<T: DeserializeOwned, const CLAIMS: usize>(
         return Err(CodecError::TooLarge { what, size: bytes.len(), limit });
     }
     let config = bincode::config::standard().with_limit::<CLAIMS>();
-    let (value, used) = bincode::serde::decode_from_slice(bytes, config)
-        .map_err(|error| CodecError::Malformed { what, reason: error.to_string() })?;
+    whole(bytes, what, bincode::serde::decode_from_slice(bytes, config))
+}
+
+/// What was read, if that was all of `bytes`.
+fn whole<T>(
+    bytes: &[u8],
+    what: &'static str,
+    read: Result<(T, usize), DecodeError>,
+) -> Result<T, CodecError> {
+    let (value, used) =
+        read.map_err(|error| CodecError::Malformed { what, reason: error.to_string() })?;
     match bytes.len() - used {
         0 => Ok(value),
         count => Err(CodecError::Trailing { what, count }),
@@ -398,7 +409,7 @@ pub fn decode_seal(body: &[u8]) -> Result<Seal, CodecError> {
 }
 
 /// The folded state at a version, with the ends of the chains it was folded from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Snapshot {
     /// The head of each replica.
     pub heads: Vec<(ReplicaId, Head)>,
@@ -419,8 +430,27 @@ pub fn encode_snapshot(snapshot: &Snapshot) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// When the bytes are not such a body, or are over the limit.
 pub fn decode_snapshot(body: &[u8]) -> Result<Snapshot, CodecError> {
-    decode_folded(body, "snapshot")
+    let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
+    if body.len() > limit {
+        return Err(CodecError::TooLarge { what, size: body.len(), limit });
+    }
+    let config = bincode::config::standard();
+    let read = match body.len() {
+        ..=SMALL => bincode::decode_from_slice(body, config.with_limit::<{ 8 * SMALL }>()),
+        ..=LARGE => bincode::decode_from_slice(body, config.with_limit::<{ 8 * LARGE }>()),
+        _ => {
+            const LIMIT: usize = 8 * limits::SNAPSHOT_BYTES_MAX;
+            bincode::decode_from_slice(body, config.with_limit::<LIMIT>())
+        }
+    };
+    let (Compat(heads), state) = whole(body, what, read)?;
+    Ok(Snapshot { heads, state })
 }
+
+/// A small body is not believed when it says that it is a large one.
+const SMALL: usize = 1 << 20;
+/// Nor is a large one, when it says that it is huge.
+const LARGE: usize = 32 << 20;
 
 /// A part of the folded state, by itself.
 pub(crate) fn encode_part<T: Serialize>(part: &T) -> Result<Vec<u8>, CodecError> {
@@ -429,17 +459,10 @@ pub(crate) fn encode_part<T: Serialize>(part: &T) -> Result<Vec<u8>, CodecError>
 
 /// Reads a part of the folded state.
 pub(crate) fn decode_part<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    decode_folded(bytes, "part")
-}
-
-fn decode_folded<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Result<T, CodecError> {
-    let limit = limits::SNAPSHOT_BYTES_MAX;
-    // A small body is not believed when it says that it is a large one.
-    const SMALL: usize = 1 << 20;
-    if body.len() <= SMALL {
-        return decode::<_, { 8 * SMALL }>(body, what, SMALL);
+    match bytes.len() {
+        ..=SMALL => decode::<_, { 8 * SMALL }>(bytes, "part", SMALL),
+        len => decode::<_, { 8 * limits::SNAPSHOT_BYTES_MAX }>(bytes, "part", len),
     }
-    decode::<_, { 8 * limits::SNAPSHOT_BYTES_MAX }>(body, what, limit)
 }
 
 /// The form of the folded state: it changes with its fields and with the rules of the fold.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bincode::Decode;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{HybridTime, Millis, VersionVector};
@@ -29,7 +30,9 @@ pub struct Event {
 }
 
 /// The place of an event in the one canonical order, which extends causality.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Decode,
+)]
 pub struct OrderKey {
     /// Its hybrid time.
     pub time: HybridTime,

@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bincode::Decode;
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a text could not be read as an identifier.
@@ -93,7 +96,7 @@ macro_rules! hex_id {
 }
 
 /// One writer: sixteen random bytes. A replica numbers its own events 1, 2, 3 … without holes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Decode)]
 pub struct ReplicaId(pub [u8; 16]);
 hex_id!(ReplicaId, 16, "a replica id (32 hexadecimal digits)");
 
@@ -153,7 +156,7 @@ impl EventId {
 }
 
 /// The name of one event: who wrote it, and the how-manieth of that writer it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Decode)]
 pub struct Dot {
     /// The replica that wrote the event.
     pub replica: ReplicaId,
@@ -221,6 +224,10 @@ impl TodoId {
 
     /// All twelve digits.
     pub fn digits(self) -> String {
+        String::from_utf8_lossy(&self.ascii()).into_owned()
+    }
+
+    fn ascii(self) -> [u8; TODO_DIGITS] {
         let mut digits = [b'0'; TODO_DIGITS];
         let mut rest = self.0;
         for digit in digits.iter_mut().rev() {
@@ -230,7 +237,7 @@ impl TodoId {
             };
             rest /= 36;
         }
-        digits.iter().map(|&digit| char::from(digit)).collect()
+        digits
     }
 
     /// The range of todos whose digits start with `prefix` (with or without `t-`), or `None` where
@@ -256,7 +263,7 @@ impl TodoId {
 
     /// The number of leading digits that `self` and `other` share.
     pub fn shared_digits(self, other: Self) -> usize {
-        self.digits().bytes().zip(other.digits().bytes()).take_while(|(a, b)| a == b).count()
+        self.ascii().iter().zip(other.ascii()).take_while(|(a, b)| **a == *b).count()
     }
 }
 
@@ -302,6 +309,13 @@ impl<'de> Deserialize<'de> for TodoId {
         }
     }
 }
+
+impl<Context> Decode<Context> for TodoId {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        u64::decode(decoder).map(Self::from_random)
+    }
+}
+bincode::impl_borrow_decode!(TodoId);
 
 /// What an agent does in the team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bincode::Decode;
 use imbl::ordmap::DiffItem;
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +13,14 @@ use crate::ids::{Dot, TodoId};
 use crate::operation::{BlockerKind, EdgeKind};
 
 /// An edge: its source depends on its target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Decode)]
 pub struct Edge {
     /// The target.
     pub on: TodoId,
     /// The target's id in another system.
     pub external_id: Option<String>,
     /// What the edge says.
+    #[bincode(with_serde)]
     pub kind: EdgeKind,
     /// How it was written where it came from.
     pub layout: Option<String>,

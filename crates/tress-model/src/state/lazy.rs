@@ -7,9 +7,9 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
-use serde::de::{DeserializeOwned, Visitor};
+use serde::de::DeserializeOwned;
 use serde::ser::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use crate::codec;
 
@@ -18,10 +18,10 @@ use crate::codec;
 /// Bytes that nothing can be decoded from give the default value. They cannot come about by accident: a
 /// snapshot's checksum is held against it before it is read.
 pub struct Lazy<T> {
-    form: Form<T>,
+    pub(super) form: Form<T>,
 }
 
-enum Form<T> {
+pub(super) enum Form<T> {
     /// As it came out of a snapshot (`None`: the default value), and what it was decoded to.
     Packed(Option<Arc<[u8]>>, OnceLock<Arc<T>>),
     /// As it was made.
@@ -127,34 +127,6 @@ impl<T: Serialize + DeserializeOwned + Default + PartialEq> Serialize for Lazy<T
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Lazy<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            return T::deserialize(deserializer).map(Self::from);
-        }
-        let bytes = deserializer.deserialize_bytes(Bytes)?;
-        Ok(Self { form: Form::Packed(bytes, OnceLock::new()) })
-    }
-}
-
-/// Takes bytes as they are; `None` where there are none.
-struct Bytes;
-
-impl Visitor<'_> for Bytes {
-    type Value = Option<Arc<[u8]>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("bytes")
-    }
-
-    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-        if bytes.len() > crate::limits::SNAPSHOT_BYTES_MAX {
-            return Err(E::custom("too large"));
-        }
-        Ok((!bytes.is_empty()).then(|| bytes.into()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -167,16 +139,22 @@ mod tests {
         [("lang", vec![1, 300]), ("ui", vec![])].map(|(name, dots)| (name.to_owned(), dots)).into()
     }
 
+    fn read(bytes: &[u8]) -> Lazy<Labels> {
+        let read = bincode::decode_from_slice(bytes, bincode::config::standard());
+        let (part, used) = read.expect("it is one");
+        assert_eq!(used, bytes.len());
+        part
+    }
+
     fn packed(bytes: &[u8]) -> Lazy<Labels> {
-        let framed = codec::encode_part(&bytes.to_vec()).expect("it encodes");
-        codec::decode_part(&framed).expect("bytes are bytes")
+        read(&codec::encode_part(&bytes.to_vec()).expect("it encodes"))
     }
 
     #[test]
     fn a_part_is_the_same_whether_it_was_looked_at_or_not() {
         let made = Lazy::from(labels());
         let bytes = codec::encode_part(&made).expect("it encodes");
-        let read: Lazy<Labels> = codec::decode_part(&bytes).expect("it is one");
+        let read = read(&bytes);
         assert!(matches!(&read.form, Form::Packed(Some(_), value) if value.get().is_none()));
         let unseen = read.clone();
         assert_eq!((&*read, &read), (&labels(), &made));
@@ -185,7 +163,7 @@ mod tests {
         }
         let mut changed = unseen.clone();
         changed.insert("new".to_owned(), vec![7]);
-        assert_eq!((changed.len(), unseen.len(), &changed == &unseen), (3, 2, false));
+        assert_eq!((changed.len(), unseen.len(), changed == unseen), (3, 2, false));
         changed.remove("new");
         assert_eq!(codec::encode_part(&changed), Ok(bytes));
     }

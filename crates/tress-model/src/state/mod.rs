@@ -13,6 +13,7 @@ pub mod graph;
 pub mod lazy;
 mod ledger;
 pub mod prose;
+mod read;
 mod removal;
 pub mod team;
 pub mod todo;
@@ -35,20 +36,17 @@ use crate::ids::{TODO_DIGITS, TODO_DIGITS_MIN, TodoId};
 use crate::rules::LedgerEntry;
 
 /// The folded state of a run.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct State {
     /// The events that it was folded from.
     pub version: VersionVector,
     /// The last of them in canonical order.
     pub last: Option<OrderKey>,
     /// The todos, by id; deleted ones too.
-    #[serde(deserialize_with = "bounded::map")]
     pub todos: OrdMap<TodoId, Arc<Todo>>,
     /// The edges of the todo graph, by source.
-    #[serde(deserialize_with = "bounded::map")]
     edges: OrdMap<TodoId, Arc<Vec<Edge>>>,
     /// The sources of the edges, by target.
-    #[serde(deserialize_with = "bounded::map")]
     incoming: OrdMap<TodoId, Arc<BTreeSet<TodoId>>>,
     /// The edges that are suspended, as their place in the canonical order, source and target.
     suspended: BTreeSet<(OrderKey, TodoId, TodoId)>,
@@ -57,13 +55,11 @@ pub struct State {
     /// The implementation strand.
     pub team: Team,
     /// Every conflict that was decided, in canonical order of the deciding events.
-    #[serde(deserialize_with = "bounded::list")]
     pub ledger: Vector<Arc<LedgerEntry>>,
     /// How many entries the ledger had before [`crate::limits::LEDGER_ENTRIES_MAX`] cut it.
     pub ledger_cut: u64,
     /// Where in the ledger, counted from its uncut beginning, the entries are that an agent was not
     /// told of, by agent.
-    #[serde(deserialize_with = "bounded::map")]
     untold: OrdMap<Arc<str>, Vec<u64>>,
 }
 

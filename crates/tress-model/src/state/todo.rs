@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use bincode::Decode;
 use serde::{Deserialize, Serialize};
 
 use super::lazy::Lazy;
@@ -15,7 +16,7 @@ use crate::limits;
 use crate::operation::{BlockerKind, Check, FailureClass, ProseField, TodoEdit, Verdict};
 
 /// What a todo is, apart from the work on it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Decode)]
 pub struct Fields {
     /// The id it has in another system.
     pub external_id: Option<String>,
@@ -60,7 +61,7 @@ pub struct Fields {
 }
 
 /// A todo, its history boiled down to the facts that still count.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Decode)]
 pub struct Todo {
     /// Its id.
     pub id: TodoId,
@@ -139,7 +140,7 @@ pub struct Note {
 }
 
 /// A claim on a todo.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Decode)]
 pub struct Claim {
     /// The event that made it: the fencing token.
     pub token: Dot,
@@ -182,7 +183,7 @@ pub struct Ended {
 }
 
 /// How far the work on a todo is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Decode)]
 pub struct Progress {
     /// 0 to 100.
     pub percent: u8,
@@ -195,7 +196,7 @@ pub struct Progress {
 }
 
 /// Something in the way of a todo.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Decode)]
 pub struct Blocker {
     /// The event that raised it.
     pub dot: Dot,
@@ -204,6 +205,7 @@ pub struct Blocker {
     /// When.
     pub at: Millis,
     /// Of what kind.
+    #[bincode(with_serde)]
     pub kind: BlockerKind,
     /// What is in the way.
     pub description: String,
@@ -216,7 +218,7 @@ pub struct Blocker {
 }
 
 /// A claim of completion, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Decode)]
 pub struct Completion {
     /// The event that made it.
     pub dot: Dot,
@@ -239,6 +241,7 @@ pub struct Completion {
     /// How it was wired in.
     pub integration: String,
     /// The evidence.
+    #[bincode(with_serde)]
     pub checks: Vec<Check>,
     /// The verifier's answer.
     pub verification: Option<Verification>,
@@ -263,7 +266,7 @@ impl Completion {
 }
 
 /// A verifier's answer to a claim of completion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Decode)]
 pub struct Verification {
     /// The event that gave it.
     pub dot: Dot,
@@ -272,6 +275,7 @@ pub struct Verification {
     /// When.
     pub at: Millis,
     /// The answer.
+    #[bincode(with_serde)]
     pub verdict: Verdict,
     /// Why.
     pub reason: String,
@@ -282,7 +286,7 @@ pub struct Verification {
 }
 
 /// A closing or a deletion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Decode)]
 pub struct Closing {
     /// The event that made it.
     pub dot: Dot,
@@ -297,7 +301,7 @@ pub struct Closing {
 }
 
 /// An attempt that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Decode)]
 pub struct Failure {
     /// The event that reported it.
     pub dot: Dot,
@@ -306,6 +310,7 @@ pub struct Failure {
     /// When it was reported.
     pub at: Millis,
     /// What sort of failure.
+    #[bincode(with_serde)]
     pub class: FailureClass,
     /// What happened.
     pub message: String,
