@@ -425,26 +425,37 @@ pub fn encode_snapshot(snapshot: &Snapshot) -> Result<Vec<u8>, CodecError> {
     encode(snapshot, "snapshot", limits::SNAPSHOT_BYTES_MAX)
 }
 
+/// The body of a snapshot file, kept for the parts of it that are decoded later.
+#[derive(Clone)]
+pub(crate) struct Body(pub(crate) Arc<Vec<u8>>);
+
 /// Reads the body of a snapshot file.
 ///
 /// # Errors
 /// When the bytes are not such a body, or are over the limit.
-pub fn decode_snapshot(body: &[u8]) -> Result<Snapshot, CodecError> {
+pub fn decode_snapshot(body: Vec<u8>) -> Result<Snapshot, CodecError> {
     let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
     if body.len() > limit {
         return Err(CodecError::TooLarge { what, size: body.len(), limit });
     }
-    let config = bincode::config::standard();
-    let read = match body.len() {
-        ..=SMALL => bincode::decode_from_slice(body, config.with_limit::<{ 8 * SMALL }>()),
-        ..=LARGE => bincode::decode_from_slice(body, config.with_limit::<{ 8 * LARGE }>()),
-        _ => {
-            const LIMIT: usize = 8 * limits::SNAPSHOT_BYTES_MAX;
-            bincode::decode_from_slice(body, config.with_limit::<LIMIT>())
-        }
+    let len = body.len();
+    let body = Body(Arc::new(body));
+    let read = if len <= SMALL {
+        folded::<{ 8 * SMALL }>(&body)
+    } else if len <= LARGE {
+        folded::<{ 8 * LARGE }>(&body)
+    } else {
+        folded::<{ 8 * limits::SNAPSHOT_BYTES_MAX }>(&body)
     };
-    let (Compat(heads), state) = whole(body, what, read)?;
+    let (Compat(heads), state) = whole(&body.0, what, read)?;
     Ok(Snapshot { heads, state })
+}
+
+type Folded = (Compat<Vec<(ReplicaId, Head)>>, Arc<State>);
+
+fn folded<const CLAIMS: usize>(body: &Body) -> Result<(Folded, usize), DecodeError> {
+    let config = bincode::config::standard().with_limit::<CLAIMS>();
+    bincode::decode_from_slice_with_context(&body.0, config, body.clone())
 }
 
 /// A small body is not believed when it says that it is a large one.
@@ -530,7 +541,7 @@ mod tests {
         fn bytes_that_are_no_body_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = read(&bytes);
             let _ = decode_seal(&bytes);
-            let _ = decode_snapshot(&bytes);
+            let _ = decode_snapshot(bytes.clone());
         }
 
         #[test]
@@ -560,7 +571,7 @@ mod tests {
         let mut state = State::default();
         events.iter().for_each(|event| state.apply(event));
         let snapshot = Snapshot { heads: vec![(REPLICA, head)], state: Arc::new(state) };
-        let back = decode_snapshot(&encode_snapshot(&snapshot).expect("it encodes"));
+        let back = decode_snapshot(encode_snapshot(&snapshot).expect("it encodes"));
         let back = back.expect("it decodes");
         assert_eq!(back, snapshot);
         assert_eq!(root(&back.state), root(&snapshot.state));
@@ -712,7 +723,7 @@ mod tests {
         }
         let most = limits::SNAPSHOT_BYTES_MAX;
         for (len, over) in [(most, false), (most + 1, true)] {
-            let refused = decode_snapshot(&vec![0; len]).expect_err("zeros are no snapshot");
+            let refused = decode_snapshot(vec![0; len]).expect_err("zeros are no snapshot");
             assert_eq!(too_large(&refused), over, "{len}");
         }
         let version = VersionVector::from_iter([(REPLICA, 1)]);
@@ -737,7 +748,7 @@ mod tests {
             let mut promising = body.clone();
             promising.splice(at..=at, [253, 0, 0, 0, 0, 0, 0, 0, 16]);
             // Where it is no length, it is a number.
-            if let Ok(read) = decode_snapshot(&promising) {
+            if let Ok(read) = decode_snapshot(promising.clone()) {
                 assert_eq!(encode_snapshot(&read), Ok(promising), "byte {at}");
             }
         }

@@ -100,7 +100,7 @@ fn read(
     }
     let unpacked = plain.map(|size| lz4_flex::block::decompress(state.body, size)).transpose();
     let unpacked = unpacked.ok()?;
-    let snapshot = codec::decode_snapshot(unpacked.as_deref().unwrap_or(state.body)).ok()?;
+    let snapshot = codec::decode_snapshot(unpacked.unwrap_or_else(|| state.body.to_vec())).ok()?;
     let version = &snapshot.state.version;
     if holes.iter().any(|hole| version.get(hole.replica) < hole.last) {
         return Some(None);

@@ -7,58 +7,67 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
+use bincode::Decode;
+use bincode::de::Decoder;
+use bincode::de::read::Reader;
+use bincode::error::DecodeError;
 use serde::de::DeserializeOwned;
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 
-use crate::codec;
+use crate::codec::{self, Body};
 
-/// A value, or what it is decoded from when it is first looked at. Clones share it.
+/// A value, or where the bytes are that it is decoded from when it is first looked at. Clones share it.
 ///
 /// Bytes that nothing can be decoded from give the default value. They cannot come about by accident: a
 /// snapshot's checksum is held against it before it is read.
 pub struct Lazy<T> {
-    pub(super) form: Form<T>,
+    /// Where it is in the snapshot that it came out of, as long as it is as it was there.
+    packed: Option<Packed>,
+    /// What it is, once somebody looked; the default value where it is not packed either.
+    value: OnceLock<Arc<T>>,
 }
 
-pub(super) enum Form<T> {
-    /// As it came out of a snapshot (`None`: the default value), and what it was decoded to.
-    Packed(Option<Arc<[u8]>>, OnceLock<Arc<T>>),
-    /// As it was made.
-    Known(Arc<T>),
+/// A stretch of the body of a snapshot.
+#[derive(Clone)]
+struct Packed {
+    body: Body,
+    at: u32,
+    len: u32,
+}
+
+impl Packed {
+    fn bytes(&self) -> &[u8] {
+        let (at, len) = (self.at as usize, self.len as usize);
+        self.body.0.get(at..).and_then(|rest| rest.get(..len)).unwrap_or_default()
+    }
 }
 
 impl<T: DeserializeOwned + Default> Lazy<T> {
     fn value(&self) -> &Arc<T> {
-        match &self.form {
-            Form::Known(value) => value,
-            Form::Packed(bytes, value) => value.get_or_init(|| {
-                let read = bytes.as_deref().and_then(|bytes| codec::decode_part(bytes).ok());
-                Arc::new(read.unwrap_or_default())
-            }),
-        }
+        self.value.get_or_init(|| {
+            let packed = self.packed.as_ref();
+            let read = packed.and_then(|packed| codec::decode_part(packed.bytes()).ok());
+            Arc::new(read.unwrap_or_default())
+        })
     }
 }
 
 impl<T> Default for Lazy<T> {
     fn default() -> Self {
-        Self { form: Form::Packed(None, OnceLock::new()) }
+        Self { packed: None, value: OnceLock::new() }
     }
 }
 
 impl<T> Clone for Lazy<T> {
     fn clone(&self) -> Self {
-        let form = match &self.form {
-            Form::Packed(bytes, value) => Form::Packed(bytes.clone(), value.clone()),
-            Form::Known(value) => Form::Known(Arc::clone(value)),
-        };
-        Self { form }
+        Self { packed: self.packed.clone(), value: self.value.clone() }
     }
 }
 
 impl<T> From<T> for Lazy<T> {
     fn from(value: T) -> Self {
-        Self { form: Form::Known(Arc::new(value)) }
+        Self { packed: None, value: OnceLock::from(Arc::new(value)) }
     }
 }
 
@@ -72,20 +81,19 @@ impl<T: DeserializeOwned + Default> Deref for Lazy<T> {
 
 impl<T: DeserializeOwned + Default + Clone> DerefMut for Lazy<T> {
     fn deref_mut(&mut self) -> &mut T {
-        if let Form::Packed(..) = self.form {
-            self.form = Form::Known(Arc::clone(self.value()));
-        }
-        match &mut self.form {
-            Form::Known(value) => Arc::make_mut(value),
-            Form::Packed(..) => unreachable!("it was just made known"),
+        self.value();
+        self.packed = None;
+        match self.value.get_mut() {
+            Some(value) => Arc::make_mut(value),
+            None => unreachable!("it was just decoded"),
         }
     }
 }
 
 impl<T: DeserializeOwned + Default + PartialEq> PartialEq for Lazy<T> {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.form, &other.form) {
-            (Form::Packed(one, _), Form::Packed(two, _)) if one == two => true,
+        match (&self.packed, &other.packed) {
+            (Some(one), Some(two)) if one.bytes() == two.bytes() => true,
             _ => **self == **other,
         }
     }
@@ -114,18 +122,35 @@ impl<T: Serialize + DeserializeOwned + Default + PartialEq> Serialize for Lazy<T
         if serializer.is_human_readable() {
             return self.value().serialize(serializer);
         }
-        match &self.form {
-            Form::Packed(bytes, _) => {
-                serializer.serialize_bytes(bytes.as_deref().unwrap_or_default())
-            }
-            Form::Known(value) if **value == T::default() => serializer.serialize_bytes(&[]),
-            Form::Known(value) => {
+        match (&self.packed, self.value.get()) {
+            (Some(packed), _) => serializer.serialize_bytes(packed.bytes()),
+            (None, Some(value)) if **value != T::default() => {
                 let bytes = codec::encode_part(value).map_err(S::Error::custom)?;
                 serializer.serialize_bytes(&bytes)
             }
+            (None, _) => serializer.serialize_bytes(&[]),
         }
     }
 }
+
+impl<T> Decode<Body> for Lazy<T> {
+    fn decode<D: Decoder<Context = Body>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let len = usize::decode(decoder)?;
+        decoder.claim_bytes_read(len)?;
+        if len == 0 {
+            return Ok(Self::default());
+        }
+        let missing = || DecodeError::UnexpectedEnd { additional: len };
+        let place = decoder.reader().peek_read(len).ok_or_else(missing)?.as_ptr().addr();
+        let body = decoder.context().clone();
+        // It is read from this very body; where it were not, the stretch would be empty.
+        let at = place.checked_sub(body.0.as_ptr().addr()).and_then(|at| u32::try_from(at).ok());
+        let (at, short) = (at.ok_or_else(missing)?, u32::try_from(len).map_err(|_| missing())?);
+        decoder.reader().consume(len);
+        Ok(Self { packed: Some(Packed { body, at, len: short }), value: OnceLock::new() })
+    }
+}
+bincode::impl_borrow_decode_with_context!(Lazy<T>, Body, T);
 
 #[cfg(test)]
 mod tests {
@@ -140,7 +165,8 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Lazy<Labels> {
-        let read = bincode::decode_from_slice(bytes, bincode::config::standard());
+        let (body, config) = (Body(Arc::new(bytes.to_vec())), bincode::config::standard());
+        let read = bincode::decode_from_slice_with_context(&body.clone().0, config, body);
         let (part, used) = read.expect("it is one");
         assert_eq!(used, bytes.len());
         part
@@ -155,7 +181,7 @@ mod tests {
         let made = Lazy::from(labels());
         let bytes = codec::encode_part(&made).expect("it encodes");
         let read = read(&bytes);
-        assert!(matches!(&read.form, Form::Packed(Some(_), value) if value.get().is_none()));
+        assert!(read.packed.is_some() && read.value.get().is_none());
         let unseen = read.clone();
         assert_eq!((&*read, &read), (&labels(), &made));
         for part in [&made, &read, &unseen] {

@@ -2,21 +2,20 @@
 //! by which all of it is encoded, would read an id a byte at a time, and each field by way of two results.
 
 use std::mem::size_of;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bincode::Decode;
 use bincode::de::Decoder;
-use bincode::de::read::Reader;
 use bincode::error::DecodeError;
 use bincode::serde::Compat;
 use imbl::OrdMap;
 use serde::de::DeserializeOwned;
 
 use super::State;
-use super::lazy::{Form, Lazy};
+use crate::codec::Body;
 
-impl<Context> Decode<Context> for State {
-    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+impl Decode<Body> for State {
+    fn decode<D: Decoder<Context = Body>>(decoder: &mut D) -> Result<Self, DecodeError> {
         Ok(Self {
             version: by_serde(decoder)?,
             last: Decode::decode(decoder)?,
@@ -38,22 +37,6 @@ struct Ledger(
     #[serde(deserialize_with = "super::bounded::list")]
     imbl::Vector<Arc<crate::rules::LedgerEntry>>,
 );
-
-impl<T, Context> Decode<Context> for Lazy<T> {
-    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        let len = usize::decode(decoder)?;
-        decoder.claim_bytes_read(len)?;
-        let mut bytes = None;
-        if len > 0 {
-            let reader = decoder.reader();
-            let missing = DecodeError::UnexpectedEnd { additional: len };
-            bytes = Some(reader.peek_read(len).ok_or(missing)?.into());
-            reader.consume(len);
-        }
-        Ok(Self { form: Form::Packed(bytes, OnceLock::new()) })
-    }
-}
-bincode::impl_borrow_decode!(Lazy<T>, T);
 
 fn by_serde<T: DeserializeOwned, D: Decoder>(decoder: &mut D) -> Result<T, DecodeError> {
     Compat::<T>::decode(decoder).map(|read| read.0)

@@ -62,6 +62,7 @@ pub struct Fields {
 
 /// A todo, its history boiled down to the facts that still count.
 #[derive(Debug, Clone, PartialEq, Serialize, Decode)]
+#[bincode(decode_context = "crate::codec::Body")]
 pub struct Todo {
     /// Its id.
     pub id: TodoId,
