@@ -89,7 +89,8 @@ impl Machine {
         let dir = Path::new(DIR);
         let identity = "here".to_owned();
         let store = tress_store::Store::create_at(Arc::new(files.clone()), host, dir, identity)?;
-        Ok(Store::on(store.tuned(self.tuning)))
+        // A thread of the run would answer before it is done, and go on while the world does.
+        Ok(Store::on(store.tuned(self.tuning)).in_place())
     }
 
     /// Starts a process whose calls fail as `plan` says. `None` where it did not get as far as
