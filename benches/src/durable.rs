@@ -61,13 +61,25 @@ pub struct OnDisk {
 }
 
 impl OnDisk {
-    /// One with a first event.
+    /// One with a first event, and a thread that does its work.
     ///
     /// # Errors
     /// When it cannot be written.
     pub async fn new() -> Result<Self, Failure> {
+        Self::on(|store| store).await
+    }
+
+    /// The same, whose work is done where it is asked for.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn in_place() -> Result<Self, Failure> {
+        Self::on(Store::in_place).await
+    }
+
+    async fn on(used: fn(Store) -> Store) -> Result<Self, Failure> {
         let dir = TempDir::new().map_err(Failure::other)?;
-        let store = Store::create(dir.path().join("store")).map_err(Failure::other)?;
+        let store = used(Store::create(dir.path().join("store")).map_err(Failure::other)?);
         let run = store.create_run(RUN).await.map_err(Failure::other)?;
         let agent = run.agent("first", tress::Role::Human);
         let first = agent.append([tress::Operation::RunResumed]).await.map_err(Failure::other)?;

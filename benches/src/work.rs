@@ -46,7 +46,7 @@ fn durable(events: usize) -> Result<Vec<Figure>, Failure> {
     for group in GROUPS.into_iter().chain([1]) {
         // So many appends that the sync is what is measured.
         let events = if group == 1 { 2_000 } else { events.min(group * 400) };
-        let (mut ours, mut bare) = (Times::default(), Times::default());
+        let (mut ours, mut in_place, mut bare) = <(Times, Times, Times)>::default();
         let (mut rates, mut rivals) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             let (took, bytes) = runtime.block_on(async {
@@ -54,7 +54,14 @@ fn durable(events: usize) -> Result<Vec<Figure>, Failure> {
                 let steps = workload::make(events, AGENTS, &[disk.replica]);
                 let before = disk.journals()?;
                 let took = disk.append(&steps, group).await?;
-                Ok::<_, Failure>((took, disk.journals()? - before))
+                let bytes = disk.journals()? - before;
+                if group == 1 {
+                    let disk = OnDisk::in_place().await?;
+                    let steps = workload::make(events, AGENTS, &[disk.replica]);
+                    let took = disk.append(&steps, group).await?;
+                    took.iter().for_each(|took| in_place.push(*took));
+                }
+                Ok::<_, Failure>((took, bytes))
             })?;
             rates.push(tress_bench::rate(events, took.iter().sum()));
             took.iter().for_each(|took| ours.push(*took));
@@ -74,6 +81,8 @@ fn durable(events: usize) -> Result<Vec<Figure>, Failure> {
         let bare_file = "a bare file, synced as often";
         if group == 1 {
             let figure = Figure::median("work/durable/single", &ours);
+            figures.push(figure.against(bare_file, bare.median()).below(1.3 * bare.median()));
+            let figure = Figure::median("work/durable/in-place", &in_place);
             figures.push(figure.against(bare_file, bare.median()).below(1.3 * bare.median()));
         } else {
             let figure = Figure::new(format!("work/durable/{group}"), rate, "events/s");

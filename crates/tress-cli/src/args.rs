@@ -116,8 +116,12 @@ fn meant(args: &[OsString]) -> Option<clap::Command> {
             None => (arg.strip_prefix("--")?, None),
         };
         let option = top.get_arguments().find(|option| option.get_long() == Some(name))?;
-        if option.get_action().takes_values() && value.is_none() {
-            args.next()?;
+        // What looks like an option is none's value.
+        if option.get_action().takes_values()
+            && value.is_none()
+            && args.next()?.as_encoded_bytes().starts_with(b"-")
+        {
+            return None;
         }
     };
     commands().find_subcommand_mut(name).map(std::mem::take)

@@ -251,17 +251,17 @@ impl Output {
         let (done, until) = std::sync::mpsc::channel::<()>();
         let told = !self.json && io::stderr().is_terminal();
         let what = what.to_owned();
-        let teller = told.then(|| {
-            std::thread::spawn(move || {
-                if until.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
-                    return;
-                }
-                let bar = indicatif::ProgressBar::new_spinner().with_message(what);
-                bar.enable_steady_tick(Duration::from_millis(100));
-                let _ = until.recv();
-                bar.finish_and_clear();
-            })
-        });
+        let tell = move || {
+            if until.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let bar = indicatif::ProgressBar::new_spinner().with_message(what);
+            bar.enable_steady_tick(Duration::from_millis(100));
+            let _ = until.recv();
+            bar.finish_and_clear();
+        };
+        // Where there is no thread to be had, nothing is told.
+        let teller = told.then(|| std::thread::Builder::new().spawn(tell).ok()).flatten();
         Busy { done: Some(done), teller }
     }
 }

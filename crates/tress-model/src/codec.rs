@@ -6,17 +6,16 @@
 
 mod lists;
 mod message;
+mod snapshot;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bincode::error::DecodeError;
-use bincode::serde::Compat;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{HybridTime, Millis};
-use crate::event::{Cause, Head, Record, Seal, Segment};
+use crate::event::{Cause, Record, Seal, Segment};
 use crate::ids::{Author, Dot, EventId, ReplicaId, StoreId};
 use crate::limits;
 use crate::operation::Operation;
@@ -26,6 +25,8 @@ pub use lists::Room;
 pub use message::{
     Received, decode_message, encode_message, ends_events, holds_events, message_number,
 };
+pub(crate) use snapshot::{Body, decode_part, encode_part};
+pub use snapshot::{Snapshot, decode_snapshot, encode_snapshot};
 
 /// The version of the stored and sent forms: a reader refuses a newer major version and reads a
 /// newer minor one.
@@ -408,74 +409,6 @@ pub fn decode_seal(body: &[u8]) -> Result<Seal, CodecError> {
     decode::<_, { 8 * limits::SEAL_BYTES_MAX }>(body, "seal", limits::SEAL_BYTES_MAX)
 }
 
-/// The folded state at a version, with the ends of the chains it was folded from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Snapshot {
-    /// The head of each replica.
-    pub heads: Vec<(ReplicaId, Head)>,
-    /// The state.
-    pub state: Arc<State>,
-}
-
-/// The body of a snapshot file.
-///
-/// # Errors
-/// When it is over [`limits::SNAPSHOT_BYTES_MAX`].
-pub fn encode_snapshot(snapshot: &Snapshot) -> Result<Vec<u8>, CodecError> {
-    encode(snapshot, "snapshot", limits::SNAPSHOT_BYTES_MAX)
-}
-
-/// The body of a snapshot file, kept for the parts of it that are decoded later.
-#[derive(Clone)]
-pub(crate) struct Body(pub(crate) Arc<Vec<u8>>);
-
-/// Reads the body of a snapshot file.
-///
-/// # Errors
-/// When the bytes are not such a body, or are over the limit.
-pub fn decode_snapshot(body: Vec<u8>) -> Result<Snapshot, CodecError> {
-    let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
-    if body.len() > limit {
-        return Err(CodecError::TooLarge { what, size: body.len(), limit });
-    }
-    let len = body.len();
-    let body = Body(Arc::new(body));
-    let read = if len <= SMALL {
-        folded::<{ 8 * SMALL }>(&body)
-    } else if len <= LARGE {
-        folded::<{ 8 * LARGE }>(&body)
-    } else {
-        folded::<{ 8 * limits::SNAPSHOT_BYTES_MAX }>(&body)
-    };
-    let (Compat(heads), state) = whole(&body.0, what, read)?;
-    Ok(Snapshot { heads, state })
-}
-
-type Folded = (Compat<Vec<(ReplicaId, Head)>>, Arc<State>);
-
-fn folded<const CLAIMS: usize>(body: &Body) -> Result<(Folded, usize), DecodeError> {
-    let config = bincode::config::standard().with_limit::<CLAIMS>();
-    bincode::decode_from_slice_with_context(&body.0, config, body.clone())
-}
-
-/// A small body is not believed when it says that it is a large one.
-const SMALL: usize = 1 << 20;
-/// Nor is a large one, when it says that it is huge.
-const LARGE: usize = 32 << 20;
-
-/// A part of the folded state, by itself.
-pub(crate) fn encode_part<T: Serialize>(part: &T) -> Result<Vec<u8>, CodecError> {
-    encode(part, "part", limits::SNAPSHOT_BYTES_MAX)
-}
-
-/// Reads a part of the folded state.
-pub(crate) fn decode_part<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    match bytes.len() {
-        ..=SMALL => decode::<_, { 8 * SMALL }>(bytes, "part", SMALL),
-        len => decode::<_, { 8 * limits::SNAPSHOT_BYTES_MAX }>(bytes, "part", len),
-    }
-}
-
 /// The form of the folded state: it changes with its fields and with the rules of the fold.
 /// Snapshots of another form are made anew, and roots of different forms do not compare.
 pub const STATE_FORM: u16 = 4;
@@ -496,8 +429,11 @@ pub fn root(state: &State) -> EventId {
 mod tests {
     use proptest::prelude::*;
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::clock::VersionVector;
+    use crate::event::Head;
     use crate::ids::{Role, TodoId};
     use crate::operation::Strand;
 

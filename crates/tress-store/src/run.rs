@@ -484,8 +484,8 @@ impl RunStore {
             let made = place.made(files, &format!("{}.{replica}.{name}", self.name), id);
             Some(id != 0 && made && reader.position() <= mark.position)
         };
-        let marked = self.store.with_place(|place| Ok(marked(place)));
-        marked.ok().flatten().unwrap_or(false)
+        // Who only reads makes no place.
+        self.store.found_place().as_ref().and_then(marked).unwrap_or(false)
     }
 
     /// Writes segments and seals and makes them durable, in one sync.

@@ -463,10 +463,18 @@ impl Store {
         Ok(run)
     }
 
+    /// The place that this store is, if it is one yet.
+    pub(crate) fn found_place(&self) -> Option<Place> {
+        let shared = &*self.shared;
+        let opened = shared.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let find = || Place::find(&*shared.files, &shared.dir.join("local"), &shared.identity);
+        opened.or_else(find)
+    }
+
     /// What this place knows of the journals of the run `name`.
     pub(crate) fn known(&self, name: &str) -> Result<Known, StoreError> {
-        let (files, shared) = (&*self.shared.files, &*self.shared);
-        let Some(place) = Place::find(files, &shared.dir.join("local"), &shared.identity) else {
+        let files = &*self.shared.files;
+        let Some(place) = self.found_place() else {
             return Ok(Known::default());
         };
         let repairs = Repairs::load(files, &place.repairs(name))?;
@@ -476,9 +484,9 @@ impl Store {
 
     /// Gives up what is kept of a run that was called `name` and is gone.
     pub(crate) fn forget(&self, name: &str) -> Result<(), StoreError> {
-        let (files, shared) = (&*self.shared.files, &*self.shared);
+        let files = &*self.shared.files;
         snapshots::clear(files, &self.run_dir(name)?.join("snapshots"))?;
-        match Place::find(files, &shared.dir.join("local"), &shared.identity) {
+        match self.found_place() {
             Some(place) => place.forget(files, name),
             None => Ok(()),
         }

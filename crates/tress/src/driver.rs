@@ -7,7 +7,7 @@
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId, current};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tress_store::RunStore;
@@ -31,6 +31,8 @@ pub(crate) struct Driver {
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The core, until there is a thread that has it.
     here: Mutex<Option<Core>>,
+    /// The thread in which the core is at work here.
+    busy: Mutex<Option<ThreadId>>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -62,7 +64,8 @@ impl Driver {
     }
 
     fn new(name: String, core: Option<Core>) -> Self {
-        Self { name, queue: OnceLock::new(), thread: Mutex::default(), here: Mutex::new(core) }
+        let (queue, thread, busy) = (OnceLock::new(), Mutex::default(), Mutex::default());
+        Self { name, queue, thread, here: Mutex::new(core), busy }
     }
 
     /// Has `command` done: at once, or by the thread; whoever waits for the answer is told.
@@ -81,14 +84,24 @@ impl Driver {
             return Ok(Some(command));
         }
         let mut here = self.core()?;
-        let Some(core) = here.as_mut() else { return Ok(Some(command)) };
+        // Where a call panics the core may be between two states: it is gone then, and the run closed.
+        let Some(mut core) = here.take() else { return Ok(Some(command)) };
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = Some(current().id());
         core.handle(vec![command]);
         core.keep_snapshot();
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *here = Some(core);
         Ok(None)
     }
 
-    /// A call that panicked may have left the core between two states.
+    /// The core, or that there is none any more. Not for what the core itself calls, such as a condition:
+    /// it would wait for itself.
     fn core(&self) -> Result<MutexGuard<'_, Option<Core>>, Error> {
+        let busy = *self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if busy == Some(current().id()) {
+            let reason = "a condition or a query has called its own run, which is used in place";
+            return Err(Error::Group(reason.to_owned()));
+        }
         self.here.lock().map_err(|_| Error::Closed)
     }
 
@@ -97,8 +110,13 @@ impl Driver {
         if self.queue.get().is_none() {
             let mut here = self.core()?;
             // Whoever else was quicker has started it.
-            if let Some(core) = here.take() {
-                self.start(move || Some(core))?;
+            if here.is_some() {
+                let (give, take) = std::sync::mpsc::channel();
+                // Where no thread can be had, the core stays here.
+                self.start(move || take.recv().ok())?;
+                if let Some(core) = here.take() {
+                    let _ = give.send(core);
+                }
             }
         }
         // Where the queue is full, the thread is awake.

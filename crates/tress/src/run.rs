@@ -272,7 +272,8 @@ impl Run {
         Ok(subscription)
     }
 
-    /// Tells when the state changes, for those who then look at [`Run::state`].
+    /// Tells when the state changes, for those who then look at [`Run::state`]. Where the run is used in
+    /// place ([`crate::Store::in_place`]), it waits for a call that is at work.
     pub fn updates(&self) -> Updates {
         let following = Following::new(&self.inner.followers);
         if let Err(error) = self.inner.driver.follow() {

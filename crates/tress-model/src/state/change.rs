@@ -162,7 +162,10 @@ impl Change<'_> {
 
     fn labels(&self, todo: &mut Todo, added: &[String], removed: &[String]) -> Rulings {
         for label in removed {
-            if let Some(dots) = todo.labels.get_mut(label) {
+            // One that is not there is not looked for in a way that would unpack all of them for good.
+            if todo.labels.contains_key(label)
+                && let Some(dots) = todo.labels.get_mut(label)
+            {
                 dots.retain(|&dot| !self.event.saw(dot));
                 if dots.is_empty() {
                     todo.labels.remove(label);
@@ -392,8 +395,11 @@ impl Change<'_> {
             .into_iter()
             .chain(&todo.lost)
             .map(|claim| (claim.token, &claim.agent));
-        let mut claims = claims.chain(todo.ended.iter().map(|ended| (ended.token, &ended.agent)));
-        let claimant = claims.find(|(claim, _)| token == Some(*claim)).map(|(_, agent)| agent);
+        // Looked at last, and only where it has to be: it may have to be unpacked.
+        let ended = std::iter::once(&todo.ended).flatten();
+        let ended = ended.map(|ended| (ended.token, &ended.agent));
+        let claimant = claims.chain(ended).find(|(claim, _)| token == Some(*claim));
+        let claimant = claimant.map(|(_, agent)| agent);
         let claimant = claimant.filter(|agent| *agent != self.agent()).map(Arc::clone);
         let (void, ruling) = self.accept(todo, token);
         let completion = Completion {

@@ -19,8 +19,9 @@ use crate::codec::{self, Body};
 
 /// A value, or where the bytes are that it is decoded from when it is first looked at. Clones share it.
 ///
-/// Bytes that nothing can be decoded from give the default value. They cannot come about by accident: a
-/// snapshot's checksum is held against it before it is read.
+/// Bytes that nothing can be decoded from give the default value, and bytes are taken to be in the form in
+/// which they are encoded here. Others cannot come about by accident: a snapshot's checksum and the form of
+/// its state are held against it before it is read.
 pub struct Lazy<T> {
     /// Where it is in the snapshot that it came out of, as long as it is as it was there.
     packed: Option<Packed>,

@@ -522,6 +522,7 @@ impl Todo {
             E::Extra(key, new) => {
                 let old = match new {
                     Some(new) => self.extra.insert(key.clone(), new.clone()),
+                    None if !self.extra.contains_key(key) => None,
                     None => self.extra.remove(key),
                 };
                 (old != *new).then(|| E::Extra(key.clone(), old))

@@ -265,6 +265,22 @@ async fn a_run_in_place_has_no_thread_until_somebody_follows_it() {
     assert_eq!(store().run(NAME).await.unwrap().state().todos.len(), 120);
 }
 
+/// It would wait for itself, under the run's lock, for which all other processes would wait, too.
+#[tokio::test]
+async fn a_condition_that_calls_its_own_run_in_place_does_not_wait_for_itself() {
+    let run = Store::in_memory().unwrap().in_place().create_run("main").await.unwrap();
+    let (other, refused) = (run.clone(), std::sync::mpsc::channel());
+    let decide = move |_: &Arc<State>| {
+        let _ = other.updates();
+        refused.0.send(futures_util::FutureExt::now_or_never(other.refresh())).unwrap();
+        Err::<Vec<_>, ()>(())
+    };
+    assert!(matches!(run.append_if(decide).await, Err(Refused::Condition(()))));
+    assert!(matches!(refused.1.recv().unwrap(), Some(Err(Error::Group(_)))));
+    human(&run).add("what comes later").await.unwrap();
+    assert_eq!(run.state().todos.len(), 1);
+}
+
 #[tokio::test]
 async fn the_past_can_be_opened_and_checkpoints_hold() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! What fuzzing found, each by the name of the bug. The files are replayed by [`super::holds`], too.
 
-use tress_oracles::{admit, codec, journal, run_file};
+use tress_oracles::{admit, codec, import, journal, run_file};
 
 /// A segment that cited what does not exist held up all that its replica wrote, where it came
 /// before it, and a segment that waited was lost to another of the same numbers: which events were
@@ -34,4 +34,11 @@ fn a_length_that_is_only_announced_costs_nothing() {
 #[test]
 fn run_files_that_are_merged_again_do_not_grow() {
     run_file(include_bytes!("../../../finds/run_file/merged-again"));
+}
+
+/// Where both sides had the same issue and one a blank line behind it, the merge of a beads file depended on
+/// which of them was ours.
+#[test]
+fn a_blank_line_is_merged_alike_from_either_side() {
+    import(include_bytes!("../../../finds/import/blank-line"));
 }

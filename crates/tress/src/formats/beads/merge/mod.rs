@@ -132,15 +132,14 @@ impl<'a> Merging<'a> {
     }
 
     /// Takes an issue that only one side changed as it is; makes a case of the others.
-    fn sort_out(&mut self, key: &'a Key, base: &[&Row], ours: &[&Row], theirs: &[&Row]) {
+    fn sort_out(&mut self, key: &'a Key, base: &[&'a Row], ours: &[&'a Row], theirs: &[&'a Row]) {
         if let ([base], [ours], [theirs]) = (base, ours, theirs)
             && base.text == ours.text
             && base.text == theirs.text
         {
             self.report.unchanged += 1;
             let facts = Facts::untouched(base);
-            let end = if ours.end == base.end { &theirs.end } else { &ours.end };
-            let side = Facts { end: end.clone(), ..facts.clone() };
+            let side = Facts { end: end_of(&[base], &[ours], &[theirs]), ..facts.clone() };
             let sides = vec![(Side::Ours, side)];
             self.cases.push(Case { key, base: Some(facts), sides, deleted: None });
             return;
@@ -163,7 +162,16 @@ impl<'a> Merging<'a> {
             } else if mine != other {
                 self.report.only_ours += usize::from(!mine.is_empty());
             }
-            all(ours, Side::Ours)
+            let mut sides = all(ours, Side::Ours);
+            if mine == other {
+                for (_, facts) in &mut sides {
+                    let same = |rows: &[&'a Row]| -> Vec<&'a Row> {
+                        rows.iter().copied().filter(|row| row.text == facts.text).collect()
+                    };
+                    facts.end = end_of(&same(base), &same(ours), &same(theirs));
+                }
+            }
+            sides
         } else if mine == old {
             self.report.only_theirs += usize::from(!other.is_empty());
             all(theirs, Side::Theirs)
@@ -260,6 +268,21 @@ impl<'a> Merging<'a> {
         });
         lines
     }
+}
+
+/// What ends a line that both sides have, with the blank lines behind it: as the side that changed it has
+/// it; where both did, as long as either has it. Whichever side is ours.
+fn end_of(base: &[&Row], ours: &[&Row], theirs: &[&Row]) -> String {
+    let end = |rows: &[&Row]| {
+        rows.iter().map(|row| row.end.clone()).max_by_key(|end| (end.len(), end.clone()))
+    };
+    let (base, ours, theirs) = (end(base), end(ours), end(theirs));
+    let end = match (ours == base, theirs == base) {
+        (true, _) => theirs,
+        (_, true) => ours,
+        _ => ours.into_iter().chain(theirs).max_by_key(|end| (end.len(), end.clone())),
+    };
+    end.unwrap_or_default()
 }
 
 fn created(text: &str) -> i128 {
