@@ -55,6 +55,11 @@ impl Mark {
         Some(Self { position: JournalPosition { file, offset }, number })
     }
 
+    /// The furthest mark in the lock file at `path`.
+    fn read(files: &dyn Files, path: &Path) -> Option<Self> {
+        Self::last(&files.read(path, 0).ok()?)
+    }
+
     /// The furthest mark in a lock file; torn and damaged ones do not count.
     fn last(bytes: &[u8]) -> Option<Self> {
         let marks = bytes.chunks_exact(Self::BYTES).filter_map(Self::decode);
@@ -95,7 +100,7 @@ pub struct ReplicaHold {
 impl ReplicaHold {
     /// How far its journal was durable when it was written last.
     pub(crate) fn mark(&self, files: &dyn Files) -> Option<Mark> {
-        Mark::last(&files.read(&self.path, 0).ok()?)
+        Mark::read(files, &self.path)
     }
 
     /// Leaves a mark. That it could not be left is no harm: the one before it holds, too.
@@ -231,8 +236,7 @@ impl Place {
 
     /// How far the journal of `replica`, which this place made for `run`, is durable at the least.
     pub(crate) fn mark(&self, files: &dyn Files, run: &str, replica: ReplicaId) -> Option<Mark> {
-        let path = self.replicas.join(run).join(replica.to_string());
-        Mark::last(&files.read(&path, 0).ok()?)
+        Mark::read(files, &self.replicas.join(run).join(replica.to_string()))
     }
 
     /// Gives up what was kept of a run of this name that is gone, before another is made: its

@@ -25,7 +25,7 @@ impl Decode<Body> for State {
             suspended: Decode::decode(decoder)?,
             design: by_serde(decoder)?,
             team: by_serde(decoder)?,
-            ledger: Compat::<Ledger>::decode(decoder)?.0.0,
+            ledger: by_serde::<Ledger, _>(decoder)?.0,
             ledger_cut: Decode::decode(decoder)?,
             untold: map(decoder)?,
         })
