@@ -290,7 +290,7 @@ impl Items {
     }
 
     /// Compares what two maps hold. What they share is not looked at. A value without facts is as
-    /// one that is not there.
+    /// one that is not there, and one about another todo is another one.
     fn map<K: Ord + Display, V: PartialEq>(
         &mut self,
         from: &OrdMap<K, V>,
@@ -306,8 +306,14 @@ impl Items {
                     (key, Some(before), Some(after))
                 }
             };
-            let about = after.or(before).and_then(&todo);
-            self.put(key.to_string(), about, before.and_then(&facts), after.and_then(&facts));
+            let [old, new] = [before, after].map(|value| value.and_then(&todo));
+            let [before, after] = [before, after].map(|value| value.and_then(&facts));
+            if old == new {
+                self.put(key.to_string(), old, before, after);
+            } else {
+                self.put(key.to_string(), old, before, None);
+                self.put(key.to_string(), new, None, after);
+            }
         }
     }
 

@@ -474,6 +474,31 @@ fn the_team_is_compared() {
 }
 
 #[test]
+fn an_alert_about_another_todo_is_another_alert() {
+    let alert = |todo| O::AlertRaised {
+        alert: "slow".to_owned(),
+        priority: Severity::High,
+        message: "velocity is low".to_owned(),
+        todo: Some(id(todo)),
+    };
+    let items = |found: &Difference| -> Vec<_> {
+        found.team.iter().map(|item| (item.part, item.todo, item.presence)).collect()
+    };
+    let found = told(|story| story.ada(alert("a")), |story, _| story.ada(alert("b")));
+    let [gone, added] = [("a", Presence::Gone), ("b", Presence::Added)]
+        .map(|(todo, presence)| (Part::Alert, Some(id(todo)), presence));
+    assert_eq!(items(&found), [gone, added]);
+    let found = told(
+        |story| story.ada(alert("a")),
+        |story, _| {
+            story.ada(alert("b"));
+            story.ada(O::AlertCleared { alert: "slow".to_owned() });
+        },
+    );
+    assert_eq!(items(&found), [gone]);
+}
+
+#[test]
 fn integrated_work_and_decided_conflicts_are_told() {
     let found = told(
         |story| {

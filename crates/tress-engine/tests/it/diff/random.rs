@@ -1,103 +1,162 @@
 //! What holds of the differences between any two states of random histories.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 
 use proptest::prelude::*;
 use tress_engine::diff::statuses;
 use tress_engine::difference;
-use tress_model::operation::ProseField;
-use tress_model::{State, TodoId, VersionVector};
+use tress_model::operation::{Check, ProseField};
+use tress_model::state::design::{Assessment, Decision, Deviation, Requirement, Section};
+use tress_model::state::team::{Agent, Alert};
+use tress_model::state::todo::{Claim, Fields};
+use tress_model::state::{Design, Team};
+use tress_model::{State, Todo, TodoId, VersionVector};
 
 use super::{normal, reversed};
-use crate::history::{merged, play, steps};
+use crate::history::{Step, merged, play, steps};
 
-/// What is to be seen of a state with the operations of the random histories, gathered another way.
+/// What is to be seen of a state, gathered another way: all that an operation can say, but no times
+/// at which things came about, and no events.
 fn visible(state: &State, now: u64) -> String {
     let readiness = state.readiness(now);
-    let mut seen = Vec::new();
-    for todo in state.todos.values() {
-        if todo.deletion().is_some() {
-            continue;
-        }
-        let holder = todo.holder(now);
-        let progress = holder.and_then(|claim| claim.progress.as_ref());
-        let progress = progress.map(|progress| (progress.percent, &progress.message));
-        let started = holder.map(|claim| claim.started_at.is_some());
+    let todos = state.todos.values().filter(|todo| todo.deletion().is_none());
+    let todos = todos.map(|todo| {
         let status = state.status(todo, &readiness, now);
-        let mut edges: Vec<_> =
-            state.edges(todo.id).iter().map(|e| (e.on, &e.kind, e.suspended)).collect();
-        edges.sort();
-        let mut notes: Vec<_> = todo.notes.iter().map(|note| (&note.agent, &note.text)).collect();
-        notes.sort();
-        let blockers = todo.blockers.iter();
-        let mut blockers: Vec<_> =
-            blockers.map(|b| (&b.agent, &b.description, &b.resolved)).collect();
-        blockers.sort();
-        let completions = todo.completions.iter().map(|c| {
-            let answer = c.verification.as_ref();
-            let answer = answer.map(|v| (v.verdict, &v.agent, &v.reason, v.percent));
-            let checks = c.checks.iter().map(|check| (&check.name, check.verdict));
-            let mut checks: Vec<_> = checks.collect();
-            checks.sort();
-            let integrated = c.integrated.as_ref().map(|(commit, _)| commit);
-            let claim = (&c.agent, &c.implementation, c.to_integrate);
-            format!("{:?}", (claim, c.pending(), &c.void, answer, checks, integrated))
-        });
-        let mut completions: Vec<String> = completions.collect();
-        completions.sort();
-        let failures = todo.failures.iter().map(|f| (&f.agent, &f.message));
-        let mut failures: Vec<_> = failures.collect();
-        failures.sort();
-        let mut lost: Vec<_> = todo.lost.iter().map(|claim| &claim.agent).collect();
-        lost.sort();
-        let closing = todo.closing().map(|closing| (&closing.agent, &closing.reason));
-        let prose: Vec<String> = ProseField::ALL.map(|field| todo.prose(field)).to_vec();
-        let labels: Vec<_> = todo.labels.keys().collect();
-        let holder = holder.map(|claim| &claim.agent);
-        let fields = (&todo.title, todo.priority, &todo.external_id, &todo.extra, prose, labels);
-        seen.push(format!("{:?} {status} {holder:?} {progress:?} {started:?}", todo.id));
-        seen.push(format!("{fields:?} {edges:?} {notes:?} {blockers:?} {completions:?}"));
-        seen.push(format!("{failures:?} {lost:?} {closing:?} {:?}", todo.created_by));
-    }
-    for (key, section) in &state.design.sections {
-        let place = (&section.heading, section.position, section.body.text());
-        seen.push(format!("{key} {place:?}"));
-    }
-    for (key, requirement) in &state.design.requirements {
-        seen.push(format!("{key} {}", requirement.text));
-    }
-    let mut bag = Vec::new();
-    for decision in &state.design.decisions {
-        let newer = decision.superseded_by.iter().map(|dot| {
-            let newer = state.design.decisions.iter().find(|newer| newer.dot == *dot);
-            newer.map(|newer| &newer.title)
-        });
-        let mut newer: Vec<_> = newer.collect();
-        newer.sort();
-        bag.push(format!("{} {} {newer:?}", decision.agent, decision.title));
-    }
-    for one in &state.design.deviations {
-        let what = (&one.agent, one.todo, &one.description, one.quality, one.compliance);
-        bag.push(format!("{what:?} {:?}", one.decided.as_ref().map(|(_, why, _)| why)));
-    }
-    for checkpoint in &state.team.checkpoints {
-        bag.push(format!("{} {} {}", checkpoint.name, checkpoint.reason, checkpoint.agent));
-    }
-    for done in &state.team.integrations {
-        bag.push(format!("{} {}", done.todo, done.commit));
-    }
-    for entry in &state.ledger {
-        bag.push(format!("{} {} {:?} {}", entry.rule, entry.agent, entry.todo, entry.detail));
-    }
-    for (key, alert) in &state.team.open_alerts() {
-        bag.push(format!("{key} {}", alert.message));
-    }
-    for (name, agent) in &state.team.agents {
-        bag.push(format!("{name} {:?}", agent.role));
-    }
-    bag.sort();
-    seen.extend(bag);
+        let edges = state.edges(todo.id).iter();
+        let edges = sorted(edges.map(|edge| (edge.on, &edge.kind, edge.suspended)));
+        format!("{:?} {status} {edges:?} {:?} {}", todo.id, content(todo, now), work(todo))
+    });
+    let mut seen: Vec<String> = todos.collect();
+    seen.extend(designed(&state.design));
+    seen.extend(team(&state.team));
+    let ledger = state.ledger.iter();
+    seen.extend(sorted(
+        ledger.map(|e| format!("{} {} {:?} {}", e.rule, e.agent, e.todo, e.detail)),
+    ));
     seen.join("\n")
+}
+
+fn sorted<T: Ord>(things: impl Iterator<Item = T>) -> Vec<T> {
+    let mut things: Vec<T> = things.collect();
+    things.sort();
+    things
+}
+
+/// What there is one of in a todo, and what has a name in it.
+fn content(todo: &Todo, now: u64) -> impl Debug {
+    let fields = Fields { created_at: 0, ..Fields::clone(&todo.fields) };
+    let labels: Vec<_> = todo.labels.keys().cloned().collect();
+    let prose = ProseField::ALL.map(|field| todo.prose(field));
+    let claim = todo.holder(now).map(|claim| {
+        let Claim { agent, scope, base, branch, progress, started_at, .. } = claim.clone();
+        let progress = progress.map(|p| (p.percent, p.message, p.next_milestone));
+        (agent, scope, base, branch, progress, started_at.is_some())
+    });
+    let closing = todo.closing().map(|closing| (closing.agent.clone(), closing.reason.clone()));
+    let named = (labels, BTreeMap::clone(&todo.extra), BTreeMap::clone(&todo.artifacts));
+    (fields, prose, claim, todo.assigned.clone(), closing, named)
+}
+
+/// What was said and done about a todo.
+fn work(todo: &Todo) -> String {
+    let notes = sorted(todo.notes.iter().map(|note| (&note.agent, &note.text)));
+    let lost = sorted(todo.lost.iter().map(|claim| &claim.agent));
+    let blockers = sorted(
+        todo.blockers
+            .iter()
+            .map(|b| (&b.agent, b.kind, &b.description, &b.tried, &b.escalated, &b.resolved)),
+    );
+    let failures = sorted(todo.failures.iter().map(|f| (&f.agent, f.class, &f.message)));
+    let completions = sorted(todo.completions.iter().map(|c| {
+        let answer = c.verification.as_ref();
+        let answer = answer.map(|v| (v.verdict, &v.agent, &v.reason, v.percent, &v.gaps));
+        let checks = sorted(c.checks.iter().map(|check| {
+            let Check { layer, name, command, exit_code, verdict, detail, .. } = check;
+            (layer, name, command, exit_code, verdict, detail)
+        }));
+        let integrated = c.integrated.as_ref().map(|(commit, _)| commit);
+        let texts = (&c.implementation, &c.tests, &c.integration);
+        let claim = (&c.agent, &c.commit, c.to_integrate, texts);
+        format!("{:?}", (claim, c.pending(), &c.void, answer, checks, integrated))
+    }));
+    format!("{notes:?} {lost:?} {blockers:?} {failures:?} {completions:?}")
+}
+
+fn designed(design: &Design) -> Vec<String> {
+    let sections = design.sections.iter().map(|(key, section)| {
+        let Section { heading, level, position, body, .. } = &**section;
+        format!("{key} {:?}", (heading, level, position, body.text()))
+    });
+    let requirements = design.requirements.iter().map(|(key, requirement)| {
+        let Requirement { text, kind, criticality, section, .. } = &**requirement;
+        format!("{key} {:?}", (text, kind, criticality, section))
+    });
+    let rules = design.rules.iter();
+    let rules = rules.map(|(key, rule)| format!("{key} {:?}", (&rule.text, rule.criticality)));
+    let decisions = design.decisions.iter().map(|one| {
+        let newer = sorted(one.superseded_by.iter().map(|dot| {
+            let newer = design.decisions.iter().find(|newer| newer.dot == *dot);
+            newer.map(|newer| &newer.title)
+        }));
+        let Decision { agent, title, context, decision, rationale, consequences, .. } = &**one;
+        format!("{:?}", (agent, title, context, decision, rationale, consequences, newer))
+    });
+    let deviations = design.deviations.iter().map(|one| {
+        let Deviation { agent, todo, about, description, impact, evidence, decided, .. } = &**one;
+        let figures = (impact, one.quality, one.compliance);
+        format!("{:?}", (agent, todo, about, description, figures, evidence, decided))
+    });
+    let assessments = design.assessments.iter().map(|one| {
+        let Assessment { agent, todo, about, compliance, quality, evidence, .. } = &**one;
+        format!("{:?}", (agent, todo, about, compliance, quality, evidence))
+    });
+    let judged = sorted(decisions.chain(deviations).chain(assessments));
+    sections.chain(requirements).chain(rules).chain(judged).collect()
+}
+
+fn team(team: &Team) -> Vec<String> {
+    let Team { phase, title, base, branch, summary, plan, settings, budget, metrics, .. } = team;
+    let run = (phase, title, base, branch, summary, plan);
+    let named = (settings, budget, metrics, &team.retired, &team.members);
+    let agents = team.agents.iter().map(|(name, agent)| {
+        let Agent { role, capabilities, about, activity, active, .. } = agent;
+        format!("{name} {:?}", (role, capabilities, about, activity, active))
+    });
+    let alerts = sorted(team.open_alerts().into_iter().map(|(key, alert)| {
+        let Alert { priority, message, todo, acknowledged_by, .. } = alert;
+        format!("{key} {:?}", (priority, message, todo, acknowledged_by))
+    }));
+    let integrations =
+        team.integrations.iter().map(|done| format!("{} {}", done.todo, done.commit));
+    let checkpoints = team.checkpoints.iter();
+    let checkpoints = checkpoints.map(|c| format!("{} {} {}", c.name, c.reason, c.agent));
+    let lessons = team.learning.iter().map(|lesson| format!("{lesson:?}"));
+    let lineage = team.lineage.iter().map(|(name, _, taken_in)| format!("{name} {taken_in}"));
+    let grown = sorted(integrations.chain(checkpoints).chain(lessons).chain(lineage));
+    let one = [format!("{run:?}"), format!("{named:?}")];
+    one.into_iter().chain(agents).chain(alerts).chain(grown).collect()
+}
+
+/// One operation at a time, by one agent, so that no other difference hides what is overlooked.
+#[test]
+fn what_each_operation_changes_is_seen() {
+    for round in 0..21 {
+        let (a, b) = (128 + round, round);
+        let append = |kind| Step::Append { replica: 0, kind, a, b, delay: 1, count: 1 };
+        let history: Vec<Step> = (0..=u8::MAX).map(append).collect();
+        let (_, segments) = play(1, &history);
+        let mut before = State::default();
+        for event in merged(&segments).events() {
+            let mut after = before.clone();
+            after.apply(event);
+            let now = event.time.millis;
+            let found = difference(&before, &after, (now, now));
+            let same = visible(&before, now) == visible(&after, now);
+            assert_eq!(found.is_empty(), same, "{:?}: {found:#?}", event.operation);
+            before = after;
+        }
+    }
 }
 
 proptest! {
