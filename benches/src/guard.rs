@@ -26,7 +26,7 @@ fn append(steps: &[Step], replica: Dot) -> Result<(Log, Vec<Segment>), Failure> 
     let (mut log, mut segments) = (Log::new(), Vec::with_capacity(steps.len()));
     for step in steps {
         let prepared = step.prepare(&log, replica.replica, step.now)?;
-        segments.push(prepared.segment.clone());
+        segments.push(prepared.segment());
         log.commit(prepared);
     }
     Ok((log, segments))
@@ -126,8 +126,8 @@ fn waiting() -> Result<f64, Failure> {
         let [from, to] = &mut logs;
         let (from, to, id) = if number % 2 == 0 { (from, to, one) } else { (to, from, two) };
         let prepared = step.prepare(from, id.replica, step.now)?;
-        answers.push(prepared.segment.clone());
-        to.admit(prepared.segment.clone(), None);
+        answers.push(prepared.segment());
+        to.admit(prepared.segment(), None);
         from.commit(prepared);
     }
     let waits = answers.iter().filter_map(|answer| {

@@ -202,8 +202,8 @@ impl Team {
         });
         let prepared = site.log.prepare(site.id, site.store, drafts.collect(), now + site.skew);
         let prepared = prepared.map_err(Failure::other)?;
-        site.unpublished.push(prepared.segment.clone());
-        let events = prepared.events.clone();
+        site.unpublished.push(prepared.segment());
+        let events = prepared.events().to_vec();
         site.log.commit(prepared);
         self.events += events.len();
         events.iter().try_for_each(|event| self.remember(number, agent, event))

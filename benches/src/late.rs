@@ -98,7 +98,7 @@ fn late_event(log: &Log, back: usize) -> Result<Segment, Failure> {
         operation: Operation::AgentReported { activity: "was away".to_owned() },
     };
     let prepared = Log::new().prepare(replica, store, vec![draft], before.time.millis);
-    Ok(prepared.map_err(Failure::other)?.segment)
+    Ok(prepared.map_err(Failure::other)?.segment())
 }
 
 fn single(ground: &Ground) -> Result<Vec<Figure>, Failure> {

@@ -194,7 +194,7 @@ fn concurrent(replicas: usize) -> Result<Vec<Figure>, Failure> {
         };
         let now = step.now + workload::time_of(1_000);
         let prepared = step.prepare(log, dot.replica, now)?;
-        segments.push(prepared.segment.clone());
+        segments.push(prepared.segment());
         log.commit(prepared);
     }
     drop(each);

@@ -33,6 +33,10 @@ impl AppendFile for CarelessFile {
         Ok(())
     }
 
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.reserve(bytes)
+    }
+
     fn end(&self) -> io::Result<u64> {
         self.0.end()
     }

@@ -71,7 +71,7 @@ fn tress(steps: &[Step]) -> Result<Took, Failure> {
     let replica = replicas.first().ok_or(Failure::History("no replica"))?.replica;
     let append = |log: &mut Log, step: &Step| {
         let prepared = step.prepare(log, replica, step.now)?;
-        let segment = prepared.segment.clone();
+        let segment = prepared.segment();
         log.commit(prepared);
         Ok(segment)
     };

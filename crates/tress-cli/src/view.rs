@@ -319,7 +319,11 @@ impl TodoDetail {
             dependents: ids(&mut state.dependents(todo.id)),
             children: ids(&mut state.children(todo.id)),
             blockers: todo.blockers.iter().map(Into::into).collect(),
-            completions: todo.completions.iter().map(Into::into).collect(),
+            completions: todo
+                .completions
+                .iter()
+                .map(|completion| completion.as_ref().into())
+                .collect(),
             remarks: todo.notes.iter().map(|note| note.as_ref().into()).collect(),
             failures: todo.failures.iter().map(Into::into).collect(),
             artifacts: BTreeMap::clone(&todo.artifacts),

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tress_model::clock::Millis;
-use tress_model::codec::{CodecError, Snapshot};
-use tress_model::event::{Cause, Head, Hole, Record};
+use tress_model::codec::{CodecError, Snapshot, Staged};
+use tress_model::event::{Cause, Chain, ChainError, Head, Hole, Record};
 use tress_model::ids::{Author, Dot, EventId, ReplicaId, StoreId};
 use tress_model::{Event, HybridTime, Operation, OrderKey, Segment, State, Strands};
 use tress_model::{VersionVector, limits};
@@ -61,16 +61,28 @@ pub struct Draft {
 
 /// Operations that were stamped and wait to be made durable. Nothing changes until
 /// [`Log::commit`].
-#[must_use = "write the segment, then commit it; or drop it and nothing happened"]
+#[must_use = "write it, then commit it; or drop it and nothing happened"]
 #[derive(Debug)]
 pub struct Prepared {
-    /// What is to be written.
-    pub segment: Segment,
-    /// The events that it holds.
-    pub events: Vec<Arc<Event>>,
-    /// About how many bytes they have, by themselves.
-    pub bytes: usize,
+    staged: Staged,
     head: Head,
+}
+
+impl Prepared {
+    /// What is to be written.
+    pub fn staged(&self) -> &Staged {
+        &self.staged
+    }
+
+    /// The events.
+    pub fn events(&self) -> &[Arc<Event>] {
+        self.staged.events()
+    }
+
+    /// What is to be written, as a segment. Copies it.
+    pub fn segment(&self) -> Segment {
+        self.staged.segment()
+    }
 }
 
 /// A state that the log had, after the first `count` of its events.
@@ -370,7 +382,8 @@ impl Log {
             .filter_map(|(&other, at)| self.citable(other, at))
             .filter(|cause| cause.number > head.seen.get(cause.replica))
             .collect();
-        let mut records = Vec::with_capacity(drafts.len());
+        let mut chain = Chain::behind(replica, store, &head);
+        let mut staged = Staged::behind(&chain);
         for Draft { author, occurred, operation } in drafts {
             let name = operation.name();
             if let Operation::Unknown(_) = operation {
@@ -381,33 +394,31 @@ impl Log {
                 .map_err(|reason| PrepareError::Invalid { operation: name, reason })?;
             time = time.tick(now);
             let learned = std::mem::take(&mut learned);
-            records.push(Record { time, occurred, author, learned, operation });
+            let record = Record { time, occurred, author, learned, operation };
+            staged.append(record, &mut chain).map_err(|error| match error {
+                ChainError::Codec(error) => PrepareError::Codec(error),
+                other => PrepareError::Invalid { operation: name, reason: other.to_string() },
+            })?;
         }
-        let segment =
-            Segment { replica, store, first: head.number + 1, previous: head.id, records };
-        let chained = segment.chain(&head).map_err(|error| match error {
-            tress_model::event::ChainError::Codec(error) => PrepareError::Codec(error),
-            other => PrepareError::Invalid { operation: "segment", reason: other.to_string() },
-        })?;
-        let (bytes, head) = (chained.bytes, chained.head.clone());
-        let events = segment.clone().into_events(chained);
-        Ok(Prepared { segment, events, bytes, head })
+        Ok(Prepared { staged, head: chain.into_head() })
     }
 
-    /// Makes prepared operations part of the log.
+    /// Makes prepared operations part of the log, and gives them back.
     ///
     /// # Panics
     /// When the replica's chain has moved on since they were prepared: whoever prepares holds the
     /// replica until it has committed or dropped what it prepared.
-    pub fn commit(&mut self, prepared: Prepared) {
-        let replica = prepared.segment.replica;
+    pub fn commit(&mut self, prepared: Prepared) -> Staged {
+        let Prepared { staged, head } = prepared;
+        let replica = staged.replica();
         assert_eq!(
             self.head_number(replica) + 1,
-            prepared.segment.first,
+            staged.first(),
             "a replica has one writer at a time"
         );
-        self.heads.insert(replica, prepared.head);
-        self.insert(&prepared.events);
+        self.heads.insert(replica, head);
+        self.insert(staged.events());
+        staged
     }
 
     /// Puts events, sorted by canonical order, in their places, and folds what that changes.

@@ -139,7 +139,7 @@ impl Log {
             self.prepare(replica, store, said.iter().cloned().chain([draft]).collect(), now)
         };
         let unsigned = prepare(Vec::new())?;
-        let id = unsigned.events.last().map_or(EventId::GENESIS, |event| event.id);
+        let id = unsigned.events().last().map_or(EventId::GENESIS, |event| event.id);
         prepare(sign(&to_sign(run, id)))
     }
 
@@ -266,7 +266,7 @@ mod tests {
             let draft = Draft { author, occurred: None, operation };
             let (replica, store) = (ReplicaId([store; 16]), StoreId([store; 16]));
             let prepared = self.log.prepare(replica, store, vec![draft], self.now).unwrap();
-            let dot = prepared.events.first().unwrap().dot;
+            let dot = prepared.events().first().unwrap().dot;
             self.log.commit(prepared);
             dot
         }
@@ -289,7 +289,7 @@ mod tests {
                 .log
                 .prepare_signature("main", ids, (None, author), heads, self.now, signed)
                 .unwrap();
-            let dot = prepared.events.first().unwrap().dot;
+            let dot = prepared.events().first().unwrap().dot;
             self.log.commit(prepared);
             dot
         }
@@ -493,7 +493,7 @@ mod tests {
         let draft = Draft { author, occurred: None, operation };
         let ids = (ReplicaId([9; 16]), StoreId([1; 16]));
         let prepared = run.log.prepare(ids.0, ids.1, vec![draft], 1000).unwrap();
-        let forged = prepared.events.first().unwrap().dot;
+        let forged = prepared.events().first().unwrap().dot;
         run.log.commit(prepared);
         run.now = 2000;
         run.sign(1, 1);
@@ -511,7 +511,7 @@ mod tests {
         let prepared =
             run.log.prepare_signature("path", ids, (None, author), Vec::new(), 1000, sound);
         let prepared = prepared.unwrap();
-        let other = prepared.events.first().unwrap().dot;
+        let other = prepared.events().first().unwrap().dot;
         run.log.commit(prepared);
         assert!(!run.covers(other));
         run.sign(1, 1);
@@ -564,7 +564,7 @@ mod tests {
         let author = Author::new("ada", Role::Human);
         let draft = Draft { author, occurred: None, operation: Operation::RunResumed };
         let prepared = run.log.prepare(replica, store, vec![draft], 2000).unwrap();
-        let other = prepared.events.first().unwrap().dot;
+        let other = prepared.events().first().unwrap().dot;
         run.log.commit(prepared);
         run.sign_heads(1, 1, vec![SignedHead { dot: other, id: EventId([7; 32]) }]);
         assert!(run.covers(said) && !run.covers(other));

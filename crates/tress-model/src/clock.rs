@@ -1,12 +1,16 @@
 //! Clocks: version vectors, which order knowledge, and hybrid logical time, which orders events.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use bincode::Decode;
+use bincode::enc::Encoder;
+use bincode::error::EncodeError;
+use bincode::{Decode, Encode};
 use imbl::OrdMap;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::{Dot, IdError, ReplicaId};
 use crate::limits;
@@ -29,6 +33,7 @@ pub type Millis = u64;
     Default,
     Serialize,
     Deserialize,
+    Encode,
     Decode,
 )]
 pub struct HybridTime {
@@ -60,9 +65,9 @@ impl HybridTime {
 /// Versions are partially ordered by [`PartialOrd`]: `a <= b` when `b` knows everything that `a`
 /// knows; two that each know something the other does not are concurrent and do not compare.
 ///
-/// Each event says what its author had seen. A version is a persistent map, so that one that goes on from another
-/// shares with it all that is the same: a copy for each event of a run with a thousand replicas would take
-/// more than everything else.
+/// Each event says what its author had seen. A version of many replicas is a persistent map, so that one that
+/// goes on from another shares with it all that is the same: a copy for each event of a run with a thousand
+/// replicas would take more than everything else. One of few is a list, which is smaller and faster.
 ///
 /// ```
 /// use tress_model::{Dot, ReplicaId, VersionVector};
@@ -73,20 +78,63 @@ impl HybridTime {
 /// assert!(left <= left.join(&right));
 /// assert!(left.meet(&right).contains(Dot::new(a, 1)));
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub struct VersionVector(
-    #[serde(deserialize_with = "crate::state::bounded::map")] OrdMap<ReplicaId, u64>,
-);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct VersionVector(Entries);
+
+/// Up to how many replicas lie in a list.
+const FEW: usize = 16;
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Entries {
+    /// At most [`FEW`], sorted.
+    Few(Vec<(ReplicaId, u64)>),
+    /// More than that.
+    Many(OrdMap<ReplicaId, u64>),
+}
+
+impl Default for VersionVector {
+    fn default() -> Self {
+        Self(Entries::Few(Vec::new()))
+    }
+}
+
+impl Serialize for VersionVector {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        self.iter().try_for_each(|(replica, number)| map.serialize_entry(&replica, &number))?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionVector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = BTreeMap::<ReplicaId, u64>::deserialize(deserializer)?;
+        let few = read.len() <= FEW;
+        let read = read.into_iter();
+        Ok(Self(if few { Entries::Few(read.collect()) } else { Entries::Many(read.collect()) }))
+    }
+}
+
+impl Encode for VersionVector {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        (self.len() as u64).encode(encoder)?;
+        self.iter().try_for_each(|entry| entry.encode(encoder))
+    }
+}
 
 impl VersionVector {
     /// The version that knows nothing.
     pub fn new() -> Self {
-        Self(OrdMap::new())
+        Self::default()
     }
 
     /// How many events of `replica` are known.
     pub fn get(&self, replica: ReplicaId) -> u64 {
-        self.0.get(&replica).copied().unwrap_or(0)
+        let known = match &self.0 {
+            Entries::Few(few) => place(few, replica).ok().and_then(|at| few.get(at)).map(|e| e.1),
+            Entries::Many(many) => many.get(&replica).copied(),
+        };
+        known.unwrap_or(0)
     }
 
     /// Whether the event named by `dot` is known.
@@ -96,8 +144,26 @@ impl VersionVector {
 
     /// Learns of `replica`'s events up to `number`; never forgets.
     pub fn advance(&mut self, replica: ReplicaId, number: u64) {
-        if number > self.get(replica) {
-            self.0.insert(replica, number);
+        match &mut self.0 {
+            Entries::Few(few) => match place(few, replica) {
+                Ok(at) => {
+                    if let Some((_, known)) = few.get_mut(at) {
+                        *known = number.max(*known);
+                    }
+                }
+                Err(_) if number == 0 => {}
+                Err(at) => {
+                    few.insert(at, (replica, number));
+                    if few.len() > FEW {
+                        self.0 = Entries::Many(few.drain(..).collect());
+                    }
+                }
+            },
+            Entries::Many(many) => {
+                if number > many.get(&replica).copied().unwrap_or(0) {
+                    many.insert(replica, number);
+                }
+            }
         }
     }
 
@@ -134,23 +200,36 @@ impl VersionVector {
 
     /// The replicas and how many of their events are known, in order of replica.
     pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, u64)> + '_ {
-        self.0.iter().map(|(&replica, &number)| (replica, number))
+        let (few, many) = match &self.0 {
+            Entries::Few(few) => (few.as_slice(), None),
+            Entries::Many(many) => (&[][..], Some(many)),
+        };
+        let many = many.into_iter().flatten().map(|(&replica, &number)| (replica, number));
+        few.iter().copied().chain(many)
     }
 
     /// The number of replicas of which anything is known.
     pub fn len(&self) -> usize {
-        self.0.len()
+        match &self.0 {
+            Entries::Few(few) => few.len(),
+            Entries::Many(many) => many.len(),
+        }
     }
 
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// The number of events that are known.
     pub fn events(&self) -> u64 {
-        self.0.values().fold(0, |sum, &number| sum.saturating_add(number))
+        self.iter().fold(0, |sum, (_, number)| sum.saturating_add(number))
     }
+}
+
+/// Where `replica` is among sorted entries, or would be.
+fn place(few: &[(ReplicaId, u64)], replica: ReplicaId) -> Result<usize, usize> {
+    few.binary_search_by(|(other, _)| other.cmp(&replica))
 }
 
 impl FromIterator<(ReplicaId, u64)> for VersionVector {
@@ -216,7 +295,10 @@ mod tests {
     use super::*;
 
     fn versions() -> impl Strategy<Value = VersionVector> {
-        prop::collection::vec((0_u8..5, 0_u64..6), 0..6)
+        // Few replicas, and as many as no longer lie in a list.
+        let few = prop::collection::vec((0_u8..5, 0_u64..6), 0..6);
+        let many = prop::collection::vec((0_u8..24, 0_u64..6), 12..40);
+        prop_oneof![few, many]
             .prop_map(|entries| entries.into_iter().map(|(r, n)| (ReplicaId([r; 16]), n)).collect())
     }
 
@@ -256,6 +338,29 @@ mod tests {
         #[test]
         fn a_version_survives_its_text_form(a in versions()) {
             prop_assert_eq!(a.to_string().parse::<VersionVector>(), Ok(a));
+        }
+
+        #[test]
+        fn a_version_is_a_sorted_map_however_many_it_holds(a in versions(), replica in 0_u8..24, number in 0_u64..9) {
+            let mut map: BTreeMap<_, _> = a.iter().collect();
+            let mut version = a;
+            let replica = ReplicaId([replica; 16]);
+            version.advance(replica, number);
+            if number > 0 {
+                let known = map.entry(replica).or_insert(0);
+                *known = number.max(*known);
+            }
+            prop_assert_eq!(version.get(replica), map.get(&replica).copied().unwrap_or(0));
+            prop_assert_eq!(version.len(), map.len());
+            prop_assert!(version.iter().eq(map.iter().map(|(&replica, &number)| (replica, number))));
+            let config = bincode::config::standard();
+            let of_map = bincode::serde::encode_to_vec(&map, config).unwrap_or_default();
+            let by_serde = bincode::serde::encode_to_vec(&version, config).unwrap_or_default();
+            prop_assert_eq!(&by_serde, &of_map);
+            let by_bincode = bincode::encode_to_vec(&version, config).unwrap_or_default();
+            prop_assert_eq!(&by_bincode, &of_map);
+            let read = bincode::serde::decode_from_slice::<VersionVector, _>(&of_map, config);
+            prop_assert_eq!(read.map(|(read, _)| read).ok(), Some(version));
         }
 
         #[test]

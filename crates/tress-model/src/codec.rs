@@ -6,25 +6,24 @@
 
 mod lists;
 mod message;
+mod segment;
 mod snapshot;
-
-use std::collections::BTreeMap;
 
 use bincode::error::DecodeError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{HybridTime, Millis};
-use crate::event::{Cause, Record, Seal, Segment};
-use crate::ids::{Author, Dot, EventId, ReplicaId, StoreId};
+use crate::event::Seal;
+use crate::ids::EventId;
 use crate::limits;
-use crate::operation::Operation;
 use crate::state::State;
 
 pub use lists::Room;
 pub use message::{
     Received, decode_message, encode_message, ends_events, holds_events, message_number,
 };
+use segment::decode_within;
+pub use segment::{EventHasher, Staged, Written, decode_segment, encode_segment, withhold};
 pub(crate) use snapshot::{Body, decode_part, encode_part};
 pub use snapshot::{Snapshot, decode_snapshot, encode_snapshot};
 
@@ -126,152 +125,6 @@ fn whole<T>(
     }
 }
 
-/// Computes event ids: BLAKE3 over the previous id and the event's own content. It does not depend
-/// on how events are grouped into segments.
-#[derive(Debug)]
-pub struct EventHasher {
-    store: StoreId,
-    scratch: Vec<u8>,
-    size: usize,
-}
-
-impl EventHasher {
-    /// A hasher for events of a replica of `store`.
-    pub fn new(store: StoreId) -> Self {
-        Self { store, scratch: Vec::with_capacity(256), size: 0 }
-    }
-
-    /// How many bytes the last event had, by itself.
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
-    /// The id of the event `dot` with the content `record`, after `previous`.
-    ///
-    /// # Errors
-    /// When the event is larger than [`limits::EVENT_BYTES_MAX`].
-    pub fn id(
-        &mut self,
-        previous: EventId,
-        dot: Dot,
-        record: &Record,
-    ) -> Result<EventId, CodecError> {
-        let operation = encode_operation(&record.operation)?;
-        self.scratch.clear();
-        let around = (record.time, record.occurred, &record.author, &record.learned);
-        bincode::serde::encode_into_std_write(
-            around,
-            &mut self.scratch,
-            bincode::config::standard(),
-        )
-        .map_err(|error| CodecError::Malformed { what: "event", reason: error.to_string() })?;
-        let size = self.scratch.len() + operation.len();
-        self.size = size;
-        if size > limits::EVENT_BYTES_MAX {
-            return Err(CodecError::TooLarge {
-                what: "event",
-                size,
-                limit: limits::EVENT_BYTES_MAX,
-            });
-        }
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(previous.as_bytes());
-        if previous == EventId::GENESIS {
-            hasher.update(self.store.as_bytes());
-            hasher.update(dot.replica.as_bytes());
-        }
-        hasher.update(&dot.number.to_le_bytes());
-        // The operation by its hash: who holds an event without it can still check the chain.
-        let withheld = record.operation.withheld_hash();
-        hasher.update(&withheld.unwrap_or_else(|| *blake3::hash(&operation).as_bytes()));
-        hasher.update(&self.scratch);
-        Ok(EventId(*hasher.finalize().as_bytes()))
-    }
-}
-
-/// What stands in the place of `operation` for those who do not want it.
-///
-/// # Errors
-/// When it is over [`limits::EVENT_BYTES_MAX`].
-pub fn withhold(operation: &Operation) -> Result<Operation, CodecError> {
-    match operation.withheld_hash() {
-        Some(_) => Ok(operation.clone()),
-        None => Ok(Operation::withheld(*blake3::hash(&encode_operation(operation)?).as_bytes())),
-    }
-}
-
-/// How many operations this version knows; a variant behind them is a newer version's.
-const OPERATIONS_KNOWN: u32 = 63;
-
-/// An operation by itself, in its canonical bytes.
-fn encode_operation(operation: &Operation) -> Result<Vec<u8>, CodecError> {
-    match operation {
-        Operation::Unknown(bytes) => Ok(bytes.clone()),
-        known => encode(known, "operation", limits::EVENT_BYTES_MAX),
-    }
-}
-
-/// The operation of which `bytes` are the canonical form. Bytes of any other form are no operation that is
-/// known, in this version and in every later one: they are kept as they are, under the same id, and have
-/// no effect. So nobody can write today what a version of tomorrow reads as something else.
-fn decode_operation(bytes: Vec<u8>) -> Result<Operation, CodecError> {
-    let limit = limits::EVENT_BYTES_MAX;
-    if bytes.len() > limit {
-        return Err(CodecError::TooLarge { what: "operation", size: bytes.len(), limit });
-    }
-    if bytes.is_empty() {
-        // This is what stands in the place of an event that is lost.
-        let reason = "it is empty".to_owned();
-        return Err(CodecError::Malformed { what: "operation", reason });
-    }
-    let config = bincode::config::standard();
-    let variant = bincode::decode_from_slice::<u32, _>(&bytes, config);
-    if variant.is_ok_and(|(variant, _)| variant >= OPERATIONS_KNOWN) {
-        return Ok(Operation::Unknown(bytes));
-    }
-    let known = decode::<Operation, { 8 * limits::EVENT_BYTES_MAX }>(&bytes, "operation", limit);
-    let canonical = known.ok().filter(|operation| {
-        let mut rest = Same(&bytes);
-        let same = bincode::serde::encode_into_std_write(operation, &mut rest, config);
-        same.is_ok() && rest.0.is_empty()
-    });
-    Ok(canonical.unwrap_or(Operation::Unknown(bytes)))
-}
-
-/// Takes what is written as long as it is what these bytes are, too.
-struct Same<'a>(&'a [u8]);
-
-impl std::io::Write for Same<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 = self.0.strip_prefix(bytes).ok_or(std::io::ErrorKind::InvalidData)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireSegment {
-    base: Millis,
-    #[serde(deserialize_with = "lists::at_most::<_, _, { limits::SEGMENT_EVENTS_MAX }>")]
-    authors: Vec<Author>,
-    #[serde(deserialize_with = "lists::at_most::<_, _, { limits::SEGMENT_EVENTS_MAX }>")]
-    records: Vec<WireRecord>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WireRecord {
-    delta: Millis,
-    counter: u32,
-    occurred: Option<Millis>,
-    author: u32,
-    learned: Vec<Cause>,
-    #[serde(with = "bytes")]
-    operation: Vec<u8>,
-}
-
 /// Bytes at once, and not one by one: the same bytes in the end.
 pub(crate) mod bytes {
     use serde::{Deserializer, Serializer, de};
@@ -304,93 +157,6 @@ pub(crate) mod bytes {
             Ok(bytes)
         }
     }
-}
-
-/// The body of a segment's frame. What the frame itself carries (replica, store, first number,
-/// previous id) is not in it.
-///
-/// # Errors
-/// When the segment is over a limit of [`limits`]; it could not be read back.
-pub fn encode_segment(segment: &Segment) -> Result<Vec<u8>, CodecError> {
-    let count = segment.records.len();
-    if count > limits::SEGMENT_EVENTS_MAX {
-        let limit = limits::SEGMENT_EVENTS_MAX;
-        return Err(CodecError::TooLarge { what: "segment (in events)", size: count, limit });
-    }
-    let base = segment.records.first().map_or(0, |record| record.time.millis);
-    let mut authors: Vec<Author> = Vec::new();
-    let mut places: BTreeMap<&Author, usize> = BTreeMap::new();
-    let mut records = Vec::with_capacity(count);
-    let mut last = base;
-    for record in &segment.records {
-        let author = *places.entry(&record.author).or_insert_with(|| {
-            authors.push(record.author.clone());
-            authors.len() - 1
-        });
-        records.push(WireRecord {
-            delta: record.time.millis.saturating_sub(last),
-            counter: record.time.counter,
-            occurred: record.occurred,
-            author: author as u32,
-            learned: record.learned.clone(),
-            operation: encode_operation(&record.operation)?,
-        });
-        last = record.time.millis;
-    }
-    let body =
-        encode(&WireSegment { base, authors, records }, "segment", limits::SEGMENT_BYTES_MAX)?;
-    // Nothing is written that nobody reads.
-    let mut room = Room::of(body.len());
-    segment.records.iter().try_for_each(|record| room.take(&record.operation))?;
-    Ok(body)
-}
-
-/// Reads the body of a segment's frame.
-///
-/// # Errors
-/// When the bytes are not such a body, or are over a limit.
-pub fn decode_segment(
-    replica: ReplicaId,
-    store: StoreId,
-    first: u64,
-    previous: EventId,
-    body: &[u8],
-) -> Result<Segment, CodecError> {
-    decode_within((replica, store, first, previous), body, &mut Room::of(body.len()))
-}
-
-/// The same, where its lists share `room` with those of other segments.
-fn decode_within(
-    (replica, store, first, previous): (ReplicaId, StoreId, u64, EventId),
-    body: &[u8],
-    room: &mut Room,
-) -> Result<Segment, CodecError> {
-    let what = "segment";
-    let wire: WireSegment =
-        decode::<_, { 8 * limits::SEGMENT_BYTES_MAX }>(body, what, limits::SEGMENT_BYTES_MAX)?;
-    let malformed = |reason: &str| CodecError::Malformed { what, reason: reason.to_owned() };
-    if first == 0 {
-        return Err(malformed("its first event has the number 0"));
-    }
-    let mut millis = wire.base;
-    let mut records = Vec::with_capacity(wire.records.len());
-    for record in wire.records {
-        millis = millis.checked_add(record.delta).ok_or_else(|| malformed("its time overflows"))?;
-        let author = wire.authors.get(record.author as usize);
-        let operation = decode_operation(record.operation)?;
-        room.take(&operation)?;
-        records.push(Record {
-            time: HybridTime { millis, counter: record.counter },
-            occurred: record.occurred,
-            author: author.ok_or_else(|| malformed("it names no author"))?.clone(),
-            learned: record.learned,
-            operation,
-        });
-    }
-    if records.is_empty() {
-        return Err(malformed("it is empty"));
-    }
-    Ok(Segment { replica, store, first, previous, records })
 }
 
 /// The body of a seal's frame.
@@ -431,11 +197,14 @@ mod tests {
 
     use std::sync::Arc;
 
+    use super::segment::{
+        OPERATIONS_KNOWN, WireRecord, WireSegment, decode_operation, encode_operation,
+    };
     use super::*;
-    use crate::clock::VersionVector;
-    use crate::event::Head;
-    use crate::ids::{Role, TodoId};
-    use crate::operation::Strand;
+    use crate::clock::{HybridTime, Millis, VersionVector};
+    use crate::event::{Cause, Head, Record, Segment};
+    use crate::ids::{Author, Dot, ReplicaId, Role, StoreId, TodoId};
+    use crate::operation::{Operation, Strand};
 
     const REPLICA: ReplicaId = ReplicaId([1; 16]);
     const STORE: StoreId = StoreId([2; 16]);
@@ -526,8 +295,7 @@ mod tests {
             let mut hasher = EventHasher::new(STORE);
             let record = record(1, 0, 1, "x".repeat(limits::EVENT_BYTES_MAX / 2));
             hasher.id(EventId::GENESIS, Dot::new(REPLICA, 1), &record).expect("it fits");
-            let operation = encode_operation(&record.operation).expect("it encodes");
-            hasher.scratch.len() + operation.len() - limits::EVENT_BYTES_MAX / 2
+            hasher.size() - limits::EVENT_BYTES_MAX / 2
         };
         let fits = limits::EVENT_BYTES_MAX - overhead;
         for (len, taken) in [(fits, true), (fits + 1, false)] {
@@ -563,7 +331,7 @@ mod tests {
             occurred: None,
             author: 0,
             learned: Vec::new(),
-            operation: operation.clone(),
+            operation: &operation,
         };
         for (count, taken) in [(most, true), (most + 1, false)] {
             let records = std::iter::repeat_with(one).take(count).collect();
@@ -581,7 +349,7 @@ mod tests {
         let [variant] = *resumed else { panic!("it is a variant and nothing else: {resumed:?}") };
         let long = vec![251, variant, 0];
         let more = [resumed.as_slice(), b"more"].concat();
-        assert!(decode_operation(Vec::new()).is_err(), "it stands for what is lost");
+        assert!(decode_operation(&[]).is_err(), "it stands for what is lost");
         for bytes in [long, more, vec![5, 1, 2]] {
             let mut written = record(1, 0, 1, String::new());
             written.operation = Operation::Unknown(bytes.clone());
@@ -589,7 +357,7 @@ mod tests {
             let body = encode_segment(&segment).expect("it encodes");
             assert_eq!(read(&body), Ok(segment), "{bytes:?}");
         }
-        assert_eq!(decode_operation(resumed), Ok(Operation::RunResumed));
+        assert_eq!(decode_operation(&resumed), Ok(Operation::RunResumed));
     }
 
     #[test]
@@ -610,13 +378,14 @@ mod tests {
         let refused = encode_segment(&of(3));
         assert!(refused.is_err_and(|error| error.to_string().contains("items")));
         // And where somebody writes it all the same.
+        let labels = encode_operation(&labels).expect("it encodes");
         let record = |at| WireRecord {
             delta: at,
             counter: 0,
             occurred: None,
             author: 0,
             learned: Vec::new(),
-            operation: encode_operation(&labels).expect("it encodes"),
+            operation: &labels,
         };
         let (authors, records) =
             (vec![Author::new("a", Role::Human)], (0..3).map(record).collect());

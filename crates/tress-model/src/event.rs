@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bincode::Decode;
+use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{HybridTime, Millis, VersionVector};
@@ -116,7 +116,7 @@ impl Head {
 
 /// An event that an author had seen: its dot, and the beginning of its id, so that another event
 /// under the same dot is not taken for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode)]
 pub struct Cause {
     /// The replica that wrote it.
     pub replica: ReplicaId,
@@ -151,6 +151,82 @@ pub struct Record {
     pub learned: Vec<Cause>,
     /// What was meant.
     pub operation: Operation,
+}
+
+impl Record {
+    /// The event `dot` that it is, and what its author had learned.
+    pub(crate) fn into_event(
+        self,
+        dot: Dot,
+        id: EventId,
+        seen: Arc<VersionVector>,
+    ) -> (Vec<Cause>, Event) {
+        let Self { time, occurred, author, learned, operation } = self;
+        (learned, Event { dot, id, author, time, occurred, seen, operation })
+    }
+}
+
+/// The chain of a replica, while it is gone on with.
+#[derive(Debug)]
+pub struct Chain {
+    replica: ReplicaId,
+    head: Head,
+    hasher: codec::EventHasher,
+}
+
+impl Chain {
+    /// The chain of `replica`, which belongs to `store`, from `head` on.
+    pub fn behind(replica: ReplicaId, store: StoreId, head: &Head) -> Self {
+        let head = Head { store, ..head.clone() };
+        Self { replica, head, hasher: codec::EventHasher::new(store) }
+    }
+
+    /// Whose it is.
+    pub fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
+    /// Its end.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Its end, when nothing more comes.
+    pub fn into_head(self) -> Head {
+        self.head
+    }
+
+    pub(crate) fn hasher(&self) -> &codec::EventHasher {
+        &self.hasher
+    }
+
+    /// Goes on with an event.
+    ///
+    /// # Errors
+    /// When it does not continue the chain.
+    pub fn link(&mut self, record: &Record) -> Result<(), ChainError> {
+        let head = &mut self.head;
+        let number = head.number.checked_add(1).filter(|&number| number < u64::MAX / 2);
+        let number = number.ok_or(ChainError::Exhausted { number: head.number })?;
+        if head.number > 0 && record.time <= head.time {
+            return Err(ChainError::Time { number });
+        }
+        let id = self.hasher.id(head.id, Dot::new(self.replica, number), record)?;
+        if !record.learned.is_empty() {
+            let mut seen = (*head.seen).clone();
+            for &Cause { replica, number: known, .. } in &record.learned {
+                if known <= seen.get(replica) || replica == self.replica {
+                    return Err(ChainError::Learned { number });
+                }
+                seen.advance(replica, known);
+            }
+            head.seen = Arc::new(seen);
+        }
+        head.number = number;
+        head.id = id;
+        head.time = record.time;
+        Ok(())
+    }
 }
 
 /// A stretch of one replica's events: the unit of durability and of gossip. All of it or none.
@@ -245,48 +321,22 @@ impl Segment {
         if self.previous != head.id {
             return Err(ChainError::Previous { number: self.first });
         }
-        let mut head = Head { store: self.store, ..head.clone() };
-        let mut links = Vec::with_capacity(self.records.len());
-        let (mut hasher, mut bytes) = (codec::EventHasher::new(self.store), 0);
+        let mut chain = Chain::behind(self.replica, self.store, head);
+        let (mut links, mut bytes) = (Vec::with_capacity(self.records.len()), 0);
         for record in &self.records {
-            let number = head.number.checked_add(1).filter(|&number| number < u64::MAX / 2);
-            let number = number.ok_or(ChainError::Exhausted { number: head.number })?;
-            if head.number > 0 && record.time <= head.time {
-                return Err(ChainError::Time { number });
-            }
-            let id = hasher.id(head.id, Dot::new(self.replica, number), record)?;
-            bytes += hasher.size();
-            if !record.learned.is_empty() {
-                let mut seen = (*head.seen).clone();
-                for &Cause { replica, number: known, .. } in &record.learned {
-                    if known <= seen.get(replica) || replica == self.replica {
-                        return Err(ChainError::Learned { number });
-                    }
-                    seen.advance(replica, known);
-                }
-                head.seen = Arc::new(seen);
-            }
-            head.number = number;
-            head.id = id;
-            head.time = record.time;
-            links.push((id, Arc::clone(&head.seen)));
+            chain.link(record)?;
+            bytes += chain.hasher.size();
+            links.push((chain.head.id, Arc::clone(&chain.head.seen)));
         }
-        Ok(Chained { links, head, bytes })
+        Ok(Chained { links, head: chain.head, bytes })
     }
 
     /// The records as events, as [`Segment::chain`] found them.
     pub fn into_events(self, chained: Chained) -> Vec<Arc<Event>> {
         let numbered = (self.first..).zip(self.records).zip(chained.links);
         let events = numbered.map(|((number, record), (id, seen))| {
-            Arc::new(Event {
-                dot: Dot::new(self.replica, number),
-                id,
-                author: record.author,
-                time: record.time,
-                occurred: record.occurred,
-                seen,
-                operation: record.operation,
-            })
+            let (_, event) = record.into_event(Dot::new(self.replica, number), id, seen);
+            Arc::new(event)
         });
         events.collect()
     }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use bincode::Decode;
 use bincode::de::Decoder;
-use bincode::error::DecodeError;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a text could not be read as an identifier.
@@ -96,7 +97,7 @@ macro_rules! hex_id {
 }
 
 /// One writer: sixteen random bytes. A replica numbers its own events 1, 2, 3 … without holes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct ReplicaId(pub [u8; 16]);
 hex_id!(ReplicaId, 16, "a replica id (32 hexadecimal digits)");
 
@@ -108,7 +109,7 @@ impl ReplicaId {
 }
 
 /// One store: the directory that a set of replicas lives in, and one Automerge actor.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct StoreId(pub [u8; 16]);
 hex_id!(StoreId, 16, "a store id (32 hexadecimal digits)");
 
@@ -126,7 +127,7 @@ impl StoreId {
 }
 
 /// The BLAKE3 hash of an event, chained over the previous event of its replica.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
 pub struct EventId(pub [u8; 32]);
 hex_id!(EventId, 32, "an event id (64 hexadecimal digits)");
 
@@ -156,7 +157,9 @@ impl EventId {
 }
 
 /// The name of one event: who wrote it, and the how-manieth of that writer it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Decode)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 pub struct Dot {
     /// The replica that wrote the event.
     pub replica: ReplicaId,
@@ -310,6 +313,12 @@ impl<'de> Deserialize<'de> for TodoId {
     }
 }
 
+impl Encode for TodoId {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.0.encode(encoder)
+    }
+}
+
 impl<Context> Decode<Context> for TodoId {
     fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
         u64::decode(decoder).map(Self::from_random)
@@ -318,7 +327,9 @@ impl<Context> Decode<Context> for TodoId {
 bincode::impl_borrow_decode!(TodoId);
 
 /// What an agent does in the team.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Picks ready work and does it.
@@ -371,7 +382,7 @@ impl FromStr for Role {
 }
 
 /// Who did it: an agent's stable name, and the role it acted in.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode)]
 pub struct Author {
     /// The agent's name.
     pub name: Arc<str>,

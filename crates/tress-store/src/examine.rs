@@ -12,7 +12,7 @@ use tress_model::ids::{ReplicaId, StoreId};
 use tress_model::{EventId, Segment, limits};
 
 use crate::frame::{self, Frame, FrameKind};
-use crate::journal::{Damage, Item, JournalHeader, file_name};
+use crate::journal::{Damage, Item, JournalHeader, file_name, is_room};
 use crate::repairs::{Repair, Repairs, Skip};
 use crate::run::{Batch, RunStore};
 use crate::run_file::{RunFile, encode_run_file};
@@ -287,6 +287,7 @@ impl Examiner<'_> {
                         let to = bytes.len().max(usize::try_from(wanted).unwrap_or(usize::MAX));
                         (to, bad("its end is not what was written"))
                     }
+                    None if is_room(rest) => return Ok(()),
                     None => (bytes.len(), Content::Torn),
                 },
             };

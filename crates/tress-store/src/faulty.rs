@@ -34,6 +34,8 @@ pub enum Call {
     Append,
     /// [`AppendFile::sync`].
     Sync,
+    /// [`AppendFile::reserve`].
+    Reserve,
     /// [`AppendFile::end`].
     End,
     /// [`AppendFile::truncate`].
@@ -43,7 +45,10 @@ pub enum Call {
 impl Call {
     /// Whether it needs room on the disk.
     pub const fn needs_room(self) -> bool {
-        matches!(self, Self::Open | Self::CreateDir | Self::Rename | Self::Append | Self::Lock)
+        matches!(
+            self,
+            Self::Open | Self::CreateDir | Self::Rename | Self::Append | Self::Reserve | Self::Lock
+        )
     }
 }
 
@@ -205,6 +210,11 @@ impl AppendFile for FaultyFile {
     fn sync(&mut self) -> io::Result<()> {
         let files = self.files.clone();
         files.call(Call::Sync, &self.path, || Some(()), |_| self.file.sync())
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let files = self.files.clone();
+        files.call(Call::Reserve, &self.path, || None, |_| self.file.reserve(bytes))
     }
 
     fn end(&self) -> io::Result<u64> {

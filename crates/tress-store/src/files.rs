@@ -1,4 +1,4 @@
-//! The file-system seam: ten methods, all fallible. The real one, the one in memory and the
+//! The file-system seam: a few methods, all fallible. The real one, the one in memory and the
 //! faulty ones of the tests pass the same conformance suite (`tests/it/conformance.rs`).
 
 use std::fmt::Debug;
@@ -34,13 +34,20 @@ pub trait AppendFile: Send + Debug {
     /// file must be opened anew before it is written again.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Where it ends: its length in bytes.
+    /// Makes room for so many bytes behind the end, as zeros: what is appended is written over them, and
+    /// a sync that need not note a new length is faster. Lasts until the file is cut.
+    ///
+    /// # Errors
+    /// As the file system says; there may be some room then.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()>;
+
+    /// Where what was appended ends, in bytes.
     ///
     /// # Errors
     /// As the file system says.
     fn end(&self) -> io::Result<u64>;
 
-    /// Cuts the file, durably.
+    /// Cuts the file, and its room, durably.
     ///
     /// # Errors
     /// As the file system says.

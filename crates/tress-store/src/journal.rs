@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 use tress_model::Segment;
 use tress_model::codec::{self, FORMAT, FormatVersion};
 use tress_model::event::Seal;
-use tress_model::ids::{EventId, ReplicaId, StoreId};
+use tress_model::ids::{ReplicaId, StoreId};
 
-use crate::files::{AppendFile, Files};
+use crate::files::Files;
 use crate::frame::{self, FrameKind};
 use crate::place::Mark;
 use crate::repairs::Skip;
 use crate::store::StoreError;
 
-/// How many directories lead to a journal in a store, its own and that of all runs among them.
-const DIRS_ABOVE: usize = 5;
 /// A journal goes on in a new file when one has this many bytes (8 MiB). Whoever opens it for
 /// writing checks its last file whole, which at this length takes some milliseconds.
 pub const FILE_BYTES: u64 = 8 << 20;
+/// How often a stretch is read that is never the same twice.
+const READS_MAX: usize = 8;
 /// How much of a file is read to find its header; what it says takes some 150 bytes.
 const HEADER_READ: u64 = 4096;
 
@@ -104,16 +104,9 @@ impl Item {
     }
 }
 
-/// Makes the names of a journal's directory and of those above it in the store durable. Whoever made
-/// one of them may have died before it was.
-fn sync_path(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
-    for dir in dir.ancestors().take(DIRS_ABOVE) {
-        match files.sync_dir(dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
-            synced => synced.map_err(|error| StoreError::io("sync", dir, error))?,
-        }
-    }
-    Ok(())
+/// Whether there are only zeros: room for what is yet to be written.
+pub(crate) fn is_room(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// The name of a journal's `number`th file.
@@ -139,6 +132,8 @@ pub struct JournalReader {
     /// Whether the damage is that a file is shorter than it was. Whoever carries a store may write a
     /// file anew, and it is short until that is done: so it is looked at again each time.
     short: bool,
+    /// Behind which there were only zeros, and how long the file was then.
+    room: Option<(JournalPosition, u64)>,
     skips: Vec<Skip>,
     /// How far it must go at the least, until that was seen.
     mark: Option<Mark>,
@@ -164,6 +159,7 @@ impl JournalReader {
             position,
             damage: None,
             short: false,
+            room: None,
             skips: Vec::new(),
             mark: None,
             seals_only: false,
@@ -238,6 +234,7 @@ impl JournalReader {
         self.position = position;
         self.damage = None;
         self.short = false;
+        self.room = None;
         self.mark = mark;
     }
 
@@ -294,20 +291,7 @@ impl JournalReader {
             }
             let cut = self.skips.iter().any(|skip| self.is_at(skip));
             if entry.len > self.position.offset || cut {
-                let bytes = files.read(&path, self.position.offset);
-                let bytes = bytes.map_err(|error| StoreError::io("read", &path, error))?;
-                let start = self.position.offset;
-                let whole = self.read_frames(&path, &bytes, &mut items)?;
-                if !whole && !self.done {
-                    // What one read gave and another does not is neither damage nor a torn tail.
-                    let again = files.read(&path, start);
-                    let again = again.map_err(|error| StoreError::io("read", &path, error))?;
-                    if !again.starts_with(&bytes) {
-                        self.damage = None;
-                        let error = std::io::Error::other("two reads gave different bytes");
-                        return Err(StoreError::io("read", &path, error));
-                    }
-                }
+                let whole = self.read_file(files, &path, entry.len, &mut items)?;
                 if !whole {
                     if after && self.damage.is_none() {
                         // A file that another follows was whole when that was begun.
@@ -335,6 +319,49 @@ impl JournalReader {
             self.damaged(&self.path(), self.position.offset, reason);
         }
         Ok(items)
+    }
+
+    /// Reads what the file at `path`, which is `len` bytes long, has from here on; whether that was frames to
+    /// its end.
+    fn read_file(
+        &mut self,
+        files: &dyn Files,
+        path: &Path,
+        len: u64,
+        items: &mut Vec<Item>,
+    ) -> Result<bool, StoreError> {
+        let failed = |error| StoreError::io("read", path, error);
+        if self.room == Some((self.position, len)) {
+            // Whoever writes there begins with what is no zero.
+            let first = files.read_part(path, self.position.offset, frame::MAGIC.len() as u64);
+            if is_room(&first.map_err(failed)?) {
+                return Ok(false);
+            }
+        }
+        self.room = None;
+        let mut bytes = files.read(path, self.position.offset).map_err(failed)?;
+        for _ in 0..READS_MAX {
+            let start = self.position.offset;
+            if self.read_frames(path, &bytes, items)? || self.done {
+                return Ok(true);
+            }
+            let read = usize::try_from(self.position.offset - start).unwrap_or(usize::MAX);
+            let rest = bytes.get(read..).unwrap_or_default();
+            if is_room(rest) {
+                self.room = Some((self.position, start + bytes.len() as u64));
+                return Ok(false);
+            }
+            // What one read gives and another does not is neither damage nor a torn tail: it is being
+            // written, over zeros, or it is read wrongly.
+            let again = files.read(path, self.position.offset).map_err(failed)?;
+            let end = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            if again.starts_with(rest.get(..end).unwrap_or(rest)) {
+                return Ok(false);
+            }
+            self.damage = None;
+            bytes = again;
+        }
+        Err(failed(std::io::Error::other("two reads gave different bytes, again and again")))
     }
 
     fn is_at(&self, skip: &Skip) -> bool {
@@ -411,7 +438,9 @@ impl JournalReader {
             at = rest.min(bytes.len());
             let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
             let Some(frame) = frame::decode(rest) else {
-                if let Some(next) = frame::find(bytes, at + 1) {
+                if !is_room(rest)
+                    && let Some(next) = frame::find(bytes, at + 1)
+                {
                     let reason = format!("{} bytes that are no valid frame", next - at);
                     self.damaged(path, start + at as u64, reason);
                 }
@@ -497,242 +526,5 @@ impl JournalReader {
         self.last = self.last.max(segment.last());
         self.first = Some(self.first.map_or(segment.first, |first| first.min(segment.first)));
         segment
-    }
-}
-
-/// Writes one journal. Its replica is held while it exists.
-#[derive(Debug)]
-pub struct JournalWriter {
-    dir: PathBuf,
-    header: JournalHeader,
-    file: Box<dyn AppendFile>,
-    position: JournalPosition,
-    /// When the next file is begun.
-    file_bytes: u64,
-    /// After a failed write or sync nothing more is written: what is on disk is not known.
-    failed: bool,
-}
-
-impl JournalWriter {
-    /// Opens the journal to go on with it, or begins it. A torn tail is cut; everything that is
-    /// read back is made durable first, for it may have been written by one who died before
-    /// syncing it.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when the last file has a damaged frame before valid ones: its
-    /// replica must not be written any more.
-    pub fn open(files: &dyn Files, dir: &Path, header: JournalHeader) -> Result<Self, StoreError> {
-        Self::open_marked(files, dir, header, None)
-    }
-
-    /// The same, for a journal that went as far as `mark` before.
-    ///
-    /// # Errors
-    /// As [`JournalWriter::open`]; also [`StoreError::Damaged`] when it ends before.
-    pub(crate) fn open_marked(
-        files: &dyn Files,
-        dir: &Path,
-        header: JournalHeader,
-        mark: Option<Mark>,
-    ) -> Result<Self, StoreError> {
-        files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
-        let listed = files.list(dir).map_err(|error| StoreError::io("list", dir, error))?;
-        let last = listed.iter().filter_map(|entry| file_number(&entry.name)).max();
-        let Some(number) = last else {
-            if let Some(mark) = mark {
-                let path = dir.join(file_name(mark.position.file));
-                let reason = format!("it is gone: it held event {} before", mark.number);
-                return Err(StoreError::Damaged(Damage { path, offset: 0, reason }));
-            }
-            return Self::begin(files, dir, header, 1);
-        };
-        let path = dir.join(file_name(number));
-        let error = |action| move |error| StoreError::io(action, &path, error);
-        let path = dir.join(file_name(number));
-        let bytes = files.read(&path, 0).map_err(error("read"))?;
-        let end = frame::end(&bytes);
-        if end < bytes.len() && frame::find(&bytes, end + 1).is_some() {
-            let reason = "valid frames follow bytes that are none".to_owned();
-            return Err(StoreError::Damaged(Damage { path, offset: end as u64, reason }));
-        }
-        let reached = JournalPosition { file: number, offset: end as u64 };
-        if let Some(mark) = mark.filter(|mark| reached < mark.position) {
-            let reason = format!("it was cut: it held event {} before", mark.number);
-            return Err(StoreError::Damaged(Damage { path, offset: end as u64, reason }));
-        }
-        if end < bytes.len() {
-            // What one read gave and another does not is no torn tail.
-            let again = files.read(&path, 0).map_err(|e| StoreError::io("read", &path, e))?;
-            if again != bytes {
-                let error = std::io::Error::other("two reads gave different bytes");
-                return Err(StoreError::io("read", &path, error));
-            }
-        }
-        let mut file = files.open(&path).map_err(|e| StoreError::io("open", &path, e))?;
-        if end < bytes.len() {
-            tracing::warn!(path = %path.display(), bytes = bytes.len() - end, "cut a torn tail");
-            file.truncate(end as u64).map_err(|e| StoreError::io("cut", &path, e))?;
-        }
-        if end == 0 {
-            drop(file);
-            files.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
-            return Self::begin(files, dir, header, number);
-        }
-        // Up to the mark it is durable, and so is that it is there.
-        let marked = mark.filter(|mark| mark.position.file == number);
-        if marked.is_none_or(|mark| mark.position.offset < bytes.len() as u64) {
-            file.sync().map_err(|e| StoreError::io("sync", &path, e))?;
-        }
-        if marked.is_none() {
-            sync_path(files, dir)?;
-        }
-        Ok(Self::at(dir, header, file, reached))
-    }
-
-    fn begin(
-        files: &dyn Files,
-        dir: &Path,
-        header: JournalHeader,
-        number: u32,
-    ) -> Result<Self, StoreError> {
-        let path = dir.join(file_name(number));
-        let error = |error| StoreError::io("write", &path, error);
-        let bytes = frame::encode(FrameKind::Header, 0, EventId::GENESIS, &header.body()?);
-        let mut file = files.open(&path).map_err(error)?;
-        file.append(&bytes).map_err(error)?;
-        file.sync().map_err(error)?;
-        sync_path(files, dir)?;
-        let position = JournalPosition { file: number, offset: bytes.len() as u64 };
-        Ok(Self::at(dir, header, file, position))
-    }
-
-    fn at(
-        dir: &Path,
-        header: JournalHeader,
-        file: Box<dyn AppendFile>,
-        position: JournalPosition,
-    ) -> Self {
-        let dir = dir.to_owned();
-        Self { dir, header, file, position, file_bytes: FILE_BYTES, failed: false }
-    }
-
-    /// The same, which begins its next file at `file_bytes`.
-    #[must_use]
-    pub(crate) fn in_files_of(mut self, file_bytes: u64) -> Self {
-        self.file_bytes = file_bytes;
-        self
-    }
-
-    /// Whether the journal in `dir` holds nothing but headers, whole or torn.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub(crate) fn is_only_begun(files: &dyn Files, dir: &Path) -> Result<bool, StoreError> {
-        let listed = files.list(dir).map_err(|error| StoreError::io("list", dir, error))?;
-        for entry in listed.iter().filter(|entry| entry.name.ends_with(".log")) {
-            let path = dir.join(&entry.name);
-            let bytes = files.read(&path, 0).map_err(|e| StoreError::io("read", &path, e))?;
-            let mut at = 0;
-            while let Some(found) = frame::find(&bytes, at) {
-                let rest = bytes.get(found..).and_then(frame::decode);
-                let Some(header) = rest.filter(|frame| frame.kind == FrameKind::Header) else {
-                    return Ok(false);
-                };
-                at = found + header.len();
-            }
-        }
-        Ok(true)
-    }
-
-    /// The replica that it writes.
-    pub fn replica(&self) -> ReplicaId {
-        self.header.replica
-    }
-
-    /// The store that the replica belongs to.
-    pub fn store(&self) -> StoreId {
-        self.header.store
-    }
-
-    /// Its end.
-    pub fn position(&self) -> JournalPosition {
-        self.position
-    }
-
-    /// Writes events. They are durable after [`JournalWriter::sync`].
-    ///
-    /// # Errors
-    /// When they are too large, or cannot be written; then the journal must be opened anew.
-    pub fn append_segment(
-        &mut self,
-        files: &dyn Files,
-        segment: &Segment,
-    ) -> Result<(), StoreError> {
-        let body = codec::encode_segment(segment)?;
-        self.append(files, FrameKind::Segment, segment.first, segment.previous, &body)
-    }
-
-    /// Writes an Automerge change. It is durable after [`JournalWriter::sync`].
-    ///
-    /// # Errors
-    /// When it is too large, or cannot be written; then the journal must be opened anew.
-    pub fn append_seal(&mut self, files: &dyn Files, seal: &Seal) -> Result<(), StoreError> {
-        let body = codec::encode_seal(seal)?;
-        self.append(files, FrameKind::Seal, 0, EventId::GENESIS, &body)
-    }
-
-    fn append(
-        &mut self,
-        files: &dyn Files,
-        kind: FrameKind,
-        first: u64,
-        previous: EventId,
-        body: &[u8],
-    ) -> Result<(), StoreError> {
-        self.check()?;
-        if self.position.offset >= self.file_bytes {
-            self.sync()?;
-            let no_more = || StoreError::Internal("a journal has no more file names".to_owned());
-            let next = self.position.file.checked_add(1).ok_or_else(no_more)?;
-            // A file that was only half begun is found, and removed, when the journal is opened.
-            self.failed = true;
-            let file_bytes = self.file_bytes;
-            *self = Self::begin(files, &self.dir, self.header.clone(), next)?;
-            self.file_bytes = file_bytes;
-        }
-        let bytes = frame::encode(kind, first, previous, body);
-        let written = self.file.append(&bytes);
-        self.failed = written.is_err();
-        written.map_err(|error| StoreError::io("write", &self.path(), error))?;
-        self.position.offset += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Makes durable what was appended.
-    ///
-    /// # Errors
-    /// When that fails; then the journal must be opened anew.
-    pub fn sync(&mut self) -> Result<(), StoreError> {
-        self.check()?;
-        let synced = self.file.sync();
-        self.failed = synced.is_err();
-        synced.map_err(|error| StoreError::io("sync", &self.path(), error))
-    }
-
-    fn check(&self) -> Result<(), StoreError> {
-        if self.failed {
-            let what = format!("{} failed before; open it anew", self.path().display());
-            return Err(StoreError::Internal(what));
-        }
-        Ok(())
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.join(file_name(self.position.file))
-    }
-
-    /// Whether a write or a sync failed, so that it must be opened anew.
-    pub fn failed(&self) -> bool {
-        self.failed
     }
 }

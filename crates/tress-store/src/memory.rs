@@ -129,7 +129,8 @@ impl MemoryFiles {
 
     /// The power goes, and `below(n)` says, with a number below `n`, how much of what was not synced
     /// is there afterwards: of the changes of names in a directory the first few, of the bytes of a
-    /// file none, all, a first part, or a first part and zeros.
+    /// file none, all, a first part, a first part and zeros, or, of what was written over others, a last
+    /// part.
     pub fn power_cut(&self, below: &mut dyn FnMut(u64) -> u64) {
         let mut disk = held(&self.shared.disk);
         let mut durable = std::mem::take(&mut disk.durable);
@@ -141,22 +142,27 @@ impl MemoryFiles {
         }
         for content in durable.values() {
             let mut content = held(content);
-            let (synced, written) = (content.synced.len(), content.bytes.len());
-            if synced < written {
-                let mut part = || usize::try_from(below((written - synced) as u64)).unwrap_or(0);
-                let (whole, kept) = match part() % 4 {
-                    0 => (synced, synced),
-                    1 => (written, written),
-                    2 => (synced + part(), written),
-                    _ => (written, synced + part()),
+            let Content { bytes, synced, .. } = &mut *content;
+            let same = bytes.iter().zip(&*synced).take_while(|(new, old)| new == old).count();
+            if same < bytes.len() {
+                let mut part = || below((bytes.len() - same) as u64);
+                let (way, cut) = (part() % 5, same + usize::try_from(part()).unwrap_or(0));
+                let [new, old] = [&*bytes, &*synced].map(|b| b.split_at_checked(cut));
+                let (new, old) = (new.unwrap_or((bytes, &[])), old.unwrap_or((synced, &[])));
+                let left = match way {
+                    0 => synced.clone(),
+                    1 => bytes.clone(),
+                    2 => [new.0, old.1].concat(),
+                    4 if bytes.len() == synced.len() => [old.0, new.1].concat(),
+                    _ => {
+                        let mut left = [new.0, old.1].concat();
+                        left.resize(bytes.len(), 0);
+                        left
+                    }
                 };
-                content.bytes.truncate(whole);
-                let zeros = kept.min(whole)..;
-                content.bytes.get_mut(zeros).unwrap_or_default().fill(0);
-            } else {
-                content.bytes = content.synced.clone();
+                *synced = left;
             }
-            content.synced = content.bytes.clone();
+            *bytes = synced.clone();
         }
         disk.files = durable.clone();
         disk.durable = durable;
@@ -186,26 +192,49 @@ impl MemoryFiles {
 }
 
 #[derive(Debug)]
-struct MemoryFile(Arc<Mutex<Content>>);
+struct MemoryFile {
+    content: Arc<Mutex<Content>>,
+    /// Where what was appended ends, where there is room behind it.
+    end: Option<usize>,
+}
 
 impl AppendFile for MemoryFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        held(&self.0).bytes.extend_from_slice(bytes);
+        let mut content = held(&self.content);
+        let from = self.end.unwrap_or(content.bytes.len());
+        let to = from + bytes.len();
+        if content.bytes.len() < to {
+            content.bytes.resize(to, 0);
+        }
+        content.bytes.get_mut(from..to).unwrap_or_default().copy_from_slice(bytes);
+        self.end = self.end.map(|_| to);
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let mut content = held(&self.0);
+        let mut content = held(&self.content);
         content.synced = content.bytes.clone();
         Ok(())
     }
 
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let mut content = held(&self.content);
+        let end = self.end.unwrap_or(content.bytes.len());
+        let to = end.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
+        if content.bytes.len() < to {
+            content.bytes.resize(to, 0);
+        }
+        self.end = Some(end);
+        Ok(())
+    }
+
     fn end(&self) -> io::Result<u64> {
-        Ok(held(&self.0).bytes.len() as u64)
+        Ok(self.end.unwrap_or_else(|| held(&self.content).bytes.len()) as u64)
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
-        let mut content = held(&self.0);
+        self.end = None;
+        let mut content = held(&self.content);
         content.bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         content.synced = content.bytes.clone();
         Ok(())
@@ -266,12 +295,12 @@ impl Files for MemoryFiles {
             return Err(not_found(parent));
         }
         if let Some(content) = disk.files.get(path) {
-            return Ok(Box::new(MemoryFile(Arc::clone(content))));
+            return Ok(Box::new(MemoryFile { content: Arc::clone(content), end: None }));
         }
         disk.made += 1;
         let content = Arc::new(Mutex::new(Content { id: disk.made, ..Content::default() }));
         disk.change(path, NameOp::Link(path.to_owned(), Arc::clone(&content)));
-        Ok(Box::new(MemoryFile(content)))
+        Ok(Box::new(MemoryFile { content, end: None }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::files::{AppendFile, DirEntry, Files, Lock};
 
@@ -11,24 +11,61 @@ use crate::files::{AppendFile, DirEntry, Files, Lock};
 pub struct RealFiles;
 
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    path: PathBuf,
+    room: Option<Room>,
+}
+
+/// A file with zeros behind what was appended.
+#[derive(Debug)]
+struct Room {
+    /// The same file, which stands at `end`: one that is open for appending is written at its end only.
+    file: File,
+    end: u64,
+}
 
 impl AppendFile for RealFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        let Some(room) = &mut self.room else { return self.file.write_all(bytes) };
+        room.file.write_all(bytes)?;
+        room.end += bytes.len() as u64;
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let end = self.end()?;
+        let mut file = match self.room.take() {
+            Some(room) => room.file,
+            None => OpenOptions::new().write(true).open(&self.path)?,
+        };
+        let len = file.seek(SeekFrom::End(0))?;
+        let lacking = end.saturating_add(bytes).saturating_sub(len);
+        // Zeros that are written: room that a file system only notes has to be noted again.
+        io::copy(
+            &mut io::repeat(0).take(lacking),
+            &mut io::BufWriter::with_capacity(1 << 16, &file),
+        )?;
+        file.seek(SeekFrom::Start(end))?;
+        self.room = Some(Room { file, end });
+        Ok(())
     }
 
     fn end(&self) -> io::Result<u64> {
-        self.0.metadata().map(|metadata| metadata.len())
+        match &self.room {
+            Some(room) => Ok(room.end),
+            None => self.file.metadata().map(|metadata| metadata.len()),
+        }
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)?;
-        self.0.sync_all()
+        self.room = None;
+        self.file.set_len(len)?;
+        self.file.sync_all()
     }
 }
 
@@ -73,7 +110,7 @@ impl Files for RealFiles {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile { file, path: path.to_owned(), room: None }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

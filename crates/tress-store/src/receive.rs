@@ -14,9 +14,10 @@ use tress_model::codec::FORMAT;
 use tress_model::ids::{ReplicaId, StoreId};
 
 use crate::files::Files;
-use crate::journal::{Item, JournalHeader, JournalPosition, JournalReader, JournalWriter};
+use crate::journal::{Item, JournalHeader, JournalPosition, JournalReader};
 use crate::run::{Batch, RunStore};
 use crate::store::StoreError;
+use crate::writer::JournalWriter;
 
 /// How many copies of one replica may be damaged before no other is begun.
 const COPIES_MAX: usize = 16;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tress_model::codec::{FORMAT, Snapshot};
+use tress_model::codec::{FORMAT, Snapshot, Written};
 use tress_model::event::Seal;
 use tress_model::ids::{ReplicaId, StoreId};
 use tress_model::{OrderKey, Segment, Strands};
@@ -13,15 +13,15 @@ use tress_model::{OrderKey, Segment, Strands};
 use crate::files::{DirEntry, Files, Lock};
 use crate::frame;
 use crate::journal::{
-    Damage, Item, JournalHeader, JournalPosition, JournalReader, JournalWriter, Positions,
-    file_number,
+    Damage, Item, JournalHeader, JournalPosition, JournalReader, Positions, file_number,
 };
 use crate::origin::Origin;
 use crate::place::Place;
 use crate::place::{Mark, ReplicaHold};
 use crate::repairs::Repairs;
 use crate::snapshots::{self, StoredSnapshot};
-use crate::store::{Store, StoreError, lock_of_run};
+use crate::store::{Store, StoreError, Tuning, lock_of_run};
+use crate::writer::JournalWriter;
 
 /// What a look at the journals brought.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ pub struct RunStore {
     pub(crate) strands: Strands,
     /// What is known of its journals here, beside what they say.
     pub(crate) known: Known,
-    pub(crate) writer: Option<(ReplicaHold, JournalWriter)>,
+    pub(crate) writer: Option<Writing>,
     /// The number of the last event that was written to it here; 0 where there was none yet.
     pub(crate) written: u64,
     /// Files of which something was read that may not be durable yet.
@@ -230,7 +230,7 @@ impl RunStore {
     /// When what it stands on cannot be made durable.
     pub fn begin_snapshot(&mut self, snapshot: Snapshot) -> Result<BegunSnapshot, StoreError> {
         // A snapshot must not stand ahead of the journals, even after a power cut.
-        let own = self.writer.as_ref().map(|(_, writer)| writer.replica());
+        let own = self.writer.as_ref().map(|writing| writing.writer.replica());
         self.sync_what_was_read(own)?;
         let positions =
             self.readers.iter().map(|(&replica, reader)| (replica, reader.position())).collect();
@@ -333,7 +333,7 @@ impl RunStore {
     /// # Errors
     /// When no replica can be held, or the journal cannot be opened.
     pub fn open_writer(&mut self) -> Result<(ReplicaId, StoreId), StoreError> {
-        if let Some((_, writer)) = self.writer.as_ref().filter(|(_, writer)| !writer.failed()) {
+        if let Some(Writing { writer, .. }) = self.writer.as_ref().filter(|w| !w.writer.failed()) {
             return Ok((writer.replica(), writer.store()));
         }
         self.writer = None;
@@ -359,9 +359,10 @@ impl RunStore {
             let opened = JournalWriter::open_marked(&*files, &dir, header, mark);
             match self.doubt(opened) {
                 Ok(writer) => {
-                    let writer = writer.in_files_of(self.store.tuning().file_bytes);
+                    let Tuning { file_bytes, room_after, .. } = self.store.tuning();
+                    let writer = writer.in_files_of(file_bytes).with_room(room_after);
                     let ids = (writer.replica(), writer.store());
-                    self.writer = Some((hold, writer));
+                    self.writer = Some(Writing { writer, hold });
                     self.keep_origin(&dir, replica)?;
                     return Ok(ids);
                 }
@@ -415,13 +416,16 @@ impl RunStore {
     /// When `local/` cannot be written.
     pub fn retire_writer(&mut self) -> Result<(), StoreError> {
         match self.writer.take() {
-            Some((hold, _)) => self.store.retire(&hold),
+            Some(Writing { writer, hold }) => {
+                drop(writer);
+                self.store.retire(&hold)
+            }
             None => Ok(()),
         }
     }
 
     pub(crate) fn writes(&self, replica: ReplicaId) -> bool {
-        self.writer.as_ref().is_some_and(|(_, writer)| writer.replica() == replica)
+        self.writer.as_ref().is_some_and(|writing| writing.writer.replica() == replica)
     }
 
     /// Whether `replica`'s journal could not be read to its end.
@@ -488,13 +492,13 @@ impl RunStore {
         self.store.found_place().as_ref().and_then(marked).unwrap_or(false)
     }
 
-    /// Writes segments and seals and makes them durable, in one sync.
+    /// Writes events and seals and makes them durable, in one sync.
     ///
     /// # Errors
     /// When they cannot be written; none of them counts then, and the next write opens the
     /// journal anew.
-    pub fn append(&mut self, segments: &[Segment], seals: &[Seal]) -> Result<(), StoreError> {
-        let appended = self.append_all(segments, seals);
+    pub fn append(&mut self, events: &[Written], seals: &[Seal]) -> Result<(), StoreError> {
+        let appended = self.append_all(events, seals);
         self.doubt(appended)
     }
 
@@ -524,10 +528,6 @@ impl RunStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             read => read?,
         };
-        // What one read gives and another does not must not be made to last.
-        if !files.read(path, 0)?.starts_with(&bytes) {
-            return Err(io::Error::other("two reads gave different bytes"));
-        }
         let len = bytes.len() as u64;
         let readers = self.readers.values().chain(self.received.values());
         let here = readers.filter(|reader| reader.path() == path && !reader.passed_over(len));
@@ -538,25 +538,30 @@ impl RunStore {
             return Err(io::Error::other("what was read of it is gone"));
         }
         bytes.truncate(frame::end(&bytes).max(read));
+        // What one read gives and another does not must not be made to last.
+        if !files.read(path, 0)?.starts_with(&bytes) {
+            return Err(io::Error::other("two reads gave different bytes"));
+        }
         files.rewrite(path, 0, &bytes)
     }
 
-    fn append_all(&mut self, segments: &[Segment], seals: &[Seal]) -> Result<(), StoreError> {
+    fn append_all(&mut self, events: &[Written], seals: &[Seal]) -> Result<(), StoreError> {
         let files = self.files();
         let missing = || StoreError::Internal("open_writer comes before append".to_owned());
-        let own = self.writer.as_ref().map(|(_, writer)| writer.replica()).ok_or_else(missing)?;
+        let own =
+            self.writer.as_ref().map(|writing| writing.writer.replica()).ok_or_else(missing)?;
         self.sync_what_was_read(Some(own))?;
-        let (hold, writer) = self.writer.as_mut().ok_or_else(missing)?;
+        let Writing { writer, hold } = self.writer.as_mut().ok_or_else(missing)?;
         let before = writer.position();
-        for segment in segments {
-            writer.append_segment(&*files, segment)?;
+        for events in events {
+            writer.append_written(&*files, events)?;
         }
         for seal in seals {
             writer.append_seal(&*files, seal)?;
         }
         writer.sync()?;
         let (replica, position) = (writer.replica(), writer.position());
-        self.written = segments.last().map_or(self.written, Segment::last);
+        self.written = events.last().map_or(self.written, |events| events.last);
         hold.leave(&*files, Mark { position, number: self.written });
         let dir = self.dir.join("journals").join(replica.to_string());
         if position.file != before.file {
@@ -570,7 +575,7 @@ impl RunStore {
         // What another holder of the replica wrote before has yet to be read.
         if reader.position() == before {
             reader.skip_to(position);
-            reader.skip_events(segments.last().map_or(0, Segment::last));
+            reader.skip_events(events.last().map_or(0, |events| events.last));
         }
         Ok(())
     }
@@ -582,6 +587,13 @@ impl RunStore {
     pub fn lock(&self) -> Result<Box<dyn Lock>, StoreError> {
         lock_of_run(&*self.files(), &self.dir)
     }
+}
+
+/// A journal that is written, and the right to. It is closed before that right is given up.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    writer: JournalWriter,
+    hold: ReplicaHold,
 }
 
 /// A snapshot that is not written yet.

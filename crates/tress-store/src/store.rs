@@ -129,6 +129,9 @@ pub struct Tuning {
     pub snapshot_events: u64,
     /// How many bytes a journal's file has before the next is begun.
     pub file_bytes: u64,
+    /// After how many syncs a writer makes room for what comes: zeros behind the last frame of its journal.
+    /// Whoever writes once and ends needs none.
+    pub room_after: u32,
     /// How often journals are looked at although the system would tell if they were written: not
     /// every file system does.
     pub look_every: Duration,
@@ -155,7 +158,7 @@ impl Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         let look_every = Duration::from_millis(250);
-        Self { snapshot_events: 2048, file_bytes: FILE_BYTES, look_every }
+        Self { snapshot_events: 2048, file_bytes: FILE_BYTES, room_after: 16, look_every }
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tress_engine::log::{Draft, Prepared};
 use tress_engine::{Log, PrepareError};
-use tress_model::codec::Snapshot;
+use tress_model::codec::{Snapshot, Staged};
 use tress_model::event::Seal;
 use tress_model::{
     Event, Millis, OrderKey, ReplicaId, Segment, State, StoreId, VersionVector, limits,
@@ -369,15 +369,15 @@ impl Core {
 
     fn stage_prepared(&mut self, prepared: Prepared, group: &mut Vec<Staged>) -> Appended {
         // What cannot be written must not be committed to the log either.
-        let bytes = prepared.bytes;
+        let staged = prepared.staged();
         // In a segment, an event takes a few bytes more or less than by itself.
-        let large = bytes > FRAME_BYTES / 2;
-        if large || prepared.events.len() > limits::SEGMENT_EVENTS_MAX {
-            tress_model::codec::encode_segment(&prepared.segment).map_err(PrepareError::Codec)?;
+        let large = staged.bytes() > FRAME_BYTES / 2;
+        if large || staged.events().len() > limits::SEGMENT_EVENTS_MAX {
+            staged.encode().map_err(PrepareError::Codec)?;
         }
-        let events = prepared.events.clone();
-        group.push(Staged { segment: prepared.segment.clone(), bytes });
-        self.log.commit(prepared);
+        let staged = self.log.commit(prepared);
+        let events = staged.events().to_vec();
+        group.push(staged);
         Ok(events)
     }
 
@@ -497,7 +497,9 @@ impl Core {
         if group.is_empty() {
             return;
         }
-        if let Err(error) = self.files.append(&merge(group), seals) {
+        let written = merge(group).iter().map(Staged::encode).collect::<Result<Vec<_>, _>>();
+        let written = written.map_err(StoreError::from);
+        if let Err(error) = written.and_then(|written| self.files.append(&written, seals)) {
             tracing::error!(%error, "an append failed");
             let unsure = is_unsure(&error);
             self.find_out(&error.to_string(), unsure, waiting);
@@ -678,29 +680,23 @@ fn is_unsure(error: &StoreError) -> bool {
     matches!(error, StoreError::Io { action: "sync", .. })
 }
 
-/// A segment that is in the log and not yet on disk.
-struct Staged {
-    segment: Segment,
-    bytes: usize,
+/// Neighbouring appends of one group share a frame as long as it stays small.
+fn merge(group: Vec<Staged>) -> Vec<Staged> {
+    let mut merged: Vec<Staged> = Vec::new();
+    for staged in group {
+        match merged.last_mut().filter(|last| share(last, &staged)) {
+            Some(last) => last.join(staged),
+            None => merged.push(staged),
+        }
+    }
+    merged
 }
 
-/// Neighbouring segments of one group share a frame as long as it stays small.
-fn merge(group: Vec<Staged>) -> Vec<Segment> {
-    let mut merged: Vec<Staged> = Vec::new();
-    for Staged { segment, bytes } in group {
-        if let Some(last) = merged.last_mut() {
-            let small = last.bytes + bytes <= FRAME_BYTES
-                && last.segment.records.len() + segment.records.len() <= FRAME_EVENTS;
-            let next = last.segment.last() + 1 == segment.first;
-            if small && next && last.segment.replica == segment.replica {
-                last.segment.records.extend(segment.records);
-                last.bytes += bytes;
-                continue;
-            }
-        }
-        merged.push(Staged { segment, bytes });
-    }
-    merged.into_iter().map(|staged| staged.segment).collect()
+fn share(last: &Staged, next: &Staged) -> bool {
+    last.bytes() + next.bytes() <= FRAME_BYTES
+        && last.events().len() + next.events().len() <= FRAME_EVENTS
+        && last.last() + 1 == next.first()
+        && last.replica() == next.replica()
 }
 
 /// What of the arrivals a subscriber that knows `version` has yet to see, and where it goes on.
@@ -719,34 +715,31 @@ pub(crate) fn catch_up(
 
 #[cfg(test)]
 mod tests {
-    use tress_model::event::Record;
-    use tress_model::{Author, EventId, HybridTime, Operation, Role};
+    use tress_model::{Author, Operation, Role};
 
     use super::*;
 
-    fn staged(first: u64, events: usize, bytes: usize) -> Staged {
-        let record = Record {
-            time: HybridTime { millis: first, counter: 0 },
-            occurred: None,
-            author: Author::new("ada", Role::Human),
-            learned: Vec::new(),
-            operation: Operation::RunResumed,
-        };
+    /// Appends of so many events each, with so many bytes of text in each event.
+    fn frames(appends: &[(usize, usize)]) -> usize {
+        let mut log = Log::new();
         let (replica, store) = (ReplicaId([1; 16]), StoreId([1; 16]));
-        let (previous, records) = (EventId::GENESIS, vec![record; events]);
-        Staged { segment: Segment { replica, store, first, previous, records }, bytes }
-    }
-
-    fn frames(events: usize, bytes: usize) -> usize {
-        merge(vec![staged(1, 1, 1), staged(2, events, bytes)]).len()
+        let staged = appends.iter().map(|&(events, text)| {
+            let author = Author::new("ada", Role::Human);
+            let operation = Operation::RunPaused { reason: "x".repeat(text) };
+            let draft = Draft { author, occurred: None, operation };
+            let prepared = log.prepare(replica, store, vec![draft; events], 1000);
+            log.commit(prepared.expect("it is valid"))
+        });
+        merge(staged.collect()).len()
     }
 
     #[test]
     fn appends_share_a_frame_up_to_its_limits_and_larger_ones_have_their_own() {
-        assert_eq!(frames(FRAME_EVENTS - 1, FRAME_BYTES - 1), 1);
-        assert_eq!(frames(FRAME_EVENTS, 1), 2);
-        assert_eq!(frames(1, FRAME_BYTES), 2);
-        assert_eq!(merge(vec![staged(1, FRAME_EVENTS + 1, FRAME_BYTES + 1)]).len(), 1);
+        assert_eq!(frames(&[(1, 0), (FRAME_EVENTS - 1, 0)]), 1);
+        assert_eq!(frames(&[(1, 0), (FRAME_EVENTS, 0)]), 2);
+        assert_eq!(frames(&[(1, 0), (2, FRAME_BYTES / 2 - 1000)]), 1);
+        assert_eq!(frames(&[(1, 0), (2, FRAME_BYTES / 2)]), 2);
+        assert_eq!(frames(&[(FRAME_EVENTS + 1, FRAME_BYTES / FRAME_EVENTS)]), 1);
         assert_eq!((FRAME_EVENTS, FRAME_BYTES), (1024, 1 << 20), "docs/FORMAT.md says so");
     }
 }

@@ -87,7 +87,7 @@ impl Side {
         });
         let (replica, store) = (replica(self.number), store(self.number));
         let prepared = self.log.prepare(replica, store, drafts.collect(), self.clock).ok()?;
-        let segment = prepared.segment.clone();
+        let segment = prepared.segment();
         self.log.commit(prepared);
         Some(segment)
     }

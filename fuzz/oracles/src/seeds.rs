@@ -93,7 +93,7 @@ fn journal_file(seed: u64) -> Vec<u8> {
         let author = state::author(&mut bytes);
         let draft = tress_engine::Draft { author, occurred: None, operation: bytes.operation() };
         if let Ok(prepared) = log.prepare(REPLICA, PLACE, vec![draft], state::NOON) {
-            let segment = &prepared.segment;
+            let segment = &prepared.segment();
             let body = body(segment);
             file.extend(frame::encode(FrameKind::Segment, segment.first, segment.previous, &body));
             log.commit(prepared);

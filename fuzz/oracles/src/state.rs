@@ -47,7 +47,7 @@ pub fn begin(log: &mut Log) -> Segment {
     let draft = |number| Draft { author: author.clone(), occurred: None, operation: todo(number) };
     let prepared = log.prepare(replica(0), store(0), (0..4).map(draft).collect(), NOON);
     let prepared = prepared.expect("todos can be added");
-    let segment = prepared.segment.clone();
+    let segment = prepared.segment();
     log.commit(prepared);
     segment
 }
@@ -80,7 +80,7 @@ pub fn busy(seed: u64, segments: usize) -> (Log, Vec<Segment>) {
             .filter(|draft| log.prepare(replica(at), store(at), vec![draft.clone()], NOON).is_ok())
             .collect();
         if let Ok(prepared) = log.prepare(replica(at), store(at), drafts, NOON) {
-            written.push(prepared.segment.clone());
+            written.push(prepared.segment());
             log.commit(prepared);
         }
     }

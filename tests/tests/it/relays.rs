@@ -225,7 +225,7 @@ async fn what_a_relay_forges_is_not_taken_by_who_trusts_members() {
     let operation = todo(new_todo_id().unwrap(), "forged");
     let draft = tress::Draft { author, occurred: None, operation };
     let forged = log.prepare(replica, member.store, vec![draft], tress::now()).unwrap();
-    relay.kept.lock().unwrap().push(forged.segment);
+    relay.kept.lock().unwrap().push(forged.segment());
     let met = b.once(relay.clone()).await;
     assert_eq!((met.unsigned, b.run.state().todos.len()), (1, 5));
     assert_eq!(careless.once(relay.clone()).await.unsigned, 0);

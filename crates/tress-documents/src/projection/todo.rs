@@ -177,7 +177,10 @@ pub(crate) fn work(todo: &Todo) -> Option<Node> {
         (path.clone(), blob.into())
     });
     let fields = Fields::new()
-        .with("completions", keyed(&todo.completions, |completion| completion.dot, completion))
+        .with(
+            "completions",
+            keyed(&todo.completions, |completion| completion.dot, |c| completion(c)),
+        )
         .with("failures", keyed(&todo.failures, |failure| failure.dot, failure))
         .with("artifacts", Node::Map(artifacts.collect()));
     Some(fields.into())

@@ -224,7 +224,7 @@ fn work(found: &mut Found, sides: Sides<'_>) {
     }
     let [before, after] = sides.map(|todo| todo.map_or(&[][..], |todo| &todo.completions));
     for pair in pairs(before, after, PartialEq::eq, |completion| Claimed::of(completion)) {
-        completion(found, pair);
+        completion(found, (pair.0.map(Arc::as_ref), pair.1.map(Arc::as_ref)));
     }
     let [before, after] = sides.map(|todo| todo.map_or(&[][..], |todo| &todo.failures));
     let key = |failure: &&Failure| (failure.agent.clone(), failure.class, failure.message.clone());
@@ -240,7 +240,7 @@ fn work(found: &mut Found, sides: Sides<'_>) {
 /// What makes two claims of completion the same.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Claimed {
-    agent: std::sync::Arc<str>,
+    agent: Arc<str>,
     commit: Option<String>,
     to_integrate: bool,
     texts: [String; 3],

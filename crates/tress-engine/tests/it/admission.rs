@@ -78,7 +78,7 @@ fn what_waits_for_others_is_not_tried_in_vain() {
         let drafts = vec![draft("ada", Role::Human, tress_model::Operation::RunResumed)];
         let (replica, store) = (ReplicaId([id; 16]), tress_model::StoreId([id; 16]));
         let prepared = logs[from].prepare(replica, store, drafts, turn as u64).unwrap();
-        segments.push(prepared.segment.clone());
+        segments.push(prepared.segment());
         logs[from].commit(prepared);
         logs[to].admit(segments[turn].clone(), None);
     }

@@ -34,7 +34,7 @@ impl Story {
         let store = StoreId([1; 16]);
         let prepared = self.log.prepare(self.replica, store, vec![draft], self.clock);
         let prepared = prepared.expect("a valid operation");
-        let dot = prepared.events.first().expect("one event").dot;
+        let dot = prepared.events().first().expect("one event").dot;
         self.log.commit(prepared);
         dot
     }

@@ -43,7 +43,7 @@ fn store() -> StoreId {
 
 fn append(log: &mut Log, replica: ReplicaId, draft: Draft, now: u64) -> Segment {
     let prepared = log.prepare(replica, store(), vec![draft], now).expect("a valid operation");
-    let segment = prepared.segment.clone();
+    let segment = prepared.segment();
     log.commit(prepared);
     segment
 }

@@ -55,7 +55,7 @@ impl Replica {
     fn append(&mut self, drafts: Vec<Draft>) -> Segment {
         let prepared = self.log.prepare(self.id, self.store, drafts, self.clock);
         let prepared = prepared.expect("valid operations");
-        let segment = prepared.segment.clone();
+        let segment = prepared.segment();
         self.log.commit(prepared);
         segment
     }

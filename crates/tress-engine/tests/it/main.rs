@@ -180,8 +180,8 @@ impl Side {
     fn append(&mut self, now: u64, draft: Draft) -> tress_model::Dot {
         let prepared = self.log.prepare(self.replica, StoreId([1; 16]), vec![draft], now);
         let prepared = prepared.expect("a valid operation");
-        let dot = prepared.events[0].dot;
-        self.written.push(prepared.segment.clone());
+        let dot = prepared.events()[0].dot;
+        self.written.push(prepared.segment());
         self.log.commit(prepared);
         dot
     }
@@ -718,7 +718,7 @@ fn segments_that_no_replica_wrote_are_refused() {
         let operation = Operation::AgentReported { activity };
         let draft = Draft { author, occurred: None, operation };
         let prepared = writer.prepare(replica, store, vec![draft], 1000).expect("it is valid");
-        segments.push(prepared.segment.clone());
+        segments.push(prepared.segment());
         writer.commit(prepared);
     }
     let mut log = Log::new();

@@ -28,7 +28,7 @@ fn append(log: &mut Log, author: &Author, operations: Vec<Operation>) -> Vec<Arc
     let drafts = operations.into_iter().map(draft).collect();
     let (replica, store) = (ReplicaId([77; 16]), StoreId([7; 16]));
     let prepared = log.prepare(replica, store, drafts, NOW).expect("valid operations");
-    let events = prepared.events.clone();
+    let events = prepared.events().to_vec();
     log.commit(prepared);
     events
 }
@@ -170,7 +170,7 @@ impl Team {
         let draft = Draft { author, occurred: None, operation };
         let prepared = self.log.prepare(replica, StoreId([1; 16]), vec![draft], self.clock);
         let prepared = prepared.expect("a valid operation");
-        let dot = prepared.events[0].dot;
+        let dot = prepared.events()[0].dot;
         self.log.commit(prepared);
         dot
     }

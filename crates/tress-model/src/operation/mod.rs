@@ -6,6 +6,7 @@
 mod about;
 mod terms;
 
+use bincode::Encode;
 use serde::{Deserialize, Serialize};
 
 pub use self::terms::*;
@@ -112,7 +113,7 @@ impl FromIterator<Strand> for Strands {
 }
 
 /// An event that a store vouches for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
 pub struct SignedHead {
     /// Its dot.
     pub dot: Dot,
@@ -121,7 +122,7 @@ pub struct SignedHead {
 }
 
 /// What an agent meant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     // ---- the todo strand ---------------------------------------------------------------------

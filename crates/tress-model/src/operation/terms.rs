@@ -1,12 +1,13 @@
 //! The terms in which operations speak: edits, edges, verdicts, evidence, severities.
 
+use bincode::Encode;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
 use crate::ids::TodoId;
 
 /// A change of one field of a todo. Edits of different fields both hold (rule `field-merge`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode)]
 #[serde(rename_all = "snake_case")]
 pub enum TodoEdit {
     /// One line that says what is to be done.
@@ -115,7 +116,9 @@ impl TodoEdit {
 }
 
 /// The prose of a todo: texts that several may edit at once and that merge character by character.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ProseField {
     /// What is to be done, at length.
@@ -144,7 +147,7 @@ impl ProseField {
 }
 
 /// Which prose an edit is of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
 #[serde(rename_all = "snake_case")]
 pub enum ProseTarget {
     /// A prose field of a todo.
@@ -155,7 +158,7 @@ pub enum ProseTarget {
 
 /// One replacement within a text, counted in characters (Unicode scalar values) of the text as its
 /// author saw it. The splices of one edit ascend and do not overlap.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
 pub struct Splice {
     /// Where.
     pub at: u32,
@@ -166,7 +169,7 @@ pub struct Splice {
 }
 
 /// What an edge of the todo graph says.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode)]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeKind {
     /// The target must be finished first.
@@ -229,7 +232,9 @@ impl EdgeKind {
 }
 
 /// How a check, or a verification as a whole, came out. Unknown is never a pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It holds.
@@ -241,7 +246,9 @@ pub enum Verdict {
 }
 
 /// The five layers of verification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
     /// Is it there at all?
@@ -274,7 +281,7 @@ impl Layer {
 }
 
 /// One piece of evidence: a check that was run, or a look that was taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
 pub struct Check {
     /// The layer it belongs to.
     pub layer: Layer,
@@ -295,7 +302,9 @@ pub struct Check {
 }
 
 /// Why work cannot go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockerKind {
     /// Something does not work.
@@ -307,7 +316,9 @@ pub enum BlockerKind {
 }
 
 /// What sort of failure an attempt ended in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// May pass by itself: try again, later.
@@ -321,7 +332,9 @@ pub enum FailureClass {
 }
 
 /// How urgent an alert is, or how much a requirement matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Good to know.
@@ -348,7 +361,9 @@ impl Severity {
 }
 
 /// What is done about a deviation from the design.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The implementation is better: the design follows it.

@@ -76,15 +76,13 @@ impl Change<'_> {
             }
             O::CompletionClaimed { token, .. } => self.complete(todo, *token),
             O::Verified { completion, .. } => self.verify(todo, *completion),
-            O::CheckRecorded { completion, check, .. } => {
-                match todo.completions.iter_mut().find(|c| c.dot == *completion) {
-                    Some(completion) => {
-                        completion.checks.push(check.clone());
-                        Vec::new()
-                    }
-                    None => vec![Ruling::precondition("there is no such claim of completion")],
+            O::CheckRecorded { completion, check, .. } => match todo.completion_mut(*completion) {
+                Some(completion) => {
+                    completion.checks.push(check.clone());
+                    Vec::new()
                 }
-            }
+                None => vec![Ruling::precondition("there is no such claim of completion")],
+            },
             O::Integrated { completion, commit, .. } => self.integrate(todo, *completion, commit),
             O::IntegrationFailed { completion, reason, .. } => {
                 self.integration_failed(todo, *completion, reason)
@@ -225,7 +223,7 @@ impl Change<'_> {
         for completion in todo.completions.iter_mut().filter(|c| c.complete()) {
             let seen = completion.verification.as_ref().is_some_and(|v| self.event.saw(v.dot));
             if seen {
-                completion.void = Some("reopened".to_owned());
+                Arc::make_mut(completion).void = Some("reopened".to_owned());
                 undone = true;
             }
         }
@@ -421,11 +419,11 @@ impl Change<'_> {
         if completion.void.is_none() {
             for older in todo.completions.iter_mut().filter(|older| older.pending()) {
                 if event.saw(older.dot) {
-                    older.void = Some("claimed again".to_owned());
+                    Arc::make_mut(older).void = Some("claimed again".to_owned());
                 }
             }
         }
-        todo.completions.push(completion);
+        todo.completions.push(Arc::new(completion));
         ruling.into_iter().collect()
     }
 
@@ -504,7 +502,7 @@ impl Change<'_> {
             return Vec::new();
         };
         let finished = todo.closing().map(|closing| closing.dot);
-        let Some(done) = todo.completions.iter_mut().find(|c| c.dot == completion) else {
+        let Some(done) = todo.completion_mut(completion) else {
             return vec![Ruling::precondition("there is no such claim of completion")];
         };
         if done.agent == *self.agent() || done.claimant.as_ref() == Some(self.agent()) {
@@ -581,7 +579,7 @@ impl Change<'_> {
 
     fn integrate(&self, todo: &mut Todo, completion: Dot, commit: &str) -> Rulings {
         let closed = todo.closing().map(|closing| closing.dot);
-        let Some(done) = todo.completions.iter_mut().find(|c| c.dot == completion) else {
+        let Some(done) = todo.completion_mut(completion) else {
             return vec![Ruling::precondition("there is no such claim of completion")];
         };
         let passed = done.verification.as_ref().is_some_and(|v| v.verdict == Verdict::Pass);
@@ -606,9 +604,9 @@ impl Change<'_> {
     /// Takes back what its author had seen; whose acceptance it had not seen is told.
     fn roll_back(&self, todo: &mut Todo, what: &str) -> Rulings {
         let mut rulings = Vec::new();
-        let seen = |c: &&mut Completion| c.void.is_none() && self.event.saw(c.dot);
+        let seen = |c: &&mut Arc<Completion>| c.void.is_none() && self.event.saw(c.dot);
         for completion in todo.completions.iter_mut().filter(seen) {
-            completion.void = Some(format!("rolled back: {what}"));
+            Arc::make_mut(completion).void = Some(format!("rolled back: {what}"));
             let answer = completion.verification.as_ref();
             rulings.extend(answer.filter(|answer| !self.event.saw(answer.dot)).map(|answer| {
                 Ruling {
@@ -624,7 +622,7 @@ impl Change<'_> {
     }
 
     fn integration_failed(&self, todo: &mut Todo, completion: Dot, reason: &str) -> Rulings {
-        match todo.completions.iter_mut().find(|c| c.dot == completion) {
+        match todo.completion_mut(completion) {
             Some(done) if done.void.is_none() && done.to_integrate && !done.complete() => {
                 done.void = Some(reason.to_owned());
                 self.send_back(todo, completion);

@@ -179,21 +179,26 @@ impl Team {
     /// Takes note that the author of `event` is there.
     pub(super) fn heard(&mut self, event: &Event) {
         let at = event.moment();
-        let agent = self.agents.entry(Arc::clone(&event.author.name)).or_insert_with(|| Agent {
-            role: event.author.role,
+        let (name, role) = (&event.author.name, event.author.role);
+        if let Some(agent) = self.agents.get_mut(name) {
+            agent.role = role;
+            agent.last_seen = agent.last_seen.max(at);
+            agent.events += 1;
+            return;
+        }
+        let agent = Agent {
+            role,
             capabilities: Vec::new(),
             about: String::new(),
             activity: String::new(),
             active: false,
             since: at,
             last_seen: at,
-            events: 0,
+            events: 1,
             completed: 0,
             refused: 0,
-        });
-        agent.role = event.author.role;
-        agent.last_seen = agent.last_seen.max(at);
-        agent.events += 1;
+        };
+        self.agents.insert(Arc::clone(name), agent);
     }
 
     /// Folds an operation of the implementation strand that is not about one todo.

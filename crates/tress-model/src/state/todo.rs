@@ -93,8 +93,8 @@ pub struct Todo {
     pub(super) put_aside: Option<Box<(Dot, Claim)>>,
     /// What is or was in the way.
     pub blockers: Vec<Blocker>,
-    /// Claims of completion, in order.
-    pub completions: Vec<Completion>,
+    /// Claims of completion, in order; shared with earlier states of the todo.
+    pub completions: Vec<Arc<Completion>>,
     /// Closings without completion, in order.
     pub closings: Vec<Closing>,
     /// Deletions, in order.
@@ -389,9 +389,14 @@ impl Todo {
         self.closings.iter().rev().find(|closing| !closing.undone)
     }
 
+    /// The claim of completion that the event `dot` made, to be changed.
+    pub(super) fn completion_mut(&mut self, dot: Dot) -> Option<&mut Completion> {
+        self.completions.iter_mut().find(|completion| completion.dot == dot).map(Arc::make_mut)
+    }
+
     /// The claim of completion that completes it, if it is completed.
     pub fn completed(&self) -> Option<&Completion> {
-        self.completions.iter().find(|completion| completion.complete())
+        self.completions.iter().map(Arc::as_ref).find(|completion| completion.complete())
     }
 
     /// Whether nothing is left to do: completed, closed or deleted.
@@ -418,12 +423,12 @@ impl Todo {
 
     /// The claim of completion that waits for a verifier.
     pub fn pending_completion(&self) -> Option<&Completion> {
-        self.completions.iter().rev().find(|completion| completion.pending())
+        self.completions.iter().rev().map(Arc::as_ref).find(|completion| completion.pending())
     }
 
     /// The claim of completion that is verified and waits to be integrated.
     pub fn verified(&self) -> Option<&Completion> {
-        self.completions.iter().rev().find(|completion| {
+        self.completions.iter().rev().map(Arc::as_ref).find(|completion| {
             completion.void.is_none() && completion.verification.is_some() && !completion.complete()
         })
     }

@@ -28,7 +28,7 @@ impl Run {
         let prepared =
             self.log.prepare(ReplicaId([1; 16]), StoreId([1; 16]), vec![draft], self.now);
         let prepared = prepared.expect("it is valid");
-        let dot = prepared.events[0].dot;
+        let dot = prepared.events()[0].dot;
         self.log.commit(prepared);
         dot
     }

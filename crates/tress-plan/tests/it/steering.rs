@@ -76,7 +76,7 @@ impl Run {
         let (replica, store) = (ReplicaId([1; 16]), StoreId([1; 16]));
         let prepared =
             self.log.prepare(replica, store, vec![draft], self.now).expect("it is valid");
-        let event = Arc::clone(&prepared.events[0]);
+        let event = Arc::clone(&prepared.events()[0]);
         self.meter.observe(&event);
         self.log.commit(prepared);
         event.dot

@@ -130,7 +130,7 @@ fn siblings(state: &State, todo: TodoId, completion: Dot) -> Vec<(TodoId, &Compl
     let of = others.filter_map(|other| {
         let same =
             other.completions.iter().rev().find(|made| made.commit.as_deref() == Some(commit));
-        same.map(|made| (other.id, made))
+        same.map(|made| (other.id, made.as_ref()))
     });
     of.collect()
 }

@@ -54,7 +54,7 @@ async fn strays(team: &Team) -> Result<Vec<Operation>, RunError> {
             c.verification.as_ref().is_some_and(|given| given.verdict == Verdict::Pass)
         };
         let open = |c: &&Completion| c.to_integrate && c.void.is_some() && c.integrated.is_none();
-        for made in todo.completions.iter().filter(open).filter(passed) {
+        for made in todo.completions.iter().map(AsRef::as_ref).filter(open).filter(passed) {
             let name = state.name(todo.id);
             // Once is enough: a merge stays in the history of the branch, reverted or not.
             if state.team.alerts.contains_key(&integrate::stray_alert(&name)) {

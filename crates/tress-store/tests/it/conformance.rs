@@ -13,6 +13,7 @@ fn suite(files: &dyn Files, root: &Path) {
     a_directory_lists_its_entries(files, root);
     renaming_takes_the_place(files, root);
     files_are_cut(files, root);
+    what_is_appended_goes_over_room(files, root);
     whole_files_are_replaced(files, root);
     a_lock_has_one_holder(files, root);
 }
@@ -89,6 +90,28 @@ fn files_are_cut(files: &dyn Files, root: &Path) {
     file.truncate(4).unwrap();
     file.append(b"x").unwrap();
     assert_eq!(files.read(&path, 0).unwrap(), b"0123x");
+}
+
+fn what_is_appended_goes_over_room(files: &dyn Files, root: &Path) {
+    let path = root.join("room");
+    let mut file = files.open(&path).unwrap();
+    file.append(b"one").unwrap();
+    file.reserve(5).unwrap();
+    assert_eq!(files.read(&path, 0).unwrap(), b"one\0\0\0\0\0");
+    assert_eq!(file.end().unwrap(), 3);
+    file.append(b"two").unwrap();
+    file.sync().unwrap();
+    assert_eq!(files.read(&path, 0).unwrap(), b"onetwo\0\0");
+    file.reserve(1).unwrap();
+    file.reserve(4).unwrap();
+    assert_eq!(files.read(&path, 0).unwrap(), b"onetwo\0\0\0\0");
+    file.append(b"more than there is room for").unwrap();
+    assert_eq!(files.read(&path, 6).unwrap(), b"more than there is room for");
+    file.reserve(9).unwrap();
+    let end = file.end().unwrap();
+    file.truncate(end).unwrap();
+    file.append(b"!").unwrap();
+    assert_eq!(files.read(&path, 6).unwrap(), b"more than there is room for!");
 }
 
 fn whole_files_are_replaced(files: &dyn Files, root: &Path) {

@@ -15,7 +15,12 @@ use tress_store::{
     MemoryFiles, RealFiles, RunStore, Store, StoreError,
 };
 
-fn segment(replica: ReplicaId, store: StoreId, first: u64, previous: EventId) -> Segment {
+pub(crate) fn segment(
+    replica: ReplicaId,
+    store: StoreId,
+    first: u64,
+    previous: EventId,
+) -> Segment {
     let operation = Operation::NoteAdded {
         todo: TodoId::from_external("x"),
         text: format!("note {first}"),
@@ -34,26 +39,27 @@ fn write(run: &mut RunStore, from: u64, count: u64) {
     run.poll().unwrap();
     for number in from..from + count {
         // The store does not check chains: that is the engine's business.
-        run.append(&[segment(replica, store, number, EventId::GENESIS)], &[]).unwrap();
+        let written = (&segment(replica, store, number, EventId::GENESIS)).try_into().unwrap();
+        run.append(&[written], &[]).unwrap();
     }
 }
 
-fn numbers(batch: &Batch) -> Vec<u64> {
+pub(crate) fn numbers(batch: &Batch) -> Vec<u64> {
     batch.segments.iter().map(|segment| segment.first).collect()
 }
 
-fn memory() -> (MemoryFiles, Store) {
+pub(crate) fn memory() -> (MemoryFiles, Store) {
     let files = MemoryFiles::new();
     let store = open_memory(&files, "here");
     (files, store)
 }
 
-fn open_memory(files: &MemoryFiles, identity: &str) -> Store {
+pub(crate) fn open_memory(files: &MemoryFiles, identity: &str) -> Store {
     let dir = Path::new("/project/.tress");
     Store::create_on(Arc::new(files.clone()), dir, identity.to_owned()).unwrap()
 }
 
-fn journal(files: &dyn Files) -> PathBuf {
+pub(crate) fn journal(files: &dyn Files) -> PathBuf {
     let journals = Path::new("/project/.tress/runs/main/journals");
     let entries = files.list(journals).unwrap();
     journals.join(&entries[0].name).join("000001.log")

@@ -4,4 +4,5 @@
 mod conformance;
 mod journals;
 mod races;
+mod room;
 mod sled_documents;

@@ -24,10 +24,14 @@ fn exchange(stores: &[&Path]) {
                 let place = journals(to).join(replica.file_name());
                 std::fs::create_dir_all(&place).unwrap();
                 for file in std::fs::read_dir(replica.path()).unwrap() {
-                    let (file, len) =
-                        file.map(|f| (f.path(), f.metadata().unwrap().len())).unwrap();
+                    let file = file.unwrap().path();
                     let copy = place.join(file.file_name().unwrap());
-                    if std::fs::metadata(&copy).map_or(0, |there| there.len()) < len {
+                    // A journal that is written may have room behind it: its length says nothing.
+                    let written = |path: &Path| {
+                        let bytes = std::fs::read(path).unwrap_or_default();
+                        bytes.iter().rposition(|byte| *byte != 0)
+                    };
+                    if written(&copy) < written(&file) {
                         std::fs::copy(&file, &copy).unwrap();
                     }
                 }

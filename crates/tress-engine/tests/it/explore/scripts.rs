@@ -136,7 +136,7 @@ pub(super) fn seed() -> Segment {
     let drafts =
         drafts.map(|operation| Draft { author: author.clone(), occurred: None, operation });
     let prepared = log.prepare(ReplicaId([9; 16]), super::store(), drafts.to_vec(), 100);
-    prepared.expect("valid operations").segment
+    prepared.expect("valid operations").segment()
 }
 
 /// What the agent of a replica means by `act` when it sees this.
@@ -205,7 +205,8 @@ pub(super) fn draft(act: Act, replica: usize, log: &Log, state: &State) -> Draft
 /// The answer to the claim of completion that waits, or else to the last that there was.
 fn answer(state: &State, verdict: Verdict) -> Operation {
     let held = state.todo(todo());
-    let waits = held.and_then(|todo| todo.pending_completion().or(todo.completions.last()));
+    let waits = held
+        .and_then(|todo| todo.pending_completion().or(todo.completions.last().map(AsRef::as_ref)));
     let completion = waits.map_or(Dot::new(ReplicaId([8; 16]), 1), |made| made.dot);
     let reason = "looked at".to_owned();
     Operation::Verified { todo: todo(), completion, verdict, reason, percent: 0, gaps: Vec::new() }

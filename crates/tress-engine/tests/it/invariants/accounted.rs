@@ -131,7 +131,7 @@ fn of_acceptance(event: &Event, todo: Option<&Todo>, state: &State) -> Option<bo
     use Operation as O;
     let shows = |dot: &Dot, is: &dyn Fn(&Completion) -> bool| {
         let mut made = todo.into_iter().flat_map(|todo| &todo.completions);
-        Some(made.find(|made| made.dot == *dot).is_some_and(is))
+        Some(made.find(|made| made.dot == *dot).is_some_and(|made| is(made)))
     };
     match &event.operation {
         O::CompletionClaimed { .. } => shows(&event.dot, &|made| made.void.is_none()),

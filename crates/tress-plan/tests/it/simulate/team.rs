@@ -188,10 +188,10 @@ impl Team {
         let draft = |operation| Draft { author: author.clone(), occurred: None, operation };
         let drafts = operations.into_iter().map(draft).collect();
         let prepared = self.log.prepare(REPLICA, STORE, drafts, self.now).expect("it is valid");
-        for event in &prepared.events {
+        for event in prepared.events() {
             self.meter.observe(event);
         }
-        let dots = prepared.events.iter().map(|event| event.dot).collect();
+        let dots = prepared.events().iter().map(|event| event.dot).collect();
         self.log.commit(prepared);
         dots
     }
