@@ -92,8 +92,8 @@ pub struct ReplicaHold {
     /// The replica.
     pub replica: ReplicaId,
     path: PathBuf,
-    /// The lock file again, to leave marks in.
-    marks: Option<Box<dyn AppendFile>>,
+    /// The lock file again, to leave marks in, and where it ends.
+    marks: Option<(Box<dyn AppendFile>, u64)>,
     _lock: Box<dyn Lock>,
 }
 
@@ -106,16 +106,24 @@ impl ReplicaHold {
     /// Leaves a mark. That it could not be left is no harm: the one before it holds, too.
     pub(crate) fn leave(&mut self, files: &dyn Files, mark: Mark) {
         let left = (|| {
-            let file = match &mut self.marks {
-                Some(file) => file,
-                none => none.insert(files.open(&self.path)?),
+            let (mut file, mut end) = match self.marks.take() {
+                Some(opened) => opened,
+                None => {
+                    let file = files.open(&self.path)?;
+                    // Once: after a look at a file's times, Linux notes the time of the next write to it exactly,
+                    // and a sync of another file waits until that is written, too.
+                    let end = file.end()?;
+                    (file, end)
+                }
             };
-            let end = file.end()?;
             // After a crash a torn one may be the last.
             if end >= Mark::FILE_BYTES_MAX || end % Mark::BYTES as u64 != 0 {
                 file.truncate(0)?;
+                end = 0;
             }
-            file.append(&mark.encode())
+            file.append(&mark.encode())?;
+            self.marks = Some((file, end + Mark::BYTES as u64));
+            Ok::<_, std::io::Error>(())
         })();
         if let Err(error) = left {
             tracing::debug!(%error, replica = %self.replica, "left no mark");
