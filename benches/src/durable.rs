@@ -102,12 +102,21 @@ impl OnDisk {
         Ok(took)
     }
 
-    /// How many bytes the journals of the run have.
+    /// How many bytes the journals of the run have, without the room that is kept behind them.
     ///
     /// # Errors
     /// When they cannot be read.
     pub fn journals(&self) -> Result<u64, Failure> {
-        let dir = self.dir.path().join("store").join("runs").join(RUN).join("journals");
-        Ok(crate::size(&dir).map_err(Failure::other)?.1)
+        let journals = self.dir.path().join("store").join("runs").join(RUN).join("journals");
+        let mut bytes = 0;
+        for journal in std::fs::read_dir(journals).map_err(Failure::other)? {
+            let files = std::fs::read_dir(journal.map_err(Failure::other)?.path());
+            for file in files.map_err(Failure::other)? {
+                let file = file.and_then(|file| std::fs::read(file.path()));
+                let file = file.map_err(Failure::other)?;
+                bytes += file.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+            }
+        }
+        Ok(bytes)
     }
 }

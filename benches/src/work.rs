@@ -1,7 +1,7 @@
 //! W(n, a): what each event costs, and how that grows with the history.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use tress::{Store, When};
@@ -40,53 +40,61 @@ fn in_memory(events: usize) -> Result<Vec<Figure>, Failure> {
     Ok(vec![Figure::new("work/memory/append", rate, "events/s").at_least(1e6)])
 }
 
-/// Appending durably, in groups and one by one, against a bare file that is synced as often.
+/// Appends in groups; how long each took, and how many bytes they have in the journals.
+fn appended(
+    runtime: &Runtime,
+    in_place: bool,
+    (events, group): (usize, usize),
+) -> Result<(Times, u64), Failure> {
+    runtime.block_on(async {
+        let disk = if in_place { OnDisk::in_place().await? } else { OnDisk::new().await? };
+        let steps = workload::make(events, AGENTS, &[disk.replica]);
+        let before = disk.journals()?;
+        let mut times = Times::default();
+        disk.append(&steps, group).await?.into_iter().for_each(|took| times.push(took));
+        Ok((times, disk.journals()? - before))
+    })
+}
+
+/// Appending durably, in groups and one by one, where a thread does the run's work and where it is done in
+/// place, against a bare file that is synced as often.
 fn durable(events: usize) -> Result<Vec<Figure>, Failure> {
     let (runtime, mut figures) = (crate::runtime()?, Vec::new());
     for group in GROUPS.into_iter().chain([1]) {
         // So many appends that the sync is what is measured.
         let events = if group == 1 { 2_000 } else { events.min(group * 400) };
-        let (mut ours, mut in_place, mut bare) = <(Times, Times, Times)>::default();
-        let (mut rates, mut rivals) = (Vec::new(), Vec::new());
+        let (mut single, mut rates) = (<[Times; 3]>::default(), <[Vec<f64>; 3]>::default());
         for _ in 0..3 {
-            let (took, bytes) = runtime.block_on(async {
-                let disk = OnDisk::new().await?;
-                let steps = workload::make(events, AGENTS, &[disk.replica]);
-                let before = disk.journals()?;
-                let took = disk.append(&steps, group).await?;
-                let bytes = disk.journals()? - before;
-                if group == 1 {
-                    let disk = OnDisk::in_place().await?;
-                    let steps = workload::make(events, AGENTS, &[disk.replica]);
-                    let took = disk.append(&steps, group).await?;
-                    took.iter().for_each(|took| in_place.push(*took));
-                }
-                Ok::<_, Failure>((took, bytes))
-            })?;
-            rates.push(tress_bench::rate(events, took.iter().sum()));
-            took.iter().for_each(|took| ours.push(*took));
+            let (threads, bytes) = appended(&runtime, false, (events, group))?;
+            let (in_place, _) = appended(&runtime, true, (events, group))?;
             let count = events / group;
             let each = vec![0x5A; bytes as usize / count.max(1)];
             let mut file = Bare::new(bytes as usize).map_err(Failure::other)?;
-            let mut total = Duration::ZERO;
+            let mut bare = Times::default();
             for _ in 0..count {
                 let began = Instant::now();
                 file.append(&each).map_err(Failure::other)?;
                 bare.push(began.elapsed());
-                total += began.elapsed();
             }
-            rivals.push(tress_bench::rate(events, total));
+            let measured = single.iter_mut().zip(&mut rates).zip([threads, in_place, bare]);
+            for ((single, rates), times) in measured {
+                rates.push(events as f64 / times.total() * 1e3);
+                single.join(&times);
+            }
         }
-        let (rate, rival) = (median(rates), median(rivals));
         let bare_file = "a bare file, synced as often";
-        if group == 1 {
-            let figure = Figure::median("work/durable/single", &ours);
-            figures.push(figure.against(bare_file, bare.median()).below(1.3 * bare.median()));
-            let figure = Figure::median("work/durable/in-place", &in_place);
-            figures.push(figure.against(bare_file, bare.median()).below(1.3 * bare.median()));
-        } else {
-            let figure = Figure::new(format!("work/durable/{group}"), rate, "events/s");
-            figures.push(figure.outrun(bare_file, rival).at_least(0.8 * rival));
+        let [threads, in_place, bare] = single;
+        let [threads_rate, in_place_rate, rival] = rates.map(median);
+        for (name, times, rate) in
+            [("durable", threads, threads_rate), ("durable/in-place", in_place, in_place_rate)]
+        {
+            figures.push(if group == 1 {
+                let figure = Figure::median(format!("work/{name}/single"), &times);
+                figure.against(bare_file, bare.median()).below(1.3 * bare.median())
+            } else {
+                let figure = Figure::new(format!("work/{name}/{group}"), rate, "events/s");
+                figure.outrun(bare_file, rival).at_least(0.8 * rival)
+            });
         }
     }
     Ok(figures)

@@ -10,7 +10,9 @@ use tress_model::{State, StoreId, Strand};
 
 use crate::error::DocumentError;
 use crate::history::{self, History, Incoming, Sorted};
-use crate::limits::{DOCUMENT_BYTES_MAX, FOREIGN_BYTES_MAX, FOREIGN_OPS_MAX, PEER_OPS_MAX};
+use crate::limits::{
+    CHANGE_BYTES_MAX, DOCUMENT_BYTES_MAX, FOREIGN_BYTES_MAX, FOREIGN_OPS_MAX, PEER_OPS_MAX,
+};
 use crate::node::Node;
 use crate::projection::{project, project_changed};
 use crate::read::Walk;
@@ -46,7 +48,7 @@ pub struct Numbered {
 impl Numbered {
     fn of(change: &Change) -> Self {
         let actor = change.actor_id().to_bytes().to_vec();
-        Self { actor, number: change.seq(), bytes: change.raw_bytes().to_vec() }
+        Self { actor, number: change.seq(), bytes: packed(change) }
     }
 
     /// A change that comes from anywhere; `None` where it is none.
@@ -125,6 +127,17 @@ const STORES: [u8; 4] = [0xff; 4];
 /// The actor that `store` writes under.
 fn actor(store: StoreId) -> ActorId {
     ActorId::from([&STORES[..], store.as_bytes()].concat())
+}
+
+/// A change in bytes, deflated where that makes it shorter: Automerge has a kind of chunk for it.
+fn packed(change: &Change) -> Vec<u8> {
+    let raw = change.raw_bytes();
+    // One that is too large to be inflated here again is too large to be written, and is found to be.
+    if raw.len() > CHANGE_BYTES_MAX {
+        return raw.to_vec();
+    }
+    let packed = change.clone().bytes().into_owned();
+    if packed.len() < raw.len() { packed } else { raw.to_vec() }
 }
 
 /// Runs what may panic on bytes from outside.
@@ -294,7 +307,7 @@ impl Document {
         if let Some(history) = &mut self.history {
             history.add(&change);
         }
-        Ok(Some(change.raw_bytes().to_vec()))
+        Ok(Some(packed(&change)))
     }
 
     /// Applies changes that stores sealed, in any order, all in one batch; those that the document

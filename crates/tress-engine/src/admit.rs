@@ -174,9 +174,6 @@ fn check_edit(edit: &TodoEdit) -> Result<(), String> {
     }
 }
 
-/// Events that are admitted in this batch and not yet inserted.
-type Pending = BTreeMap<Dot, Arc<Event>>;
-
 /// A segment that is to be tried.
 pub(crate) struct Queued {
     pub(crate) segment: Segment,
@@ -239,7 +236,6 @@ impl Log {
         }
         let mut admission = Admission::default();
         let mut fresh: Vec<Arc<Event>> = Vec::new();
-        let mut pending = Pending::new();
         loop {
             // Whatever waits for others is tried again when those come, and only then: somebody may have
             // made up as much of it as there is room for.
@@ -248,7 +244,7 @@ impl Log {
             while let Some(replica) = due.pop_first() {
                 while let Some(queued) = queues.get_mut(&replica).and_then(VecDeque::pop_front) {
                     let Queued { segment, place, looked } = queued;
-                    match self.try_admit(segment, looked, now, &mut pending) {
+                    match self.try_admit(segment, looked, now) {
                         Tried::Admitted(events) => {
                             fresh.extend(events);
                             let upto = Dot::new(replica, self.head_number(replica));
@@ -277,7 +273,7 @@ impl Log {
             parked.into_values().flatten().for_each(|queued| enqueue(&mut queues, queued));
             // Nothing that is there fits any more. What is known to be lost is gone on from.
             let Some(lost) = self.next_hole(&queues) else { break };
-            pending.extend(lost.iter().map(|event| (event.dot, Arc::clone(event))));
+            self.link(&lost);
             fresh.extend(lost);
         }
         // What waited before keeps its room, whatever came.
@@ -317,13 +313,7 @@ impl Log {
     }
 
     /// Checks one segment against the chain and its causes, of which the first `looked` are known to be here.
-    fn try_admit(
-        &mut self,
-        segment: Segment,
-        looked: usize,
-        now: Option<Millis>,
-        pending: &mut Pending,
-    ) -> Tried {
+    fn try_admit(&mut self, segment: Segment, looked: usize, now: Option<Millis>) -> Tried {
         let head = self.head(segment.replica, segment.store);
         let reject = |segment: Segment, reason| Tried::Rejected(Box::new((segment, reason)));
         if segment.first == 0 {
@@ -342,7 +332,7 @@ impl Log {
             let dot = Dot::new(segment.replica, segment.first);
             return reject(segment, BehindSnapshot { dot: Some(dot) }.into());
         }
-        let from = match self.head_before(&segment, &head, pending) {
+        let from = match self.head_before(&segment, &head) {
             Some(from) => from,
             // What lies behind the snapshot was checked when it was folded.
             None if segment.last() <= head.number => return Tried::Known,
@@ -375,7 +365,7 @@ impl Log {
             return reject(segment, BehindSnapshot { dot: behind }.into());
         }
         let causes = segment.records.iter().flat_map(|record| &record.learned);
-        if let Some(cause) = causes.into_iter().find(|cause| !self.is_cause(cause, pending)) {
+        if let Some(cause) = causes.into_iter().find(|cause| !self.is_cause(cause)) {
             let reason = Rejection::OtherCause { cause: cause.dot() };
             return reject(segment, reason);
         }
@@ -392,11 +382,10 @@ impl Log {
         if let Some(last) = known.checked_sub(1) {
             // Where it reaches the end of what is known, that end must be in it; where it ends
             // before, its own end must be known.
-            let ours = |dot: Dot| pending.get(&dot).or_else(|| self.event(dot));
             let same = match (chained.links.get(last), chained.links.last()) {
                 (Some((end, _)), _) => *end == head.id,
                 (None, Some((end, _))) => {
-                    let ours = ours(Dot::new(segment.replica, segment.last()));
+                    let ours = self.event(Dot::new(segment.replica, segment.last()));
                     ours.is_none_or(|ours| ours.id == *end)
                 }
                 (None, None) => true,
@@ -409,13 +398,13 @@ impl Log {
         if segment.records.len() <= known {
             return Tried::Known;
         }
-        if let Err(reason) = self.check_records(&segment, &chained, known, &head, now, pending) {
+        if let Err(reason) = self.check_records(&segment, &chained, known, &head, now) {
             return reject(segment, reason);
         }
         let (replica, after) = (segment.replica, chained.head.clone());
         let mut events = segment.into_events(chained);
         events.drain(..known);
-        pending.extend(events.iter().map(|event| (event.dot, Arc::clone(event))));
+        self.link(&events);
         self.set_head(replica, after);
         Tried::Admitted(events)
     }
@@ -428,8 +417,8 @@ impl Log {
     /// Whether the event that `cause` cites is the one that is known. Of what lies before the
     /// snapshot only the last event of each replica is known by its id; of the store's own journals
     /// the others are believed.
-    fn is_cause(&self, cause: &Cause, pending: &Pending) -> bool {
-        let known = pending.get(&cause.dot()).or_else(|| self.event(cause.dot()));
+    fn is_cause(&self, cause: &Cause) -> bool {
+        let known = self.event(cause.dot());
         if known.is_some_and(|event| event.is_lost() && event.id == EventId::GENESIS) {
             return true;
         }
@@ -440,7 +429,7 @@ impl Log {
 
     /// The head that `segment` continues: the replica's own, or an earlier one where the segment
     /// overlaps what is known.
-    fn head_before(&self, segment: &Segment, head: &Head, pending: &Pending) -> Option<Head> {
+    fn head_before(&self, segment: &Segment, head: &Head) -> Option<Head> {
         if segment.first == head.number + 1 {
             return Some(head.clone());
         }
@@ -449,7 +438,7 @@ impl Log {
             return Some(Head::genesis(segment.store));
         }
         let dot = Dot::new(segment.replica, before);
-        let event = pending.get(&dot).or_else(|| self.event(dot))?;
+        let event = self.event(dot)?;
         Some(Head {
             number: before,
             id: event.id,
@@ -467,7 +456,6 @@ impl Log {
         known: usize,
         head: &Head,
         now: Option<Millis>,
-        pending: &Pending,
     ) -> Result<(), Rejection> {
         let mut last_seen = Arc::clone(&head.seen);
         let numbered = (segment.first..).zip(&segment.records).zip(&chained.links);
@@ -497,8 +485,7 @@ impl Log {
                         continue;
                     }
                     let cause = Dot::new(replica, number);
-                    let time = pending.get(&cause).or_else(|| self.event(cause));
-                    let time = time.map(|event| event.time);
+                    let time = self.event(cause).map(|event| event.time);
                     let time = time.or_else(|| self.base_head(cause).map(|head| head.time));
                     if time.is_some_and(|time| time >= record.time) {
                         return Err(Rejection::BeforeCause { dot, cause });

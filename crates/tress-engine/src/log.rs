@@ -417,19 +417,23 @@ impl Log {
             "a replica has one writer at a time"
         );
         self.heads.insert(replica, head);
+        self.link(staged.events());
         self.insert(staged.events());
         staged
     }
 
-    /// Puts events, sorted by canonical order, in their places, and folds what that changes.
+    /// Puts events that come next in the chain of one replica on it, to be put in their places.
+    pub(crate) fn link(&mut self, events: &[Arc<Event>]) {
+        let Some(first) = events.first() else { return };
+        let links =
+            events.iter().map(|event| Link { id: beginning(event), event: Arc::clone(event) });
+        self.chains.entry(first.dot.replica).or_default().extend(links);
+    }
+
+    /// Puts events that are on their chains, sorted by canonical order, in their places, and folds what
+    /// that changes.
     pub(crate) fn insert(&mut self, fresh: &[Arc<Event>]) {
         let Some(first) = fresh.first() else { return };
-        let mut by_chain: Vec<_> = fresh.iter().collect();
-        by_chain.sort_by_key(|event| event.dot);
-        for event in by_chain {
-            let link = Link { id: beginning(event), event: Arc::clone(event) };
-            self.chains.entry(event.dot.replica).or_default().push(link);
-        }
         self.note_backdated(fresh);
         // Most come at the end.
         if self.events.last().is_none_or(|last| last.order() < first.order()) {

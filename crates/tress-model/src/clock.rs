@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use bincode::de::Decoder;
 use bincode::enc::Encoder;
-use bincode::error::EncodeError;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::serde::Compat;
 use bincode::{Decode, Encode};
 use imbl::OrdMap;
 use serde::ser::SerializeMap;
@@ -121,6 +123,13 @@ impl Encode for VersionVector {
         self.iter().try_for_each(|entry| entry.encode(encoder))
     }
 }
+
+impl<Context> Decode<Context> for VersionVector {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Compat::decode(decoder).map(|Compat(version)| version)
+    }
+}
+bincode::impl_borrow_decode!(VersionVector);
 
 impl VersionVector {
     /// The version that knows nothing.

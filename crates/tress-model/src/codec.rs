@@ -177,7 +177,7 @@ pub fn decode_seal(body: &[u8]) -> Result<Seal, CodecError> {
 
 /// The form of the folded state: it changes with its fields and with the rules of the fold.
 /// Snapshots of another form are made anew, and roots of different forms do not compare.
-pub const STATE_FORM: u16 = 4;
+pub const STATE_FORM: u16 = 5;
 
 /// The root of a state: a hash of its canonical form, equal wherever the same events were folded.
 /// Linear in the size of the state.
@@ -358,6 +358,33 @@ mod tests {
             assert_eq!(read(&body), Ok(segment), "{bytes:?}");
         }
         assert_eq!(decode_operation(&resumed), Ok(Operation::RunResumed));
+    }
+
+    /// Whatever is written is read as what it is, also where it takes much more in memory: it would be unknown,
+    /// and have no effect.
+    #[test]
+    fn an_operation_of_the_largest_lists_is_read_as_what_it_is() {
+        use crate::operation::{Splice, TodoEdit};
+        let (todo, most) = (TodoId::from_external("x"), limits::EVENT_BYTES_MAX - 100);
+        let none = String::new;
+        let files = TodoEdit::Files(vec![none(); most]);
+        let splice = || Splice { at: 0, delete: 0, insert: none() };
+        let settings = vec![(none(), none()); most / 2];
+        for operation in [
+            Operation::LabelsChanged { todo, added: vec![none(); most], removed: Vec::new() },
+            Operation::TodoEdited { todo, edits: vec![files] },
+            Operation::TodoEdited { todo, edits: vec![TodoEdit::Pinned(true); most / 2] },
+            Operation::ProseEdited {
+                target: crate::operation::ProseTarget::Section(none()),
+                splices: (0..most / 3).map(|_| splice()).collect(),
+            },
+            Operation::RunStarted { title: none(), base: None, branch: None, settings },
+            Operation::MetricsRecorded { figures: vec![(none(), 0.5); most / 9] },
+        ] {
+            let bytes = encode_operation(&operation).expect("it is within the limit");
+            assert!(bytes.len() > most * 9 / 10, "{} bytes", bytes.len());
+            assert_eq!(decode_operation(&bytes).as_ref(), Ok(&operation));
+        }
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl ReplicaId {
 }
 
 /// One store: the directory that a set of replicas lives in, and one Automerge actor.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct StoreId(pub [u8; 16]);
 hex_id!(StoreId, 16, "a store id (32 hexadecimal digits)");
 
@@ -127,7 +127,7 @@ impl StoreId {
 }
 
 /// The BLAKE3 hash of an event, chained over the previous event of its replica.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct EventId(pub [u8; 32]);
 hex_id!(EventId, 32, "an event id (64 hexadecimal digits)");
 

@@ -57,6 +57,27 @@ fn a_rich_state_is_sealed_read_saved_and_rebuilt() {
     }
 }
 
+/// Seals are most of what a run that is sealed has in its journals.
+#[test]
+fn a_large_seal_takes_a_fraction_of_its_text() {
+    let mut log = Log::default();
+    let mut titles = 0;
+    for n in 1..=300 {
+        let title = format!("todo number {n}, that somebody has to do some day");
+        titles += title.len();
+        log.write(1, add(n, &title));
+    }
+    let mut document = Document::new(Strand::Todo, STORE);
+    let changes = seal(&mut document, &log.state);
+    assert_eq!(changes.len(), 1);
+    assert!(changes[0].len() < titles, "{} bytes for {titles}", changes[0].len());
+    let mut rebuilt = Document::new(Strand::Todo, OTHER);
+    rebuilt.apply(&changes).expect("it was just sealed");
+    assert_eq!(rebuilt.read(), document.read());
+    let given = document.lacking(&Default::default(), usize::MAX, usize::MAX);
+    assert!(given.iter().any(|change| change.bytes == changes[0]), "others get it as it is");
+}
+
 /// Should an upgrade of Automerge change these bytes, stores of before and after would no longer
 /// share the maps that every document begins with.
 #[test]

@@ -6,7 +6,7 @@
 mod about;
 mod terms;
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 pub use self::terms::*;
@@ -113,7 +113,7 @@ impl FromIterator<Strand> for Strands {
 }
 
 /// An event that a store vouches for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct SignedHead {
     /// Its dot.
     pub dot: Dot,
@@ -122,7 +122,7 @@ pub struct SignedHead {
 }
 
 /// What an agent meant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     // ---- the todo strand ---------------------------------------------------------------------

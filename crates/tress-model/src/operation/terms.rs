@@ -1,13 +1,13 @@
 //! The terms in which operations speak: edits, edges, verdicts, evidence, severities.
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
 use crate::ids::TodoId;
 
 /// A change of one field of a todo. Edits of different fields both hold (rule `field-merge`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 pub enum TodoEdit {
     /// One line that says what is to be done.
@@ -117,7 +117,7 @@ impl TodoEdit {
 
 /// The prose of a todo: texts that several may edit at once and that merge character by character.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum ProseField {
@@ -147,7 +147,7 @@ impl ProseField {
 }
 
 /// Which prose an edit is of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 pub enum ProseTarget {
     /// A prose field of a todo.
@@ -158,7 +158,7 @@ pub enum ProseTarget {
 
 /// One replacement within a text, counted in characters (Unicode scalar values) of the text as its
 /// author saw it. The splices of one edit ascend and do not overlap.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Splice {
     /// Where.
     pub at: u32,
@@ -169,7 +169,9 @@ pub struct Splice {
 }
 
 /// What an edge of the todo graph says.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeKind {
     /// The target must be finished first.
@@ -233,7 +235,7 @@ impl EdgeKind {
 
 /// How a check, or a verification as a whole, came out. Unknown is never a pass.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -247,7 +249,7 @@ pub enum Verdict {
 
 /// The five layers of verification.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
@@ -281,7 +283,7 @@ impl Layer {
 }
 
 /// One piece of evidence: a check that was run, or a look that was taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Check {
     /// The layer it belongs to.
     pub layer: Layer,
@@ -303,7 +305,7 @@ pub struct Check {
 
 /// Why work cannot go on.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum BlockerKind {
@@ -317,7 +319,7 @@ pub enum BlockerKind {
 
 /// What sort of failure an attempt ended in.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
@@ -333,7 +335,7 @@ pub enum FailureClass {
 
 /// How urgent an alert is, or how much a requirement matters.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -362,7 +364,7 @@ impl Severity {
 
 /// What is done about a deviation from the design.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {

@@ -20,6 +20,13 @@ pub(super) struct Change<'a> {
     pub(super) at: Millis,
 }
 
+/// It is no longer meant for whom it was given to. What did not change stays shared.
+fn unassign(todo: &mut Todo) {
+    if todo.assigned.is_some() {
+        todo.assigned = None;
+    }
+}
+
 impl Change<'_> {
     fn agent(&self) -> &Arc<str> {
         &self.event.author.name
@@ -213,8 +220,9 @@ impl Change<'_> {
     /// Rule `closed-stays-closed`: undoes only what its author had seen.
     fn reopen(&self, todo: &mut Todo) -> Rulings {
         let mut undone = false;
-        todo.put_aside = None;
-        for closing in todo.closings.iter_mut().chain(&mut todo.deletions) {
+        let fields = Arc::make_mut(&mut todo.fields);
+        fields.put_aside = None;
+        for closing in fields.closings.iter_mut().chain(&mut fields.deletions) {
             if !closing.undone && self.event.saw(closing.dot) {
                 closing.undone = true;
                 undone = true;
@@ -297,7 +305,9 @@ impl Change<'_> {
                     });
                 }
                 todo.claim = Some(Box::new(claim));
-                todo.stage = None;
+                if todo.stage.is_some() {
+                    todo.stage = None;
+                }
             }
         }
         rulings
@@ -310,9 +320,10 @@ impl Change<'_> {
         if let Some(holder) = todo.claim.as_mut().filter(|claim| claim.token == token) {
             let release = self.change_claim(holder);
             if let Operation::AttemptFailed { class, message, retry_at, .. } = &event.operation {
+                let agent = Arc::clone(&holder.agent);
                 todo.failures.push(Failure {
                     dot: event.dot,
-                    agent: Arc::clone(&holder.agent),
+                    agent,
                     at: self.at,
                     class: *class,
                     message: message.clone(),
@@ -321,7 +332,7 @@ impl Change<'_> {
             }
             if release {
                 todo.end_claim(event.dot);
-                todo.assigned = None;
+                unassign(todo);
             }
             return Vec::new();
         }
@@ -573,7 +584,7 @@ impl Change<'_> {
     fn send_back(&self, todo: &mut Todo, completion: Dot) {
         if is_own(todo, completion) {
             todo.end_claim(self.event.dot);
-            todo.assigned = None;
+            unassign(todo);
         }
     }
 

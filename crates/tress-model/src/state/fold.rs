@@ -187,14 +187,20 @@ impl State {
         let todo = Arc::make_mut(held);
         let mut rulings = Vec::new();
         if !matches!(event.operation, Operation::Deleted { .. }) {
-            let unseen = |deletion: &&mut Closing| !deletion.undone && !event.saw(deletion.dot);
-            for deletion in todo.deletions.iter_mut().filter(unseen) {
+            let unseen = |deletion: &Closing| !deletion.undone && !event.saw(deletion.dot);
+            // What nothing is done to stays shared with earlier states.
+            let fields = todo.deletions.iter().any(unseen).then(|| Arc::make_mut(&mut todo.fields));
+            let (title, deletions) = match fields {
+                Some(fields) => (fields.title.as_str(), fields.deletions.as_mut_slice()),
+                None => ("", &mut [][..]),
+            };
+            for deletion in deletions.iter_mut().filter(|deletion| unseen(deletion)) {
                 deletion.undone = true;
                 rulings.push(Ruling {
                     rule: Rule::EditBeatsDelete,
                     loser: Some((deletion.dot, Arc::clone(&deletion.agent))),
                     winner: None,
-                    detail: format!("{} was edited meanwhile and stays", todo.fields.title),
+                    detail: format!("{title} was edited meanwhile and stays"),
                 });
             }
             match todo.deletion() {
@@ -337,6 +343,9 @@ impl State {
 
 /// Brings back the claim that a deletion ended, where that deletion has lost.
 fn restore_claim(todo: &mut Todo) {
+    if todo.put_aside.is_none() {
+        return;
+    }
     let Some((by, claim)) = todo.put_aside.take().map(|aside| *aside) else { return };
     let lost = todo.deletions.iter().any(|deletion| deletion.dot == by && deletion.undone);
     if lost && !todo.finished() && todo.claim.is_none() {

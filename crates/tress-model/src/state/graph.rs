@@ -20,7 +20,6 @@ pub struct Edge {
     /// The target's id in another system.
     pub external_id: Option<String>,
     /// What the edge says.
-    #[bincode(with_serde)]
     pub kind: EdgeKind,
     /// How it was written where it came from.
     pub layout: Option<String>,

@@ -15,8 +15,9 @@ use crate::ids::{Dot, TodoId};
 use crate::limits;
 use crate::operation::{BlockerKind, Check, FailureClass, ProseField, TodoEdit, Verdict};
 
-/// What a todo is, apart from the work on it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Decode)]
+/// What of a todo changes seldom; shared with earlier states of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Decode)]
+#[bincode(decode_context = "crate::codec::Body")]
 pub struct Fields {
     /// The id it has in another system.
     pub external_id: Option<String>,
@@ -58,20 +59,6 @@ pub struct Fields {
     pub created_at: Millis,
     /// Who brought it into being.
     pub created_by: Option<String>,
-}
-
-/// A todo, its history boiled down to the facts that still count.
-#[derive(Debug, Clone, PartialEq, Serialize, Decode)]
-#[bincode(decode_context = "crate::codec::Body")]
-pub struct Todo {
-    /// Its id.
-    pub id: TodoId,
-    /// The event that brought it into being.
-    pub dot: Dot,
-    /// What edits set, as long as they do; shared with earlier states of the todo. [`Todo`] gives its fields as its own.
-    pub fields: Arc<Fields>,
-    /// When it last changed.
-    pub updated_at: Millis,
     /// Its prose, by field; what is missing is empty.
     pub prose: Lazy<BTreeMap<ProseField, Arc<Prose>>>,
     /// Its labels, each with the events that added it.
@@ -82,19 +69,10 @@ pub struct Todo {
     pub layout: Lazy<Option<String>>,
     /// Remarks, in order.
     pub notes: Lazy<Vec<Arc<Note>>>,
-    /// Who holds it.
-    pub claim: Option<Box<Claim>>,
-    /// Claims that lost, while the todo is not finished.
-    pub lost: Vec<Claim>,
-    /// Claims that ended or lost, the latest [`limits::ENDED_CLAIMS_MAX`] of them; one that lost
-    /// and then ended is here twice.
-    pub ended: Lazy<Vec<Ended>>,
     /// The claim that a deletion ended, with that deletion: it comes back when the deletion loses.
     pub(super) put_aside: Option<Box<(Dot, Claim)>>,
     /// What is or was in the way.
     pub blockers: Vec<Blocker>,
-    /// Claims of completion, in order; shared with earlier states of the todo.
-    pub completions: Vec<Arc<Completion>>,
     /// Closings without completion, in order.
     pub closings: Vec<Closing>,
     /// Deletions, in order.
@@ -107,6 +85,29 @@ pub struct Todo {
     pub artifacts: Lazy<BTreeMap<String, Option<String>>>,
     /// Who wrote a field, for fields written since the todo came into being.
     writers: Lazy<BTreeMap<String, Writers>>,
+}
+
+/// A todo, its history boiled down to the facts that still count.
+#[derive(Debug, Clone, PartialEq, Serialize, Decode)]
+#[bincode(decode_context = "crate::codec::Body")]
+pub struct Todo {
+    /// Its id.
+    pub id: TodoId,
+    /// The event that brought it into being.
+    pub dot: Dot,
+    /// What changes seldom; shared with earlier states of the todo. [`Todo`] gives its fields as its own.
+    pub fields: Arc<Fields>,
+    /// When it last changed.
+    pub updated_at: Millis,
+    /// Who holds it.
+    pub claim: Option<Box<Claim>>,
+    /// Claims that lost, while the todo is not finished.
+    pub lost: Vec<Claim>,
+    /// Claims that ended or lost, the latest [`limits::ENDED_CLAIMS_MAX`] of them; one that lost
+    /// and then ended is here twice.
+    pub ended: Lazy<Vec<Ended>>,
+    /// Claims of completion, in order; shared with earlier states of the todo.
+    pub completions: Vec<Arc<Completion>>,
     /// Every event that touched it.
     pub(super) touched: Lazy<VersionVector>,
 }
@@ -206,7 +207,6 @@ pub struct Blocker {
     /// When.
     pub at: Millis,
     /// Of what kind.
-    #[bincode(with_serde)]
     pub kind: BlockerKind,
     /// What is in the way.
     pub description: String,
@@ -242,7 +242,6 @@ pub struct Completion {
     /// How it was wired in.
     pub integration: String,
     /// The evidence.
-    #[bincode(with_serde)]
     pub checks: Vec<Check>,
     /// The verifier's answer.
     pub verification: Option<Verification>,
@@ -276,7 +275,6 @@ pub struct Verification {
     /// When.
     pub at: Millis,
     /// The answer.
-    #[bincode(with_serde)]
     pub verdict: Verdict,
     /// Why.
     pub reason: String,
@@ -311,7 +309,6 @@ pub struct Failure {
     /// When it was reported.
     pub at: Millis,
     /// What sort of failure.
-    #[bincode(with_serde)]
     pub class: FailureClass,
     /// What happened.
     pub message: String,
@@ -342,29 +339,29 @@ impl Todo {
             external_ref: None,
             created_at: at,
             created_by: Some(agent.to_owned()),
-        };
-        Self {
-            id,
-            dot,
-            fields: Arc::new(fields),
-            updated_at: at,
             prose: Lazy::default(),
             labels: Lazy::default(),
             extra: Lazy::default(),
             layout: Lazy::default(),
             notes: Lazy::default(),
-            claim: None,
-            lost: Vec::new(),
-            ended: Lazy::default(),
             put_aside: None,
             blockers: Vec::new(),
-            completions: Vec::new(),
             closings: Vec::new(),
             deletions: Vec::new(),
             failures: Vec::new(),
             assigned: None,
             artifacts: Lazy::default(),
             writers: Lazy::default(),
+        };
+        Self {
+            id,
+            dot,
+            fields: Arc::new(fields),
+            updated_at: at,
+            claim: None,
+            lost: Vec::new(),
+            ended: Lazy::default(),
+            completions: Vec::new(),
             touched: Lazy::default(),
         }
     }
@@ -477,11 +474,12 @@ impl Todo {
 
     /// Who wrote `field`.
     pub(super) fn writers(&mut self, field: &str) -> &mut Writers {
+        let fields = Arc::make_mut(&mut self.fields);
         let created = || {
-            let by = Arc::from(self.fields.created_by.as_deref().unwrap_or_default());
+            let by = Arc::from(fields.created_by.as_deref().unwrap_or_default());
             Writers::new(self.dot, by)
         };
-        self.writers.entry(field.to_owned()).or_insert_with(created)
+        fields.writers.entry(field.to_owned()).or_insert_with(created)
     }
 
     /// Sets a field; gives back the edit that would undo it, or `None` where nothing changes.

@@ -45,7 +45,17 @@ fn sorted<T: Ord>(things: impl Iterator<Item = T>) -> Vec<T> {
 
 /// What there is one of in a todo, and what has a name in it.
 fn content(todo: &Todo, now: u64) -> impl Debug {
-    let fields = Fields { created_at: 0, ..Fields::clone(&todo.fields) };
+    let Fields { external_id, title, kind, priority, assignee, owner, stage, check, .. } =
+        Fields::clone(&todo.fields);
+    let Fields { estimate_minutes, files, section, capabilities, external_ref, created_by, .. } =
+        Fields::clone(&todo.fields);
+    let Fields { high_risk, pinned, ephemeral, defer_until, due_at, .. } =
+        Fields::clone(&todo.fields);
+    let fields = (
+        (external_id, title, kind, priority, assignee, owner, stage, check),
+        (estimate_minutes, files, section, capabilities, external_ref, created_by),
+        (high_risk, pinned, ephemeral, defer_until, due_at),
+    );
     let labels: Vec<_> = todo.labels.keys().cloned().collect();
     let prose = ProseField::ALL.map(|field| todo.prose(field));
     let claim = todo.holder(now).map(|claim| {
