@@ -46,15 +46,15 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    fn of(change: &Change) -> Self {
+    fn of(change: &Change, bytes: Vec<u8>) -> Self {
         let actor = change.actor_id().to_bytes().to_vec();
-        Self { actor, number: change.seq(), bytes: packed(change) }
+        Self { actor, number: change.seq(), bytes }
     }
 
     /// A change that comes from anywhere; `None` where it is none.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let parsed = fence(|| history::parse(0, bytes)).ok()?.ok()?;
-        Some(Self::of(&parsed.change))
+        Some(Self::of(&parsed.change, bytes.to_vec()))
     }
 
     /// Whether `clock` ([`Document::clock`]) knows it.
@@ -456,7 +456,7 @@ impl Document {
             if over && !lacking.is_empty() || change.raw_bytes().len() > most {
                 break;
             }
-            lacking.push(Numbered::of(&change));
+            lacking.push(Numbered::of(&change, packed(&change)));
         }
         lacking
     }

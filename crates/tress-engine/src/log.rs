@@ -382,7 +382,12 @@ impl Log {
             .filter_map(|(&other, at)| self.citable(other, at))
             .filter(|cause| cause.number > head.seen.get(cause.replica))
             .collect();
-        let mut chain = Chain::behind(replica, store, &head);
+        let invalid = |operation, error: ChainError| match error {
+            ChainError::Codec(error) => PrepareError::Codec(error),
+            other => PrepareError::Invalid { operation, reason: other.to_string() },
+        };
+        let chain = Chain::behind(replica, store, &head);
+        let mut chain = chain.map_err(|error| invalid("segment", error))?;
         let mut staged = Staged::behind(&chain);
         for Draft { author, occurred, operation } in drafts {
             let name = operation.name();
@@ -395,10 +400,7 @@ impl Log {
             time = time.tick(now);
             let learned = std::mem::take(&mut learned);
             let record = Record { time, occurred, author, learned, operation };
-            staged.append(record, &mut chain).map_err(|error| match error {
-                ChainError::Codec(error) => PrepareError::Codec(error),
-                other => PrepareError::Invalid { operation: name, reason: other.to_string() },
-            })?;
+            staged.append(record, &mut chain).map_err(|error| invalid(name, error))?;
         }
         Ok(Prepared { staged, head: chain.into_head() })
     }

@@ -176,9 +176,15 @@ pub struct Chain {
 
 impl Chain {
     /// The chain of `replica`, which belongs to `store`, from `head` on.
-    pub fn behind(replica: ReplicaId, store: StoreId, head: &Head) -> Self {
+    ///
+    /// # Errors
+    /// When it belonged to another store before.
+    pub fn behind(replica: ReplicaId, store: StoreId, head: &Head) -> Result<Self, ChainError> {
+        if head.number > 0 && store != head.store {
+            return Err(ChainError::Store { number: head.number + 1 });
+        }
         let head = Head { store, ..head.clone() };
-        Self { replica, head, hasher: codec::EventHasher::new(store) }
+        Ok(Self { replica, head, hasher: codec::EventHasher::new(store) })
     }
 
     /// Whose it is.
@@ -315,13 +321,10 @@ impl Segment {
         if self.first != head.number + 1 {
             return Err(ChainError::Number { expected: head.number + 1, found: self.first });
         }
-        if head.number > 0 && self.store != head.store {
-            return Err(ChainError::Store { number: self.first });
-        }
+        let mut chain = Chain::behind(self.replica, self.store, head)?;
         if self.previous != head.id {
             return Err(ChainError::Previous { number: self.first });
         }
-        let mut chain = Chain::behind(self.replica, self.store, head);
         let (mut links, mut bytes) = (Vec::with_capacity(self.records.len()), 0);
         for record in &self.records {
             chain.link(record)?;

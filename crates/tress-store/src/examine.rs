@@ -12,7 +12,7 @@ use tress_model::ids::{ReplicaId, StoreId};
 use tress_model::{EventId, Segment, limits};
 
 use crate::frame::{self, Frame, FrameKind};
-use crate::journal::{Damage, Item, JournalHeader, file_name, is_room};
+use crate::journal::{Damage, Item, JournalHeader, file_name, is_room, read_settled, without_room};
 use crate::repairs::{Repair, Repairs, Skip};
 use crate::run::{Batch, RunStore};
 use crate::run_file::{RunFile, encode_run_file};
@@ -230,8 +230,7 @@ impl Examiner<'_> {
             let wanted = mark.filter(|(of, _)| *of == file).map_or(0, |(_, offset)| offset);
             if there.remove(&file) {
                 let path = self.dir.join(file_name(file));
-                let bytes = files.read(&path, 0);
-                let bytes = bytes.map_err(|error| StoreError::io("read", &path, error))?;
+                let bytes = read_settled(&*files, &path)?;
                 self.read_file(file, &bytes, file < last, wanted)?;
             } else {
                 let skips = self.run.known.repairs.skips(&self.run.dir, self.dir);
@@ -284,7 +283,9 @@ impl Examiner<'_> {
                     }
                     None if followed => (bytes.len(), bad("its end is no valid frame")),
                     None if from < wanted => {
-                        let to = bytes.len().max(usize::try_from(wanted).unwrap_or(usize::MAX));
+                        // Room behind it is not damaged, and somebody may be writing over it.
+                        let written = at + without_room(rest).len();
+                        let to = written.max(usize::try_from(wanted).unwrap_or(usize::MAX));
                         (to, bad("its end is not what was written"))
                     }
                     None if is_room(rest) => return Ok(()),

@@ -104,6 +104,28 @@ impl Item {
     }
 }
 
+/// What lies before the zeros at the end.
+pub(crate) fn without_room(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.get(..end).unwrap_or(bytes)
+}
+
+/// What a file holds, as two looks at it agree: where it is written meanwhile, the first may have seen a page
+/// before, and the next one after.
+pub(crate) fn read_settled(files: &dyn Files, path: &Path) -> Result<Vec<u8>, StoreError> {
+    let read = || files.read(path, 0).map_err(|error| StoreError::io("read", path, error));
+    let mut bytes = read()?;
+    for _ in 0..READS_MAX {
+        let again = read()?;
+        if again.starts_with(without_room(&bytes)) {
+            return Ok(bytes);
+        }
+        bytes = again;
+    }
+    let error = std::io::Error::other("two reads gave different bytes, again and again");
+    Err(StoreError::io("read", path, error))
+}
+
 /// Whether there are only zeros: room for what is yet to be written.
 pub(crate) fn is_room(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
@@ -334,7 +356,8 @@ impl JournalReader {
         if self.room == Some((self.position, len)) {
             // Whoever writes there begins with what is no zero.
             let first = files.read_part(path, self.position.offset, frame::MAGIC.len() as u64);
-            if is_room(&first.map_err(failed)?) {
+            let first = first.map_err(failed)?;
+            if first.len() == frame::MAGIC.len() && is_room(&first) {
                 return Ok(false);
             }
         }
@@ -354,8 +377,7 @@ impl JournalReader {
             // What one read gives and another does not is neither damage nor a torn tail: it is being
             // written, over zeros, or it is read wrongly.
             let again = files.read(path, self.position.offset).map_err(failed)?;
-            let end = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            if again.starts_with(rest.get(..end).unwrap_or(rest)) {
+            if again.starts_with(without_room(rest)) {
                 return Ok(false);
             }
             self.damage = None;

@@ -25,6 +25,26 @@ struct Room {
     end: u64,
 }
 
+impl RealFile {
+    /// The same file, opened to be written anywhere. Another one that was put in its place meanwhile is left alone.
+    #[cfg(unix)]
+    fn again(&self) -> io::Result<File> {
+        use std::os::unix::fs::MetadataExt;
+        let file = OpenOptions::new().write(true).open(&self.path)?;
+        let [ours, there] = [self.file.metadata()?, file.metadata()?];
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            Ok(file)
+        } else {
+            Err(io::Error::other("another file was put in its place"))
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn again(&self) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 impl AppendFile for RealFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(room) = &mut self.room else { return self.file.write_all(bytes) };
@@ -41,15 +61,17 @@ impl AppendFile for RealFile {
         let end = self.end()?;
         let mut file = match self.room.take() {
             Some(room) => room.file,
-            None => OpenOptions::new().write(true).open(&self.path)?,
+            None => self.again()?,
         };
         let len = file.seek(SeekFrom::End(0))?;
-        let lacking = end.saturating_add(bytes).saturating_sub(len);
+        let mut lacking = end.saturating_add(bytes).saturating_sub(len);
         // Zeros that are written: room that a file system only notes has to be noted again.
-        io::copy(
-            &mut io::repeat(0).take(lacking),
-            &mut io::BufWriter::with_capacity(1 << 16, &file),
-        )?;
+        const ZEROS: [u8; 4096] = [0; 4096];
+        while lacking > 0 {
+            let part = usize::try_from(lacking).unwrap_or(usize::MAX).min(ZEROS.len());
+            file.write_all(ZEROS.get(..part).unwrap_or(&ZEROS))?;
+            lacking -= part as u64;
+        }
         file.seek(SeekFrom::Start(end))?;
         self.room = Some(Room { file, end });
         Ok(())

@@ -553,6 +553,9 @@ impl RunStore {
         self.sync_what_was_read(Some(own))?;
         let Writing { writer, hold } = self.writer.as_mut().ok_or_else(missing)?;
         let before = writer.position();
+        if events.len() + seals.len() > 2 {
+            writer.without_room()?;
+        }
         for events in events {
             writer.append_written(&*files, events)?;
         }

@@ -47,6 +47,8 @@ pub struct JournalWriter {
     room: u64,
     /// Whether a frame lies over the room that is not synced.
     over_room: bool,
+    /// Whether no room is to be made before the next sync.
+    plain: bool,
     /// After a failed write or sync nothing more is written: what is on disk is not known.
     failed: bool,
 }
@@ -162,6 +164,7 @@ impl JournalWriter {
             room_after: None,
             room: 0,
             over_room: false,
+            plain: false,
             failed: false,
         }
     }
@@ -260,7 +263,7 @@ impl JournalWriter {
         self.check()?;
         if self.position.offset >= self.file_bytes {
             self.sync()?;
-            self.give_room_back().map_err(|error| StoreError::io("cut", &self.path(), error))?;
+            self.give_room_back()?;
             let no_more = || StoreError::Internal("a journal has no more file names".to_owned());
             let next = self.position.file.checked_add(1).ok_or_else(no_more)?;
             // A file that was only half begun is found, and removed, when the journal is opened.
@@ -276,7 +279,13 @@ impl JournalWriter {
         }
         let bytes = frame::encode(kind, first, previous, body);
         let (start, len) = (self.position.offset, bytes.len() as u64);
-        let written = self.make_room(len).and_then(|()| self.file.append(&bytes));
+        if let Err(error) = self.make_room(len) {
+            // It may be the room alone that there is no room for.
+            tracing::debug!(%error, path = %self.path().display(), "made no room behind a journal");
+            self.room_after = None;
+            self.cut()?;
+        }
+        let written = self.file.append(&bytes);
         self.failed = written.is_err();
         written.map_err(|error| StoreError::io("write", &self.path(), error))?;
         self.over_room = start < self.room;
@@ -288,7 +297,7 @@ impl JournalWriter {
     /// take longer to write than a sync to note how long the file is.
     fn make_room(&mut self, bytes: u64) -> std::io::Result<()> {
         let end = self.position.offset + bytes;
-        if self.room_after != Some(0) || end <= self.room || bytes > ROOM / 2 {
+        if self.plain || self.room_after != Some(0) || end <= self.room || bytes > ROOM / 2 {
             return Ok(());
         }
         self.file.reserve(bytes + ROOM)?;
@@ -296,12 +305,26 @@ impl JournalWriter {
         Ok(())
     }
 
+    /// Does without room until the next sync: several frames are to come, and over room each would have to be
+    /// synced by itself.
+    pub(crate) fn without_room(&mut self) -> Result<(), StoreError> {
+        self.check()?;
+        self.give_room_back()?;
+        self.plain = true;
+        Ok(())
+    }
+
     /// Cuts the room that was not used.
-    fn give_room_back(&mut self) -> std::io::Result<()> {
-        if self.room > self.position.offset {
-            self.file.truncate(self.position.offset)?;
-        }
-        self.room = 0;
+    fn give_room_back(&mut self) -> Result<(), StoreError> {
+        if self.room > self.position.offset { self.cut() } else { Ok(()) }
+    }
+
+    /// Cuts what lies behind the last frame. Where that fails, nobody knows what of the file is durable.
+    fn cut(&mut self) -> Result<(), StoreError> {
+        self.failed = true;
+        let cut = self.file.truncate(self.position.offset);
+        cut.map_err(|error| StoreError::io("cut", &self.path(), error))?;
+        (self.failed, self.room) = (false, 0);
         Ok(())
     }
 
@@ -313,7 +336,7 @@ impl JournalWriter {
         self.check()?;
         let synced = self.file.sync();
         self.failed = synced.is_err();
-        self.over_room = false;
+        (self.over_room, self.plain) = (false, false);
         self.room_after = self.room_after.map(|after| after.saturating_sub(1));
         synced.map_err(|error| StoreError::io("sync", &self.path(), error))
     }

@@ -675,9 +675,9 @@ fn earlier(known: Option<OrderKey>, segment: &Segment) -> Option<OrderKey> {
     known.into_iter().chain(first).min()
 }
 
-/// Whether it is not known what is on disk: a sync of our own journal failed.
+/// Whether it is not known what is on disk: a sync of our own journal failed, or of its cut.
 fn is_unsure(error: &StoreError) -> bool {
-    matches!(error, StoreError::Io { action: "sync", .. })
+    matches!(error, StoreError::Io { action: "sync" | "cut", .. })
 }
 
 /// Neighbouring appends of one group share a frame as long as it stays small.

@@ -157,7 +157,8 @@ fn a_power_cut_while_room_is_written_over_is_no_damage() {
 #[test]
 fn zeros_before_a_frame_are_damage() {
     let (files, store) = memory();
-    let mut run = roomy(store.clone()).run("main", true).unwrap();
+    let store = roomy(store);
+    let mut run = store.run("main", true).unwrap();
     append(&mut run, 1, 1).unwrap();
     let path = journal(&files);
     let first = frame::end(&files.read(&path, 0).unwrap());
@@ -222,4 +223,84 @@ fn what_one_read_gives_and_the_next_does_not_is_read_again() {
             reader.rewind();
         }
     }
+}
+
+/// A run in memory on a disk that counts, and may fail.
+fn counted() -> (FaultyFiles, RunStore) {
+    let files = FaultyFiles::on(&MemoryFiles::new());
+    let dir = Path::new("/project/.tress");
+    let store = Store::create_on(Arc::new(files.clone()), dir, "here".to_owned()).unwrap();
+    let mut run = roomy(store).run("main", true).unwrap();
+    append(&mut run, 1, 1).unwrap();
+    (files, run)
+}
+
+/// What came of a peer is written as a frame for each change: a sync for each took seconds.
+#[test]
+fn a_group_of_many_frames_is_synced_once() {
+    let (files, mut run) = counted();
+    let calls = |files: &FaultyFiles, run: &mut RunStore, first, count| {
+        let syncs = Arc::new(std::sync::Mutex::new(0));
+        let seen = Arc::clone(&syncs);
+        files.plan(move |_, call, _| {
+            *seen.lock().unwrap() += u64::from(matches!(call, Call::Sync | Call::Truncate));
+            None
+        });
+        append(run, first, count).unwrap();
+        u64::clone(&syncs.lock().unwrap())
+    };
+    assert_eq!(calls(&files, &mut run, 2, 1), 1);
+    assert_eq!(calls(&files, &mut run, 3, 2), 2);
+    assert_eq!(calls(&files, &mut run, 5, 100), 2, "the cut of the room, and the sync");
+    assert_eq!(calls(&files, &mut run, 105, 100), 1, "there was no room");
+    assert_eq!(calls(&files, &mut run, 205, 1), 1);
+}
+
+#[test]
+fn where_there_is_no_room_for_room_appends_go_on() {
+    let (files, mut run) = counted();
+    files.plan(|_, call, _| {
+        let full = std::io::ErrorKind::StorageFull;
+        (call == Call::Reserve).then_some(Fault::Error(full))
+    });
+    for number in 2..2_000 {
+        append(&mut run, number, 1).unwrap();
+    }
+    let bytes = files.read(&journal(&files), 0).unwrap();
+    assert_eq!(frame::end(&bytes), bytes.len());
+}
+
+/// A checkout may put another file in the place of a journal: it is not written over.
+#[cfg(unix)]
+#[test]
+fn room_is_made_in_the_very_file_that_was_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let mut file = tress_store::RealFiles.open(&path).unwrap();
+    file.append(b"ours").unwrap();
+    std::fs::write(dir.path().join("theirs"), b"theirs").unwrap();
+    std::fs::rename(dir.path().join("theirs"), &path).unwrap();
+    assert!(file.reserve(100).is_err());
+    file.append(b"!").unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
+}
+
+/// A repair that passed over the room as well would pass over what is written there next.
+#[test]
+fn damage_at_the_end_goes_no_further_than_what_was_written() {
+    let (files, store) = memory();
+    let store = roomy(store);
+    let mut run = store.run("main", true).unwrap();
+    append(&mut run, 1, 1).unwrap();
+    let path = journal(&files);
+    let first = frame::end(&files.read(&path, 0).unwrap());
+    append(&mut run, 2, 1).unwrap();
+    let bytes = files.read(&path, 0).unwrap();
+    let second = frame::end(&bytes);
+    assert!(second < bytes.len(), "there is room");
+    files.damage(&path, |bytes| bytes[first + 20] ^= 1);
+    let examined = store.run("main", false).unwrap().examine().unwrap();
+    let last = examined[0].pieces.last().unwrap();
+    assert!(matches!(last.content, Content::Bad { .. }), "{last:?}");
+    assert_eq!((last.from, last.to), (first as u64, second as u64));
 }
