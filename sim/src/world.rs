@@ -119,7 +119,9 @@ impl World {
     pub fn new(seed: u64, setting: Setting, canary: Option<Canary>) -> Self {
         let time = Arc::new(AtomicU64::new(0));
         let Setting { snapshot_events, file_bytes, .. } = setting;
-        let tuning = Tuning { snapshot_events, file_bytes, ..Tuning::default() };
+        // Soon: processes do not live long here.
+        let room_after = (tress_plan::random::mix(seed, 999) % 4) as u32;
+        let tuning = Tuning { snapshot_events, file_bytes, room_after, ..Tuning::default() };
         let machine = |site| {
             let seed = tress_plan::random::mix(seed, 1000 + site);
             Machine::new(seed, Arc::clone(&time), tuning, canary)
