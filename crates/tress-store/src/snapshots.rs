@@ -76,7 +76,8 @@ pub(crate) fn newest(
     })
 }
 
-/// A snapshot; `Some(None)` where the event at `before` belongs into it, or lost events are not in it.
+/// A snapshot; `Some(None)` where another version made it, the event at `before` belongs into it, or lost events are
+/// not in it.
 fn read(
     files: &dyn Files,
     path: &Path,
@@ -90,8 +91,13 @@ fn read(
         return Some(None);
     }
     let state = frame::decode(bytes.get(header.len()..)?)?;
-    if state.kind != FrameKind::Snapshot || state.first != u64::from(STATE_FORM) {
+    if state.kind != FrameKind::Snapshot {
         return None;
+    }
+    if state.first != u64::from(STATE_FORM) {
+        // Another version made it: that is no reason to warn anybody.
+        tracing::debug!(path = %path.display(), form = state.first, "a snapshot of another form");
+        return Some(None);
     }
     // Nothing is shrunk to less than a 255th: a size that is not so is made up.
     let most = state.body.len().saturating_mul(256).min(limits::SNAPSHOT_BYTES_MAX);
