@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tress::{Run, Store};
 
 use crate::Failure;
-use crate::workload::Step;
+use crate::workload::{self, Step};
 
 /// The name of the run.
 pub const RUN: &str = "main";
@@ -47,6 +47,23 @@ impl Bare {
         self.at += bytes.len() as u64;
         self.file.sync_data()
     }
+}
+
+/// How long each of the appends took in which W(`events`, `agents`) comes in groups, to a run of its own that is used
+/// in place or not; and how many bytes they have in its journals.
+///
+/// # Errors
+/// When they cannot be written.
+pub async fn appended(
+    in_place: bool,
+    (events, agents): (usize, usize),
+    group: usize,
+) -> Result<(Vec<Duration>, u64), Failure> {
+    let disk = if in_place { OnDisk::in_place().await? } else { OnDisk::new().await? };
+    let steps = workload::make(events, agents, &[disk.replica]);
+    let before = disk.journals()?;
+    let took = disk.append(&steps, group).await?;
+    Ok((took, disk.journals()? - before))
 }
 
 /// A run on disk to which a workload is appended.

@@ -24,11 +24,6 @@ impl Times {
         self.0.sort_by(f64::total_cmp);
     }
 
-    /// Their sum, in milliseconds.
-    pub fn total(&self) -> f64 {
-        self.0.iter().sum()
-    }
-
     /// The median, in milliseconds.
     pub fn median(&self) -> f64 {
         self.0.get(self.0.len() / 2).copied().unwrap_or(0.0)

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use tress::{Store, When};
-use tress_bench::durable::{Bare, OnDisk, RUN};
+use tress_bench::durable::{Bare, OnDisk, RUN, appended};
 use tress_bench::figure::{Figure, Times, measure};
 use tress_bench::growth::{self, Growth};
 use tress_bench::random::Random;
@@ -40,22 +40,6 @@ fn in_memory(events: usize) -> Result<Vec<Figure>, Failure> {
     Ok(vec![Figure::new("work/memory/append", rate, "events/s").at_least(1e6)])
 }
 
-/// Appends in groups; how long each took, and how many bytes they have in the journals.
-fn appended(
-    runtime: &Runtime,
-    in_place: bool,
-    (events, group): (usize, usize),
-) -> Result<(Times, u64), Failure> {
-    runtime.block_on(async {
-        let disk = if in_place { OnDisk::in_place().await? } else { OnDisk::new().await? };
-        let steps = workload::make(events, AGENTS, &[disk.replica]);
-        let before = disk.journals()?;
-        let mut times = Times::default();
-        disk.append(&steps, group).await?.into_iter().for_each(|took| times.push(took));
-        Ok((times, disk.journals()? - before))
-    })
-}
-
 /// Appending durably, in groups and one by one, where a thread does the run's work and where it is done in
 /// place, against a bare file that is synced as often.
 fn durable(events: usize) -> Result<Vec<Figure>, Failure> {
@@ -65,12 +49,13 @@ fn durable(events: usize) -> Result<Vec<Figure>, Failure> {
         let events = if group == 1 { 2_000 } else { events.min(group * 400) };
         let (mut single, mut rates) = (<[Times; 3]>::default(), <[Vec<f64>; 3]>::default());
         for _ in 0..3 {
-            let (threads, bytes) = appended(&runtime, false, (events, group))?;
-            let (in_place, _) = appended(&runtime, true, (events, group))?;
+            let append = |in_place| runtime.block_on(appended(in_place, (events, AGENTS), group));
+            let (threads, bytes) = append(false)?;
+            let (in_place, _) = append(true)?;
             let count = events / group;
             let each = vec![0x5A; bytes as usize / count.max(1)];
             let mut file = Bare::new(bytes as usize).map_err(Failure::other)?;
-            let mut bare = Times::default();
+            let mut bare = Vec::with_capacity(count);
             for _ in 0..count {
                 let began = Instant::now();
                 file.append(&each).map_err(Failure::other)?;
@@ -78,8 +63,8 @@ fn durable(events: usize) -> Result<Vec<Figure>, Failure> {
             }
             let measured = single.iter_mut().zip(&mut rates).zip([threads, in_place, bare]);
             for ((single, rates), times) in measured {
-                rates.push(events as f64 / times.total() * 1e3);
-                single.join(&times);
+                rates.push(tress_bench::rate(events, times.iter().sum()));
+                times.into_iter().for_each(|took| single.push(took));
             }
         }
         let bare_file = "a bare file, synced as often";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use automerge::transaction::Transactable;
 use automerge::{AutoCommit, ObjId, ObjType, ROOT, ReadDoc};
 use loro::{ExportMode, LoroDoc, LoroMap};
-use tress_bench::durable::{Bare, OnDisk};
+use tress_bench::durable::{Bare, appended};
 use tress_bench::figure::{Figure, Times};
 use tress_bench::history::History;
 use tress_bench::workload::{self, STORE, Step};
@@ -272,15 +272,10 @@ pub(crate) fn measure_durable(_: &History) -> Result<Vec<Figure>, Failure> {
         // With a thread that does the run's work; in place, as SQLite does it; a bare file; SQLite.
         let mut rates = <[Vec<f64>; 4]>::default();
         for _ in 0..3 {
-            let append = |in_place: bool| {
-                runtime.block_on(async {
-                    let disk =
-                        if in_place { OnDisk::in_place().await? } else { OnDisk::new().await? };
-                    let steps = workload::make(events, AGENTS, &[disk.replica]);
-                    let before = disk.journals()?;
-                    let took: Duration = disk.append(&steps, group).await?.iter().sum();
-                    Ok::<_, Failure>((took, disk.journals()? - before))
-                })
+            let append = |in_place| {
+                let appended = appended(in_place, (events, AGENTS), group);
+                let (took, bytes) = runtime.block_on(appended)?;
+                Ok::<_, Failure>((took.iter().sum::<Duration>(), bytes))
             };
             let (threads, bytes) = append(false)?;
             let (in_place, _) = append(true)?;

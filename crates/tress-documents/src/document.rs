@@ -130,14 +130,16 @@ fn actor(store: StoreId) -> ActorId {
 }
 
 /// A change in bytes, deflated where that makes it shorter: Automerge has a kind of chunk for it.
-fn packed(change: &Change) -> Vec<u8> {
-    let raw = change.raw_bytes();
+fn packed(change: &mut Change) -> Vec<u8> {
+    let len = change.raw_bytes().len();
     // One that is too large to be inflated here again is too large to be written, and is found to be.
-    if raw.len() > CHANGE_BYTES_MAX {
-        return raw.to_vec();
+    if len <= CHANGE_BYTES_MAX {
+        let packed = change.bytes();
+        if packed.len() < len {
+            return packed.into_owned();
+        }
     }
-    let packed = change.clone().bytes().into_owned();
-    if packed.len() < raw.len() { packed } else { raw.to_vec() }
+    change.raw_bytes().to_vec()
 }
 
 /// Runs what may panic on bytes from outside.
@@ -301,13 +303,13 @@ impl Document {
         });
         self.broken = written.is_err();
         let written: Result<Option<Change>, AutomergeError> = written.map_err(unwritable)?;
-        let Some(change) = written.map_err(|error| unwritable(error.to_string()))? else {
+        let Some(mut change) = written.map_err(|error| unwritable(error.to_string()))? else {
             return Ok(None);
         };
         if let Some(history) = &mut self.history {
             history.add(&change);
         }
-        Ok(Some(packed(&change)))
+        Ok(Some(packed(&mut change)))
     }
 
     /// Applies changes that stores sealed, in any order, all in one batch; those that the document
@@ -449,14 +451,15 @@ impl Document {
             if meta.seq <= known {
                 continue;
             }
-            let Some(change) = self.doc.get_change_by_hash(&meta.hash) else { break };
+            let Some(mut change) = self.doc.get_change_by_hash(&meta.hash) else { break };
             size += change.raw_bytes().len();
             operations += change.len();
             let over = size > bytes || operations > FOREIGN_OPS_MAX;
             if over && !lacking.is_empty() || change.raw_bytes().len() > most {
                 break;
             }
-            lacking.push(Numbered::of(&change, packed(&change)));
+            let packed = packed(&mut change);
+            lacking.push(Numbered::of(&change, packed));
         }
         lacking
     }

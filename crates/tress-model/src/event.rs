@@ -325,13 +325,12 @@ impl Segment {
         if self.previous != head.id {
             return Err(ChainError::Previous { number: self.first });
         }
-        let (mut links, mut bytes) = (Vec::with_capacity(self.records.len()), 0);
+        let mut links = Vec::with_capacity(self.records.len());
         for record in &self.records {
             chain.link(record)?;
-            bytes += chain.hasher.size();
             links.push((chain.head.id, Arc::clone(&chain.head.seen)));
         }
-        Ok(Chained { links, head: chain.head, bytes })
+        Ok(Chained { links, head: chain.head })
     }
 
     /// The records as events, as [`Segment::chain`] found them.
@@ -352,8 +351,6 @@ pub struct Chained {
     pub links: Vec<(EventId, Arc<VersionVector>)>,
     /// The head after them.
     pub head: Head,
-    /// The bytes of each of them by itself, summed up.
-    pub bytes: usize,
 }
 
 /// Events that were there once and cannot be read any more, by the word of a repair. What comes

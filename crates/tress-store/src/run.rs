@@ -554,7 +554,7 @@ impl RunStore {
         let Writing { writer, hold } = self.writer.as_mut().ok_or_else(missing)?;
         let before = writer.position();
         if events.len() + seals.len() > 2 {
-            writer.without_room()?;
+            writer.do_without_room()?;
         }
         for events in events {
             writer.append_written(&*files, events)?;

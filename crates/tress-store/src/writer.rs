@@ -307,7 +307,7 @@ impl JournalWriter {
 
     /// Does without room until the next sync: several frames are to come, and over room each would have to be
     /// synced by itself.
-    pub(crate) fn without_room(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn do_without_room(&mut self) -> Result<(), StoreError> {
         self.check()?;
         self.give_room_back()?;
         self.plain = true;

@@ -18,6 +18,30 @@ fn roomy(store: Store) -> Store {
     store.tuned(Tuning { room_after: 0, ..Tuning::default() })
 }
 
+/// A run with an event and room behind it, on a disk that may fail.
+fn faulty() -> (FaultyFiles, RunStore) {
+    let files = FaultyFiles::on(&MemoryFiles::new());
+    let dir = Path::new("/project/.tress");
+    let store = Store::create_on(Arc::new(files.clone()), dir, "here".to_owned()).unwrap();
+    let mut run = roomy(store).run("main", true).unwrap();
+    append(&mut run, 1, 1).unwrap();
+    (files, run)
+}
+
+/// A store with a run of so many events and room behind them; where each of its frames ends.
+fn with_events(count: u64) -> (MemoryFiles, RunStore, Vec<usize>) {
+    let (files, store) = memory();
+    let mut run = roomy(store).run("main", true).unwrap();
+    let mut ends = Vec::new();
+    for number in 1..=count {
+        append(&mut run, number, 1).unwrap();
+        let bytes = files.read(&journal(&files), 0).unwrap();
+        ends.push(frame::end(&bytes));
+        assert!(frame::end(&bytes) < bytes.len(), "there is room");
+    }
+    (files, run, ends)
+}
+
 /// Event `number`, in a frame of some pages.
 fn large(replica: ReplicaId, store: StoreId, number: u64) -> Written {
     let one = segment(replica, store, number, EventId::GENESIS);
@@ -118,13 +142,9 @@ fn a_power_cut_while_room_is_written_over_is_no_damage() {
             random ^= random << 17;
             random % bound.max(1)
         };
-        let disk = MemoryFiles::new();
-        let files = FaultyFiles::on(&disk);
-        let dir = Path::new("/project/.tress");
-        let store = Store::create_on(Arc::new(files.clone()), dir, "here".to_owned()).unwrap();
-        let mut run = roomy(store).run("main", true).unwrap();
+        let (files, mut run) = faulty();
+        let disk = files.disk().clone();
         let (replica, place) = run.open_writer().unwrap();
-        append(&mut run, 1, 1).unwrap();
         let mut syncs = below(12);
         files.plan(move |_, call, _| {
             syncs = syncs.saturating_sub(u64::from(call == Call::Sync));
@@ -156,17 +176,9 @@ fn a_power_cut_while_room_is_written_over_is_no_damage() {
 
 #[test]
 fn zeros_before_a_frame_are_damage() {
-    let (files, store) = memory();
-    let store = roomy(store);
-    let mut run = store.run("main", true).unwrap();
-    append(&mut run, 1, 1).unwrap();
-    let path = journal(&files);
-    let first = frame::end(&files.read(&path, 0).unwrap());
-    append(&mut run, 2, 1).unwrap();
-    let second = frame::end(&files.read(&path, 0).unwrap());
-    append(&mut run, 3, 1).unwrap();
-    files.damage(&path, |bytes| bytes[first..second].fill(0));
-    let batch = store.run("main", false).unwrap().poll().unwrap();
+    let (files, run, ends) = with_events(3);
+    files.damage(&journal(&files), |bytes| bytes[ends[0]..ends[1]].fill(0));
+    let batch = run.store().run("main", false).unwrap().poll().unwrap();
     assert_eq!((numbers(&batch), batch.damage.len()), (vec![1], 1));
 }
 
@@ -225,20 +237,10 @@ fn what_one_read_gives_and_the_next_does_not_is_read_again() {
     }
 }
 
-/// A run in memory on a disk that counts, and may fail.
-fn counted() -> (FaultyFiles, RunStore) {
-    let files = FaultyFiles::on(&MemoryFiles::new());
-    let dir = Path::new("/project/.tress");
-    let store = Store::create_on(Arc::new(files.clone()), dir, "here".to_owned()).unwrap();
-    let mut run = roomy(store).run("main", true).unwrap();
-    append(&mut run, 1, 1).unwrap();
-    (files, run)
-}
-
 /// What came of a peer is written as a frame for each change: a sync for each took seconds.
 #[test]
 fn a_group_of_many_frames_is_synced_once() {
-    let (files, mut run) = counted();
+    let (files, mut run) = faulty();
     let calls = |files: &FaultyFiles, run: &mut RunStore, first, count| {
         let syncs = Arc::new(std::sync::Mutex::new(0));
         let seen = Arc::clone(&syncs);
@@ -258,7 +260,7 @@ fn a_group_of_many_frames_is_synced_once() {
 
 #[test]
 fn where_there_is_no_room_for_room_appends_go_on() {
-    let (files, mut run) = counted();
+    let (files, mut run) = faulty();
     files.plan(|_, call, _| {
         let full = std::io::ErrorKind::StorageFull;
         (call == Call::Reserve).then_some(Fault::Error(full))
@@ -288,19 +290,10 @@ fn room_is_made_in_the_very_file_that_was_opened() {
 /// A repair that passed over the room as well would pass over what is written there next.
 #[test]
 fn damage_at_the_end_goes_no_further_than_what_was_written() {
-    let (files, store) = memory();
-    let store = roomy(store);
-    let mut run = store.run("main", true).unwrap();
-    append(&mut run, 1, 1).unwrap();
-    let path = journal(&files);
-    let first = frame::end(&files.read(&path, 0).unwrap());
-    append(&mut run, 2, 1).unwrap();
-    let bytes = files.read(&path, 0).unwrap();
-    let second = frame::end(&bytes);
-    assert!(second < bytes.len(), "there is room");
-    files.damage(&path, |bytes| bytes[first + 20] ^= 1);
-    let examined = store.run("main", false).unwrap().examine().unwrap();
+    let (files, run, ends) = with_events(2);
+    files.damage(&journal(&files), |bytes| bytes[ends[0] + 20] ^= 1);
+    let examined = run.store().run("main", false).unwrap().examine().unwrap();
     let last = examined[0].pieces.last().unwrap();
     assert!(matches!(last.content, Content::Bad { .. }), "{last:?}");
-    assert_eq!((last.from, last.to), (first as u64, second as u64));
+    assert_eq!((last.from, last.to), (ends[0] as u64, ends[1] as u64));
 }
