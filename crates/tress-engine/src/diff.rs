@@ -180,7 +180,7 @@ pub fn statuses(
 /// The todos that may differ: those that were touched, those whose status depends on one that was,
 /// and those whose leases or delays ended between the two times.
 fn affected(from: &State, to: &State, at: (Millis, Millis)) -> BTreeSet<TodoId> {
-    let mut found: BTreeSet<TodoId> = from.todos.diff(&to.todos).map(key).copied().collect();
+    let mut found: BTreeSet<TodoId> = from.todos.changed(&to.todos).collect();
     let edges = from.edges_changed(to);
     let mut queue: VecDeque<TodoId> = found.iter().chain(&edges).copied().collect();
     found.extend(&edges);
@@ -209,19 +209,12 @@ fn affected(from: &State, to: &State, at: (Millis, Millis)) -> BTreeSet<TodoId> 
         let ends = |time: Option<Millis>| {
             time.and_then(|time| time.checked_sub(1)).is_some_and(|last| between.contains(&last))
         };
-        let ended = to.todos.values().filter(|todo| {
+        let ended = to.todos.unfinished().filter(|todo| {
             ends(todo.defer_until) || ends(todo.claim.as_deref().and_then(|claim| claim.until))
         });
         found.extend(ended.map(|todo| todo.id));
     }
     found
-}
-
-fn key<'a, K, V>(item: DiffItem<'a, 'a, K, V>) -> &'a K {
-    match item {
-        DiffItem::Add(key, _) | DiffItem::Remove(key, _) => key,
-        DiffItem::Update { new: (key, _), .. } => key,
-    }
 }
 
 fn ledger(from: &State, to: &State) -> LedgerDifference {

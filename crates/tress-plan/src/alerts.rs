@@ -124,7 +124,7 @@ fn blocked(state: &State, limits: &Limits, now: Millis, matters: &mut Matters) {
     let open = state.team.alerts.iter().filter(|(_, alert)| alert.cleared_at.is_none());
     let escalated = open.filter(|(key, _)| key.starts_with("escalated:"));
     let escalated: BTreeSet<TodoId> = escalated.filter_map(|(_, alert)| alert.todo).collect();
-    for todo in state.todos.values().filter(|todo| !todo.finished()) {
+    for todo in state.todos.unfinished() {
         // What was escalated with an alert of its own is not said twice.
         let blocker = todo.open_blockers().next();
         if let Some(blocker) = blocker.filter(|_| !escalated.contains(&todo.id)) {

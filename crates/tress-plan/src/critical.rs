@@ -35,8 +35,9 @@ impl CriticalPaths {
         let estimate = u64::from(median.unwrap_or(ESTIMATE_DEFAULT).max(1));
         let mut paths = Self { estimate, ..Self::default() };
         let mut freed: BTreeMap<TodoId, Vec<TodoId>> = BTreeMap::new();
-        for (&start, todo) in &state.todos {
-            if todo.finished() || freed.contains_key(&start) {
+        for todo in state.todos.unfinished() {
+            let start = todo.id;
+            if freed.contains_key(&start) {
                 continue;
             }
             let mut steps = vec![Step::Enter(start)];

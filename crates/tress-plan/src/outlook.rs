@@ -45,7 +45,7 @@ pub enum Outlook {
 /// for a person: nobody of the team can bring that to an end.
 fn behind_a_person(state: &State, id: TodoId, now: Millis) -> bool {
     let Some(todo) = state.todo(id) else { return false };
-    state.todos.values().any(|other| {
+    state.todos.unfinished().any(|other| {
         let waits = other.pending_completion().is_some_and(|made| !made.to_integrate);
         waits && other.holder(now).is_some() && scope::overlap(&other.files, &todo.files)
     })
@@ -54,7 +54,7 @@ fn behind_a_person(state: &State, id: TodoId, now: Millis) -> bool {
 /// What is left at `now`.
 pub fn outlook(state: &State, readiness: &Readiness, now: Millis, terms: &Terms) -> Outlook {
     // What is not worth keeping is not waited for.
-    let left = state.todos.values().filter(|todo| !todo.finished() && !todo.ephemeral);
+    let left = state.todos.unfinished().filter(|todo| !todo.ephemeral);
     let mut left = left.peekable();
     if left.peek().is_none() {
         return Outlook::Done;

@@ -149,12 +149,12 @@ impl<'a> Board<'a> {
     pub fn new(state: &'a State, now: Millis) -> Self {
         let mut working = BTreeSet::new();
         let mut held = Vec::new();
-        for (&id, todo) in &state.todos {
-            let Some(claim) = todo.holder(now).filter(|_| !todo.finished()) else { continue };
+        for todo in state.todos.unfinished() {
+            let Some(claim) = todo.holder(now) else { continue };
             if todo.pending_completion().is_none() && todo.verified().is_none() {
                 working.insert(claim.agent.to_string());
             }
-            held.push((id, claim.agent.to_string(), claim.scope.clone()));
+            held.push((todo.id, claim.agent.to_string(), claim.scope.clone()));
         }
         Self {
             state,
@@ -195,7 +195,7 @@ impl<'a> Board<'a> {
     fn pressure(&self, todo: &Todo) -> u64 {
         let loads = self.loads.get_or_init(|| {
             let mut loads: BTreeMap<&str, u64> = BTreeMap::new();
-            for todo in self.state.todos.values().filter(|todo| !todo.finished()) {
+            for todo in self.state.todos.unfinished() {
                 let minutes = self.paths().estimate(todo);
                 for file in &todo.files {
                     *loads.entry(file).or_insert(0) += minutes;

@@ -36,7 +36,7 @@ pub fn is_implementer(name: &str) -> bool {
 /// implementers; without it the setting `implementers` does, which `tress optimize` learns from
 /// earlier runs; without that the number of todos decides.
 pub fn plan(state: &State, now: Millis, scale: Option<u32>) -> Plan {
-    let left = state.todos.values().filter(|todo| !todo.finished() && !todo.ephemeral).count();
+    let left = state.todos.unfinished().filter(|todo| !todo.ephemeral).count();
     let (tier, coordinators, why) = match left {
         0..5 => (1, 0, "fewer than 5 todos: one implementer"),
         5..15 => (3, 0, "fewer than 15 todos: three implementers"),

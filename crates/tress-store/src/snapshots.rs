@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tress_model::codec::{self, STATE_FORM, Snapshot};
+use tress_model::OrderKey;
+use tress_model::codec::{self, SNAPSHOT_FORM, Snapshot};
 use tress_model::event::Hole;
 use tress_model::ids::{EventId, ReplicaId, StoreId};
-use tress_model::{OrderKey, limits};
 
 use crate::files::{Files, write_whole};
 use crate::frame::{self, FrameKind};
@@ -42,9 +42,6 @@ struct Header {
     received: Vec<(StoreId, ReplicaId, JournalPosition)>,
     /// The last event of the state.
     last: Option<OrderKey>,
-    /// How many bytes the state has where it is packed, as one LZ4 block.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    plain: Option<usize>,
 }
 
 fn entries(files: &dyn Files, dir: &Path) -> impl Iterator<Item = String> {
@@ -84,9 +81,9 @@ fn read(
     before: Option<OrderKey>,
     holes: &[Hole],
 ) -> Option<Option<StoredSnapshot>> {
-    let bytes = files.read(path, 0).ok()?;
+    let mut bytes = files.read(path, 0).ok()?;
     let header = frame::decode(&bytes).filter(|frame| frame.kind == FrameKind::Header)?;
-    let Header { positions, received, last, plain } = serde_json::from_slice(header.body).ok()?;
+    let Header { positions, received, last } = serde_json::from_slice(header.body).ok()?;
     if before.is_some_and(|before| last >= Some(before)) {
         return Some(None);
     }
@@ -94,19 +91,17 @@ fn read(
     if state.kind != FrameKind::Snapshot {
         return None;
     }
-    if state.first != u64::from(STATE_FORM) {
+    if state.first != SNAPSHOT_FORM {
         // Another version made it: that is no reason to warn anybody.
         tracing::debug!(path = %path.display(), form = state.first, "a snapshot of another form");
         return Some(None);
     }
-    // Nothing is shrunk to less than a 255th: a size that is not so is made up.
-    let most = state.body.len().saturating_mul(256).min(limits::SNAPSHOT_BYTES_MAX);
-    if plain.is_some_and(|size| size > most) {
-        return None;
-    }
-    let unpacked = plain.map(|size| lz4_flex::block::decompress(state.body, size)).transpose();
-    let unpacked = unpacked.ok()?;
-    let snapshot = codec::decode_snapshot(unpacked.unwrap_or_else(|| state.body.to_vec())).ok()?;
+    // The todos stay in these bytes: they are not copied.
+    let end = header.len() + state.len();
+    let start = end - state.body.len();
+    bytes.truncate(end);
+    bytes.drain(..start);
+    let snapshot = codec::decode_snapshot(bytes).ok()?;
     let version = &snapshot.state.version;
     if holes.iter().any(|hole| version.get(hole.replica) < hole.last) {
         return Some(None);
@@ -144,7 +139,6 @@ pub(crate) fn save(
     files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
     let state = codec::encode_snapshot(&stored.snapshot)?;
     let header = Header {
-        plain: Some(state.len()),
         positions: stored.positions.clone(),
         received: stored.received.clone(),
         last: stored.snapshot.state.last,
@@ -152,12 +146,7 @@ pub(crate) fn save(
     let header = serde_json::to_vec(&header)
         .map_err(|error| StoreError::Internal(format!("positions do not encode: {error}")))?;
     let mut bytes = frame::encode(FrameKind::Header, 0, EventId::GENESIS, &header);
-    bytes.extend(frame::encode(
-        FrameKind::Snapshot,
-        u64::from(STATE_FORM),
-        EventId::GENESIS,
-        &lz4_flex::block::compress(&state),
-    ));
+    bytes.extend(frame::encode(FrameKind::Snapshot, SNAPSHOT_FORM, EventId::GENESIS, &state));
     let events = stored.snapshot.state.events();
     let unique = EventId(crate::place::random(host)?.repeat(2).try_into().unwrap_or([0; 32]));
     // The later of two with the same events read the journals further.

@@ -104,8 +104,7 @@ pub(crate) async fn add(context: &Context, args: Add) -> Result<(), Failure> {
 
 /// The todo of an external id that no todo has yet.
 fn free(state: &State, external: &str) -> Result<TodoId, Failure> {
-    let mut todos = state.todos.values();
-    match todos.find(|todo| todo.external_id.as_deref() == Some(external)) {
+    match state.external(external) {
         None => Ok(TodoId::from_external(external)),
         Some(todo) => {
             let message = format!("{} has this id already", name_title(state, todo.id));

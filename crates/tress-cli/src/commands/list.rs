@@ -82,7 +82,12 @@ pub(crate) async fn list(context: &Context, args: &List) -> Result<(), Failure> 
         };
         listed && agent.is_none_or(|agent| row.agent.as_deref() == Some(agent))
     };
-    let todos = moment.state.todos.values().filter(|todo| has_labels(todo, &args.labels));
+    let todos = &moment.state.todos;
+    let todos: Vec<_> = match args.status.as_slice() {
+        [] if !args.all => todos.unfinished().collect(),
+        _ => todos.values().collect(),
+    };
+    let todos = todos.into_iter().filter(|todo| has_labels(todo, &args.labels));
     let rows = todos.map(|todo| (todo, moment.row(todo))).filter(|(_, row)| wanted(row));
     let mut rows: Vec<_> = rows
         .map(|(todo, row)| ((row.status.finished(), row.priority, todo.created_at, todo.id), row))

@@ -85,7 +85,7 @@ impl Live {
 
     fn count(&mut self, state: &State) {
         let Some(bars) = &self.bars else { return };
-        let done = state.todos.values().filter(|todo| todo.finished()).count();
+        let done = state.todos.len() - state.todos.unfinished().count();
         bars.whole.set_length(state.todos.len() as u64);
         bars.whole.set_position(done as u64);
         let alerts = state.team.open_alerts().len();

@@ -153,7 +153,7 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
     let run = store.create_run(&context.global.run).await?;
     let learned = learned(&store).await?;
     take_in(context, &run, &texts).await?;
-    if run.state().todos.values().all(|todo| todo.finished()) {
+    if run.state().todos.unfinished().next().is_none() {
         return Err(Failure::invalid("there is nothing to do")
             .hint("name a todo list with --todo FILE, or `tress add` something"));
     }
@@ -474,7 +474,7 @@ async fn plan(context: &Context, args: &Start, texts: &Texts) -> Result<(), Fail
     }
     let state = log.state();
     let plan = tress_run::plan::plan(state, tress::now(), args.scale);
-    let left = state.todos.values().filter(|todo| !todo.finished());
+    let left = state.todos.unfinished();
     let unchecked = left.filter(|todo| todo.check.is_none() && args.check.is_none());
     let view = PlanView {
         summary: plan.summary,

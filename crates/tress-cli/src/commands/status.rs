@@ -247,9 +247,8 @@ impl Whole {
 
 fn agents(state: &State, now: Millis) -> Vec<AgentView> {
     let view = |(name, agent): (&std::sync::Arc<str>, &tress::state::team::Agent)| {
-        let held = state.todos.values().find(|todo| {
-            !todo.finished() && todo.holder(now).is_some_and(|claim| claim.agent == *name)
-        });
+        let mut left = state.todos.unfinished();
+        let held = left.find(|todo| todo.holder(now).is_some_and(|claim| claim.agent == *name));
         let claim = held.and_then(|todo| todo.claim.as_deref());
         let progress = claim.and_then(|claim| claim.progress.as_ref());
         AgentView {

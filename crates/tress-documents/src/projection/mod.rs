@@ -8,13 +8,13 @@ mod design;
 mod team;
 mod todo;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
 use tress_model::state::design::{Assessment, Decision, Deviation};
 use tress_model::state::team::{Checkpoint, Integration};
-use tress_model::{Dot, EventId, LedgerEntry, State, StoreId, Strand, Todo, TodoId};
+use tress_model::{Dot, EventId, LedgerEntry, State, StoreId, Strand, TodoId};
 
 use crate::node::{Node, place, same_float};
 use crate::schema;
@@ -96,42 +96,31 @@ fn markers(old: Option<&State>, new: &State, strand: Strand) -> Entries {
 }
 
 fn todos(old: Option<&State>, new: &State) -> Entries {
-    let mut entries = Entries::new();
-    for (&id, todo) in &new.todos {
-        let edges = new.edges(id);
-        let same = old.is_some_and(|old| {
-            let unchanged = old.todos.get(&id).is_some_and(|other| Arc::ptr_eq(other, todo));
-            unchanged && std::ptr::eq(old.edges(id), edges)
-        });
-        if !same {
-            entries.insert(id.to_string(), Some(todo::todo(todo, edges)));
+    let entry = |id| {
+        let todo = new.todo(id).map(|todo| todo::todo(todo, new.edges(id)));
+        (id.to_string(), todo)
+    };
+    match old {
+        None => new.todos.keys().copied().map(entry).collect(),
+        Some(old) => {
+            let mut changed: BTreeSet<TodoId> = new.todos.changed(&old.todos).collect();
+            // Edges of what is not there lead from nowhere.
+            let there = |id: &TodoId| new.todos.contains_key(id);
+            changed.extend(new.edges_changed(old).into_iter().filter(there));
+            changed.into_iter().map(entry).collect()
         }
     }
-    let gone = old.into_iter().flat_map(|old| old.todos.keys());
-    for id in gone.filter(|id| !new.todos.contains_key(*id)) {
-        entries.insert(id.to_string(), None);
-    }
-    entries
 }
 
 fn work(old: Option<&State>, new: &State) -> Entries {
-    let before = old.map(|old| &old.todos);
-    let node = |todo: &Arc<Todo>| todo::work(todo);
-    let mut entries = Entries::new();
-    for (id, todo) in &new.todos {
-        let old = before.and_then(|before| before.get(id));
-        if old.is_some_and(|old| Arc::ptr_eq(old, todo)) {
-            continue;
-        }
-        let (old, new) = (old.and_then(node), node(todo));
-        if old != new {
-            entries.insert(id.to_string(), new);
-        }
-    }
-    let gone = before.into_iter().flat_map(OrdMap::iter);
-    let gone = gone.filter(|(id, todo)| !new.todos.contains_key(*id) && node(todo).is_some());
-    entries.extend(gone.map(|(id, _): (&TodoId, _)| (id.to_string(), None)));
-    entries
+    let node = |state: &State, id| state.todo(id).and_then(|todo| todo::work(todo));
+    let ids: Vec<TodoId> = match old {
+        None => new.todos.keys().copied().collect(),
+        Some(old) => new.todos.changed(&old.todos).collect(),
+    };
+    let both = ids.into_iter().map(|id| (id, old.and_then(|old| node(old, id)), node(new, id)));
+    let differ = both.filter(|(_, old, new)| old != new);
+    differ.map(|(id, _, new)| (id.to_string(), new)).collect()
 }
 
 fn collect_design(old: Option<&State>, new: &State, changes: &mut Changes) {

@@ -1,20 +1,27 @@
-//! Snapshots: the folded state in bytes. It is encoded by serde; `state/read` says how it is decoded.
+//! Snapshots: the folded state in bytes. `pack` says where its todos are, and `state/read` how the rest is
+//! decoded.
 
 use std::sync::Arc;
 
+use bincode::Decode;
 use bincode::error::DecodeError;
 use bincode::serde::Compat;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{CodecError, decode, encode, whole};
+use super::pack::{Block, Blocks, Packer, Place, Shelf};
+use super::{CodecError, STATE_FORM, encode, whole};
 use crate::event::Head;
 use crate::ids::ReplicaId;
 use crate::limits;
 use crate::state::State;
 
+/// How a state is put into a snapshot, and which state: a snapshot of another form is made anew. It changes
+/// with [`STATE_FORM`], and with how its parts are packed.
+pub const SNAPSHOT_FORM: u64 = 0x100 + STATE_FORM as u64;
+
 /// The folded state at a version, with the ends of the chains it was folded from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// The head of each replica.
     pub heads: Vec<(ReplicaId, Head)>,
@@ -22,19 +29,21 @@ pub struct Snapshot {
     pub state: Arc<State>,
 }
 
-/// The body of a snapshot file.
+/// The body of a snapshot file. Linear in the size of the state.
 ///
 /// # Errors
 /// When it is over [`limits::SNAPSHOT_BYTES_MAX`].
 pub fn encode_snapshot(snapshot: &Snapshot) -> Result<Vec<u8>, CodecError> {
-    encode(snapshot, "snapshot", limits::SNAPSHOT_BYTES_MAX)
+    let mut packer = Packer::default();
+    snapshot.state.todos.pack(&mut packer)?;
+    packer.finish(|places| {
+        let rest = (places, &snapshot.heads, snapshot.state.without_todos());
+        encode(&rest, "snapshot", limits::SNAPSHOT_BYTES_MAX)
+    })
 }
 
-/// The body of a snapshot file, kept for the parts of it that are decoded later.
-#[derive(Clone)]
-pub(crate) struct Body(pub(crate) Arc<Vec<u8>>);
-
-/// Reads the body of a snapshot file.
+/// Reads the body of a snapshot file. Linear in the number of todos and in the size of all but the todos,
+/// which are decoded when they are looked at.
 ///
 /// # Errors
 /// When the bytes are not such a body, or are over the limit.
@@ -43,32 +52,61 @@ pub fn decode_snapshot(body: Vec<u8>) -> Result<Snapshot, CodecError> {
     if body.len() > limit {
         return Err(CodecError::TooLarge { what, size: body.len(), limit });
     }
-    let len = body.len();
-    let body = Body(Arc::new(body));
-    let read = if len <= SMALL {
-        folded::<{ CLAIMS * SMALL }>(&body)
-    } else if len <= LARGE {
-        folded::<{ CLAIMS * LARGE }>(&body)
-    } else {
-        folded::<{ CLAIMS * limits::SNAPSHOT_BYTES_MAX }>(&body)
-    };
-    let (Compat(heads), state) = whole(&body.0, what, read)?;
-    Ok(Snapshot { heads, state })
+    let malformed = |error: DecodeError| CodecError::Malformed { what, reason: error.to_string() };
+    let mut left = 0..body.len();
+    let rest = Block::take(&body, &mut left).map_err(malformed)?;
+    let blocks = Block::take_all(&body, &mut left).map_err(malformed)?;
+    if !left.is_empty() {
+        return Err(CodecError::Trailing { what, count: left.len() });
+    }
+    let rest = rest.unpack(&body).unwrap_or_default();
+    let (places, used) = decode_some::<Vec<Place>, ()>(&rest, ()).map_err(malformed)?;
+    let shelf = Arc::new(Shelf::new(Blocks::new(body, blocks), places));
+    let rest = rest.get(used..).unwrap_or_default();
+    let (Compat(heads), state): (Compat<Vec<(ReplicaId, Head)>>, State) =
+        decode_in(rest, what, shelf)?;
+    Ok(Snapshot { heads, state: Arc::new(state) })
 }
 
 /// What values of a snapshot may take in memory for each of its bytes: a text of no letters has one byte
 /// there, and 24 here.
 const CLAIMS: usize = 32;
+/// A tiny body is not believed when it says that it is a small one.
+const TINY: usize = 4 << 10;
 /// A small body is not believed when it says that it is a large one.
 const SMALL: usize = 1 << 20;
 /// Nor is a large one, when it says that it is huge.
 const LARGE: usize = 32 << 20;
 
-type Folded = (Compat<Vec<(ReplicaId, Head)>>, Arc<State>);
+/// Decodes what is at the beginning of `bytes`; how many bytes that was.
+fn decode_some<T: Decode<C>, C>(bytes: &[u8], context: C) -> Result<(T, usize), DecodeError> {
+    const HUGE: usize = limits::SNAPSHOT_BYTES_MAX;
+    if bytes.len() <= TINY {
+        decode_claiming::<T, C, { CLAIMS * TINY }>(bytes, context)
+    } else if bytes.len() <= SMALL {
+        decode_claiming::<T, C, { CLAIMS * SMALL }>(bytes, context)
+    } else if bytes.len() <= LARGE {
+        decode_claiming::<T, C, { CLAIMS * LARGE }>(bytes, context)
+    } else {
+        decode_claiming::<T, C, { CLAIMS * HUGE }>(bytes, context)
+    }
+}
 
-fn folded<const CLAIMS: usize>(body: &Body) -> Result<(Folded, usize), DecodeError> {
+fn decode_claiming<T: Decode<C>, C, const CLAIMS: usize>(
+    bytes: &[u8],
+    context: C,
+) -> Result<(T, usize), DecodeError> {
     let config = bincode::config::standard().with_limit::<CLAIMS>();
-    bincode::decode_from_slice_with_context(&body.0, config, body.clone())
+    bincode::decode_from_slice_with_context(bytes, config, context)
+}
+
+/// Decodes a part of a snapshot that is decoded by bincode itself.
+pub(super) fn decode_in<T: Decode<C>, C>(
+    bytes: &[u8],
+    what: &'static str,
+    context: C,
+) -> Result<T, CodecError> {
+    whole(bytes, what, decode_some(bytes, context))
 }
 
 /// A part of the folded state, by itself.
@@ -79,17 +117,7 @@ pub(crate) fn encode_part<T: Serialize>(part: &T) -> Result<Vec<u8>, CodecError>
 
 /// Reads a part of the folded state.
 pub(crate) fn decode_part<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    const TINY: usize = 4 << 10;
-    let (what, len) = ("part", bytes.len());
-    if len <= TINY {
-        decode::<_, { CLAIMS * TINY }>(bytes, what, TINY)
-    } else if len <= SMALL {
-        decode::<_, { CLAIMS * SMALL }>(bytes, what, SMALL)
-    } else if len <= LARGE {
-        decode::<_, { CLAIMS * LARGE }>(bytes, what, LARGE)
-    } else {
-        decode::<_, { CLAIMS * limits::SNAPSHOT_BYTES_MAX }>(bytes, what, len)
-    }
+    decode_in(bytes, "part", ()).map(|Compat(part)| part)
 }
 
 #[cfg(test)]
@@ -98,7 +126,7 @@ mod tests {
     use crate::clock::HybridTime;
     use crate::event::{Record, Segment};
     use crate::ids::{Author, EventId, Role, StoreId, TodoId};
-    use crate::operation::{Operation, TodoEdit};
+    use crate::operation::{Operation, ProseField, TodoEdit};
 
     /// A list of short texts takes more in memory, for each of its bytes, than anything else.
     #[test]
@@ -129,6 +157,138 @@ mod tests {
                 decode_snapshot(body).is_ok_and(|read| read == snapshot),
                 "{count} of {text:?}"
             );
+        }
+    }
+
+    /// A state of some todos, of which every third is finished, and every part of some has something in it.
+    fn some() -> Snapshot {
+        let (replica, store) = (ReplicaId([1; 16]), StoreId([2; 16]));
+        let prose = |field| (field, format!("{field:?} with more than a few words in it"));
+        let operations = (0..24_u64).flat_map(|number| {
+            let todo = TodoId::from_external(&format!("x-{number}"));
+            let added = Operation::TodoAdded {
+                todo,
+                // Of some the id is not made of what they are called.
+                external_id: (number % 2 == 0).then(|| format!("x-{}", number / 4 * 4)),
+                title: format!("todo {number}"),
+                edits: vec![TodoEdit::Extra("field".to_owned(), Some("7".to_owned()))],
+                prose: [ProseField::Description, ProseField::Notes].map(prose).into(),
+                labels: vec!["some".to_owned(), "labels".to_owned()],
+                layout: Some("as it was".to_owned()),
+            };
+            let text = "a remark".to_owned();
+            let noted = Operation::NoteAdded { todo, text, layout: None };
+            let title = TodoEdit::Title(format!("todo {number}, said better"));
+            let edited = Operation::TodoEdited { todo, edits: vec![title] };
+            let closed = Operation::Closed { todo, reason: "enough".to_owned() };
+            let [noted, edited] =
+                [noted, edited].map(|operation| (number % 5 != 0).then_some(operation));
+            let closed = (number % 3 == 0).then_some(closed);
+            [Some(added), noted, edited, closed].into_iter().flatten()
+        });
+        let records = (5..).zip(operations).map(|(millis, operation)| Record {
+            time: HybridTime { millis, counter: 0 },
+            occurred: None,
+            author: Author::new("ada", Role::Human),
+            learned: Vec::new(),
+            operation,
+        });
+        let records = records.collect();
+        let segment = Segment { replica, store, first: 1, previous: EventId::GENESIS, records };
+        let (events, head) = segment.resolve(&Head::genesis(store)).expect("a chain");
+        let mut state = State::default();
+        events.iter().for_each(|event| state.apply(event));
+        Snapshot { heads: vec![(replica, head)], state: Arc::new(state) }
+    }
+
+    #[test]
+    fn a_todo_is_the_same_whether_it_was_looked_at_or_not() {
+        let made = some();
+        let body = encode_snapshot(&made).expect("it encodes");
+        let read = decode_snapshot(body.clone()).expect("it decodes");
+        assert_eq!(encode_snapshot(&read), Ok(body.clone()), "nothing was looked at");
+        let (some, others) = (&made.state.todos, &read.state.todos);
+        for id in some.keys() {
+            assert_eq!(some.is_finished(id), others.is_finished(id));
+        }
+        let unfinished = |todos: &crate::state::Todos| -> Vec<_> {
+            todos.unfinished().map(|todo| (**todo).clone()).collect()
+        };
+        assert_eq!(unfinished(some), unfinished(others));
+        for name in ["x-0", "x-4", "x-6", "x-7", "x-20", "nothing"] {
+            let named = |state: &State| state.external(name).map(|todo| todo.dot);
+            assert_eq!(named(&made.state), named(&read.state), "{name}");
+        }
+        assert_eq!(read, made);
+        assert_eq!(others.changed(some).count(), 0);
+        assert_eq!(encode_snapshot(&read), Ok(body), "each was looked at");
+        assert_eq!(made.state.root(), read.state.root());
+    }
+
+    #[test]
+    fn what_is_changed_after_it_was_read_is_no_other_states_business() {
+        let made = some();
+        let read = |body| decode_snapshot(body).expect("it decodes");
+        let earlier = read(encode_snapshot(&made).expect("it encodes"));
+        let mut later = (*earlier.state).clone();
+        let [seen, unseen] = [1, 2].map(|number| TodoId::from_external(&format!("x-{number}")));
+        assert!(later.todos.get(&seen).is_some());
+        for id in [seen, unseen] {
+            let todo = later.todos.get_mut(&id).expect("it is there");
+            todo.title = "another".to_owned();
+            todo.labels.clear();
+        }
+        assert_eq!(earlier.state, made.state);
+        let mut changed: Vec<_> = later.todos.changed(&earlier.state.todos).collect();
+        changed.sort_by_key(|id| *id != seen);
+        assert_eq!(changed, [seen, unseen]);
+        let later = Snapshot { heads: made.heads, state: Arc::new(later) };
+        assert_eq!(read(encode_snapshot(&later).expect("it encodes")), later);
+    }
+
+    /// Where a snapshot lies, it lies within its checksum. Nothing in it makes a reader panic, or take more
+    /// memory than its size is worth.
+    #[test]
+    fn a_snapshot_in_which_anything_stands_is_an_error_or_a_state() {
+        let body = encode_snapshot(&some()).expect("it encodes");
+        let look = |bytes: Vec<u8>| {
+            let Ok(read) = decode_snapshot(bytes) else { return false };
+            for (id, todo) in &read.state.todos {
+                assert_eq!(*id, todo.id);
+                let _ = (todo.prose.len(), todo.labels.len(), todo.notes.len(), todo.ended.len());
+            }
+            let _ = read.state.readiness(0);
+            encode_snapshot(&read).is_ok()
+        };
+        assert!(look(body.clone()));
+        for at in (0..body.len()).step_by(3) {
+            for other in [0, 1, 0x7f, 0xfc, 0xff] {
+                let mut changed = body.clone();
+                changed[at] = other;
+                look(changed);
+            }
+            assert!(!look(body[..at].to_vec()), "cut at {at}");
+        }
+        let mut longer = body;
+        longer.push(0);
+        assert!(matches!(decode_snapshot(longer), Err(CodecError::Trailing { count: 1, .. })));
+    }
+
+    /// imbl made room for as many items as a map said it had: forty bytes of a snapshot ended the process.
+    #[test]
+    fn a_map_that_promises_too_much_allocates_nothing() {
+        let state = Arc::new(State::default());
+        let rest = (Vec::<Place>::new(), Vec::<(ReplicaId, Head)>::new(), state.without_todos());
+        let rest = encode(&rest, "snapshot", 100).expect("it encodes");
+        assert!(rest.iter().all(|byte| *byte == 0), "every length in it is one byte");
+        for at in 0..rest.len() {
+            let mut promising = rest.clone();
+            promising.splice(at..=at, [253, 0, 0, 0, 0, 0, 0, 0, 16]);
+            let body = Packer::default().finish(|_| Ok(promising)).expect("it encodes");
+            // Where it is no length, it is a number.
+            if let Ok(read) = decode_snapshot(body.clone()) {
+                assert_eq!(encode_snapshot(&read), Ok(body), "byte {at}");
+            }
         }
     }
 }

@@ -56,7 +56,6 @@ impl State {
             }
             Operation::ProseEdited { target: ProseTarget::Todo(id, field), splices } => {
                 if let Some(todo) = self.todos.get_mut(id) {
-                    let todo = Arc::make_mut(todo);
                     Arc::make_mut(todo.prose.entry(*field).or_default()).leave_out(event, splices);
                 }
             }
@@ -66,7 +65,6 @@ impl State {
             }
             Operation::TodoAdded { todo: id, prose: texts, .. } => {
                 if let Some(todo) = self.todos.get_mut(id) {
-                    let todo = Arc::make_mut(todo);
                     for (field, text) in texts {
                         let prose = Arc::make_mut(todo.prose.entry(*field).or_default());
                         prose.leave_out(event, &[prose.whole(event, text)]);
@@ -142,7 +140,7 @@ impl State {
         let noted = |todo: &&Arc<Todo>| todo.notes.iter().any(|note| note.dot == undone);
         let noted = self.todos.values().find(noted).map(|todo| todo.id);
         if let Some(todo) = noted.and_then(|todo| self.todos.get_mut(&todo)) {
-            Arc::make_mut(todo).notes.retain(|note| note.dot != undone);
+            todo.notes.retain(|note| note.dot != undone);
         }
     }
 
@@ -175,16 +173,15 @@ impl State {
             todo.labels.insert(label.clone(), vec![event.dot]);
         }
         todo.touched.insert(event.dot);
-        self.todos.insert(id, Arc::new(todo));
+        self.todos.insert(todo);
         Vec::new()
     }
 
     /// Folds an operation about one todo that has to be there.
     fn fold_todo(&mut self, event: &Event, id: TodoId) -> Rulings {
-        let Some(held) = self.todos.get_mut(&id) else {
+        let Some(todo) = self.todos.get_mut(&id) else {
             return vec![Ruling::precondition(format!("{id} is not there"))];
         };
-        let todo = Arc::make_mut(held);
         let mut rulings = Vec::new();
         if !matches!(event.operation, Operation::Deleted { .. }) {
             let unseen = |deletion: &Closing| !deletion.undone && !event.saw(deletion.dot);

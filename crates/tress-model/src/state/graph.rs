@@ -1,12 +1,13 @@
 //! The todo graph: its edges, the rule `no-cycles`, and what is ready or blocked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bincode::Decode;
 use imbl::ordmap::DiffItem;
 use serde::{Deserialize, Serialize};
 
-use super::{State, Status};
+use super::{State, Status, Todo};
 use crate::clock::Millis;
 use crate::event::OrderKey;
 use crate::ids::{Dot, TodoId};
@@ -133,27 +134,34 @@ impl State {
         false
     }
 
+    /// The todo with this id, if something is left to do of it.
+    fn unfinished(&self, todo: TodoId) -> Option<&Arc<Todo>> {
+        let left = self.todos.is_finished(&todo) == Some(false);
+        left.then(|| self.todos.get(&todo)).flatten()
+    }
+
     /// Whether `todo` counts as in the way of what depends on it.
     pub fn holds_back(&self, todo: TodoId) -> bool {
-        self.todos.get(&todo).is_some_and(|todo| {
-            !todo.finished() && !todo.pinned && todo.stage.as_deref() != Some("pinned")
-        })
+        self.unfinished(todo)
+            .is_some_and(|todo| !todo.pinned && todo.stage.as_deref() != Some("pinned"))
     }
 
     /// What is ready and what is blocked at `now`. Linear in todos and edges.
     pub fn readiness(&self, now: Millis) -> Readiness {
         let mut blocked: BTreeMap<TodoId, Vec<BlockReason>> = BTreeMap::new();
-        for (&id, edges) in &self.edges {
+        let left = |id: &TodoId| self.todos.is_finished(id) == Some(false);
+        // Nothing is in the way of what is finished.
+        for (&id, edges) in self.edges.iter().filter(|(id, _)| left(id)) {
             let reasons = edges.iter().filter(|edge| !edge.suspended);
             let reasons = reasons.filter_map(|edge| self.block_reason(id, edge, now));
             let reasons: Vec<_> = reasons.collect();
-            if !reasons.is_empty() && self.todos.contains_key(&id) {
+            if !reasons.is_empty() {
                 blocked.insert(id, reasons);
             }
         }
-        for (&id, todo) in &self.todos {
+        for todo in self.todos.unfinished() {
             for blocker in todo.open_blockers() {
-                blocked.entry(id).or_default().push(BlockReason::Blocker {
+                blocked.entry(todo.id).or_default().push(BlockReason::Blocker {
                     blocker: blocker.dot,
                     kind: blocker.kind,
                     description: blocker.description.clone(),
@@ -162,8 +170,8 @@ impl State {
         }
         let mut queue: VecDeque<TodoId> = blocked.keys().copied().collect();
         while let Some(parent) = queue.pop_front() {
-            if self.todos.get(&parent).is_some_and(|todo| todo.finished()) {
-                // Nothing is in the way of what is finished, nor of what is part of it.
+            if self.todos.is_finished(&parent) == Some(true) {
+                // Nor is anything in the way of what is part of it.
                 continue;
             }
             for child in self.children(parent) {
@@ -177,25 +185,24 @@ impl State {
                 }
             }
         }
-        let free = self.todos.iter().filter(|&(id, _)| !blocked.contains_key(id));
-        let ready = free.filter(|(_, todo)| self.workable(todo, now));
+        let free = self.todos.unfinished().filter(|todo| !blocked.contains_key(&todo.id));
+        let ready = free.filter(|todo| self.workable(todo, now));
         let mut ready: Vec<_> =
-            ready.map(|(&id, todo)| (todo.priority, todo.created_at, id)).collect();
+            ready.map(|todo| (todo.priority, todo.created_at, todo.id)).collect();
         ready.sort_unstable();
         let ready = ready.into_iter().map(|(_, _, id)| id).collect();
-        blocked.retain(|id, _| self.todos.get(id).is_some_and(|todo| !todo.finished()));
+        blocked.retain(|id, _| left(id));
         Readiness { ready, blocked }
     }
 
     /// Whether something holds `todo` back: whether [`State::readiness`] would list it as blocked.
     /// Costs what it and the todos that it is part of depend on.
     pub fn is_blocked(&self, todo: TodoId) -> bool {
-        let unfinished = |id| self.todos.get(&id).filter(|todo| !todo.finished());
         let mut queue = vec![todo];
         let mut seen = BTreeSet::from([todo]);
         while let Some(id) = queue.pop() {
             // Nothing is in the way of what is finished, nor of what is part of it.
-            let Some(found) = unfinished(id) else { continue };
+            let Some(found) = self.unfinished(id) else { continue };
             if found.open_blockers().next().is_some() {
                 return true;
             }
@@ -222,8 +229,8 @@ impl State {
     }
 
     /// Whether `todo` could be worked on at `now` if nothing blocked it.
-    fn workable(&self, todo: &super::Todo, now: Millis) -> bool {
-        let deferred = |todo: &super::Todo| todo.defer_until.is_some_and(|until| until > now);
+    fn workable(&self, todo: &Todo, now: Millis) -> bool {
+        let deferred = |todo: &Todo| todo.defer_until.is_some_and(|until| until > now);
         let backing_off = todo.failures.last().and_then(|f| f.retry_at).is_some_and(|at| at > now);
         self.status_unblocked(todo, now) == Status::Open
             && !todo.pinned
@@ -248,8 +255,8 @@ impl State {
             EdgeKind::WaitsFor | EdgeKind::WaitsForAny => {
                 // A child that waits for its siblings does not wait for itself.
                 let children = self.children(edge.on).filter(|&child| child != source);
-                let children = children.filter_map(|id| self.todos.get(&id));
-                let (done, open): (Vec<_>, Vec<_>) = children.partition(|todo| todo.finished());
+                let finished = children.filter_map(|child| self.todos.is_finished(&child));
+                let (done, open): (Vec<_>, Vec<_>) = finished.partition(|&finished| finished);
                 let enough = edge.kind == EdgeKind::WaitsForAny && !done.is_empty();
                 let open = open.len();
                 (open > 0 && !enough).then_some(BlockReason::WaitsForChildren { of: edge.on, open })

@@ -3,19 +3,19 @@
 //! Who asks what is ready reads every todo, and of most of them neither their texts nor their remarks nor
 //! who wrote which field. To decode all of that was most of what it took to open a run.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
 use bincode::Decode;
 use bincode::de::Decoder;
-use bincode::de::read::Reader;
 use bincode::error::DecodeError;
 use serde::de::DeserializeOwned;
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 
-use crate::codec::{self, Body};
+use crate::codec::{self, Blocks, CodecError, Part, Parts};
 
 /// A value, or where the bytes are that it is decoded from when it is first looked at. Clones share it.
 ///
@@ -23,40 +23,65 @@ use crate::codec::{self, Body};
 /// which they are encoded here. Others cannot come about by accident: a snapshot's checksum and the form of
 /// its state are held against it before it is read.
 pub struct Lazy<T> {
-    /// Where it is in the snapshot that it came out of, as long as it is as it was there.
-    packed: Option<Packed>,
+    packed: Packed,
     /// What it is, once somebody looked; the default value where it is not packed either.
     value: OnceLock<Arc<T>>,
 }
 
-/// A stretch of the body of a snapshot.
 #[derive(Clone)]
-struct Packed {
-    body: Body,
-    at: u32,
-    len: u32,
+enum Packed {
+    /// It is not.
+    No,
+    /// It is as it was in the snapshot that it came out of.
+    In(Arc<Blocks>, Part),
+    /// It was put apart from what it is encoded with, and has so many bytes there.
+    Apart(u32),
 }
 
 impl Packed {
-    fn bytes(&self) -> &[u8] {
-        let (at, len) = (self.at as usize, self.len as usize);
-        self.body.0.get(at..).and_then(|rest| rest.get(..len)).unwrap_or_default()
+    /// The bytes, unless there are none.
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::No | Self::Apart(_) => None,
+            Self::In(blocks, part) => Some(blocks.bytes(*part)),
+        }
     }
 }
 
 impl<T: DeserializeOwned + Default> Lazy<T> {
     fn value(&self) -> &Arc<T> {
         self.value.get_or_init(|| {
-            let packed = self.packed.as_ref();
-            let read = packed.and_then(|packed| codec::decode_part(packed.bytes()).ok());
+            let read = self.packed.bytes().and_then(|bytes| codec::decode_part(bytes).ok());
             Arc::new(read.unwrap_or_default())
         })
     }
 }
 
+impl<T: Serialize + DeserializeOwned + Default + PartialEq> Lazy<T> {
+    /// Its bytes; none where it is the default value.
+    fn bytes(&self) -> Result<Cow<'_, [u8]>, CodecError> {
+        match (self.packed.bytes(), self.value.get()) {
+            (Some(bytes), _) => Ok(Cow::Borrowed(bytes)),
+            (None, Some(value)) if **value != T::default() => {
+                codec::encode_part(value).map(Cow::Owned)
+            }
+            (None, _) => Ok(Cow::Borrowed(&[])),
+        }
+    }
+
+    /// Puts its bytes behind `parts`. What is encoded of it then is how many they are, and it is for nothing else.
+    pub(super) fn put_apart(&mut self, parts: &mut Vec<u8>) -> Result<(), CodecError> {
+        let bytes = self.bytes()?;
+        parts.extend_from_slice(&bytes);
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        *self = Self { packed: Packed::Apart(len), value: OnceLock::new() };
+        Ok(())
+    }
+}
+
 impl<T> Default for Lazy<T> {
     fn default() -> Self {
-        Self { packed: None, value: OnceLock::new() }
+        Self { packed: Packed::No, value: OnceLock::new() }
     }
 }
 
@@ -68,7 +93,7 @@ impl<T> Clone for Lazy<T> {
 
 impl<T> From<T> for Lazy<T> {
     fn from(value: T) -> Self {
-        Self { packed: None, value: OnceLock::from(Arc::new(value)) }
+        Self { packed: Packed::No, value: OnceLock::from(Arc::new(value)) }
     }
 }
 
@@ -83,7 +108,7 @@ impl<T: DeserializeOwned + Default> Deref for Lazy<T> {
 impl<T: DeserializeOwned + Default + Clone> DerefMut for Lazy<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.value();
-        self.packed = None;
+        self.packed = Packed::No;
         match self.value.get_mut() {
             Some(value) => Arc::make_mut(value),
             None => unreachable!("it was just decoded"),
@@ -93,10 +118,8 @@ impl<T: DeserializeOwned + Default + Clone> DerefMut for Lazy<T> {
 
 impl<T: DeserializeOwned + Default + PartialEq> PartialEq for Lazy<T> {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.packed, &other.packed) {
-            (Some(one), Some(two)) if one.bytes() == two.bytes() => true,
-            _ => **self == **other,
-        }
+        let packed = self.packed.bytes().zip(other.packed.bytes());
+        packed.is_some_and(|(one, two)| one == two) || **self == **other
     }
 }
 
@@ -123,35 +146,27 @@ impl<T: Serialize + DeserializeOwned + Default + PartialEq> Serialize for Lazy<T
         if serializer.is_human_readable() {
             return self.value().serialize(serializer);
         }
-        match (&self.packed, self.value.get()) {
-            (Some(packed), _) => serializer.serialize_bytes(packed.bytes()),
-            (None, Some(value)) if **value != T::default() => {
-                let bytes = codec::encode_part(value).map_err(S::Error::custom)?;
-                serializer.serialize_bytes(&bytes)
-            }
-            (None, _) => serializer.serialize_bytes(&[]),
+        match self.packed {
+            Packed::Apart(len) => len.serialize(serializer),
+            _ => serializer.serialize_bytes(&self.bytes().map_err(S::Error::custom)?),
         }
     }
 }
 
-impl<T> Decode<Body> for Lazy<T> {
-    fn decode<D: Decoder<Context = Body>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        let len = usize::decode(decoder)?;
-        decoder.claim_bytes_read(len)?;
+/// Out of a snapshot, into which it was put apart.
+impl<T> Decode<Parts> for Lazy<T> {
+    fn decode<D: Decoder<Context = Parts>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let len = u32::decode(decoder)?;
         if len == 0 {
             return Ok(Self::default());
         }
-        let missing = || DecodeError::UnexpectedEnd { additional: len };
-        let place = decoder.reader().peek_read(len).ok_or_else(missing)?.as_ptr().addr();
-        let body = decoder.context().clone();
-        // It is read from this very body; where it were not, the stretch would be empty.
-        let at = place.checked_sub(body.0.as_ptr().addr()).and_then(|at| u32::try_from(at).ok());
-        let (at, short) = (at.ok_or_else(missing)?, u32::try_from(len).map_err(|_| missing())?);
-        decoder.reader().consume(len);
-        Ok(Self { packed: Some(Packed { body, at, len: short }), value: OnceLock::new() })
+        let Parts { blocks, left } = decoder.context();
+        let missing = DecodeError::UnexpectedEnd { additional: len as usize };
+        let packed = Packed::In(Arc::clone(blocks), left.take(len).ok_or(missing)?);
+        Ok(Self { packed, value: OnceLock::new() })
     }
 }
-bincode::impl_borrow_decode_with_context!(Lazy<T>, Body, T);
+bincode::impl_borrow_decode_with_context!(Lazy<T>, Parts, T);
 
 #[cfg(test)]
 mod tests {
@@ -165,24 +180,23 @@ mod tests {
         [("lang", vec![1, 300]), ("ui", vec![])].map(|(name, dots)| (name.to_owned(), dots)).into()
     }
 
-    fn read(bytes: &[u8]) -> Lazy<Labels> {
-        let (body, config) = (Body(Arc::new(bytes.to_vec())), bincode::config::standard());
-        let read = bincode::decode_from_slice_with_context(&body.clone().0, config, body);
-        let (part, used) = read.expect("it is one");
-        assert_eq!(used, bytes.len());
-        part
-    }
-
+    /// A part as it comes out of a snapshot in which it has these bytes.
     fn packed(bytes: &[u8]) -> Lazy<Labels> {
-        read(&codec::encode_part(&bytes.to_vec()).expect("it encodes"))
+        let (blocks, left) = Blocks::of(bytes);
+        let len = codec::encode_part(&(bytes.len() as u32)).expect("it encodes");
+        let config = bincode::config::standard();
+        let read = bincode::decode_from_slice_with_context(&len, config, Parts { blocks, left });
+        let (part, used) = read.expect("it is one");
+        assert_eq!(used, len.len());
+        part
     }
 
     #[test]
     fn a_part_is_the_same_whether_it_was_looked_at_or_not() {
         let made = Lazy::from(labels());
         let bytes = codec::encode_part(&made).expect("it encodes");
-        let read = read(&bytes);
-        assert!(read.packed.is_some() && read.value.get().is_none());
+        let read = packed(&made.bytes().expect("it has bytes"));
+        assert!(matches!(read.packed, Packed::In(..)) && read.value.get().is_none());
         let unseen = read.clone();
         assert_eq!((&*read, &read), (&labels(), &made));
         for part in [&made, &read, &unseen] {
@@ -199,13 +213,16 @@ mod tests {
     fn what_is_empty_takes_one_byte_however_it_came_about() {
         let mut emptied = Lazy::from(labels());
         emptied.clear();
-        for part in [Lazy::default(), Lazy::from(Labels::new()), emptied, packed(&[])] {
+        for mut part in [Lazy::default(), Lazy::from(Labels::new()), emptied, packed(&[])] {
             assert_eq!(codec::encode_part(&part), Ok(vec![0]));
             assert!(part.is_empty() && part == Lazy::default());
+            let mut parts = Vec::new();
+            part.put_apart(&mut parts).expect("it encodes");
+            assert_eq!((codec::encode_part(&part), parts), (Ok(vec![0]), vec![]));
         }
     }
 
-    /// A body of a snapshot that claims to hold a large map is small, and so is what is made of it.
+    /// A snapshot that claims to hold a large map is small, and so is what is made of it.
     #[test]
     fn bytes_that_are_no_part_give_an_empty_one() {
         let whole = codec::encode_part(&labels()).expect("it encodes");
@@ -218,5 +235,23 @@ mod tests {
         {
             assert!(packed(bytes).is_empty());
         }
+    }
+
+    #[test]
+    fn a_part_that_reaches_beyond_its_todo_is_refused() {
+        let (blocks, mut left) = Blocks::of(&[1, 1, b'a', 0, 9, 9]);
+        let mine = left.take(4).expect("it is there");
+        let parts = |left| Parts { blocks: Arc::clone(&blocks), left };
+        let read = |len: u8, left| {
+            let config = bincode::config::standard();
+            bincode::decode_from_slice_with_context::<_, Lazy<Labels>, _>(
+                &[len],
+                config,
+                parts(left),
+            )
+        };
+        let (part, _) = read(4, mine).expect("it is there");
+        assert_eq!(part.keys().collect::<Vec<_>>(), ["a"]);
+        assert!(read(5, mine).is_err());
     }
 }

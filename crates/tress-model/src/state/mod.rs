@@ -17,9 +17,11 @@ mod read;
 mod removal;
 pub mod team;
 pub mod todo;
+mod todos;
 mod writers;
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
@@ -30,6 +32,7 @@ pub use self::graph::{BlockReason, Edge, Readiness};
 pub use self::ledger::Standing;
 pub use self::team::{Phase, Team};
 pub use self::todo::Todo;
+pub use self::todos::Todos;
 use crate::clock::{Millis, VersionVector};
 use crate::event::OrderKey;
 use crate::ids::{TODO_DIGITS, TODO_DIGITS_MIN, TodoId};
@@ -43,7 +46,7 @@ pub struct State {
     /// The last of them in canonical order.
     pub last: Option<OrderKey>,
     /// The todos, by id; deleted ones too.
-    pub todos: OrdMap<TodoId, Arc<Todo>>,
+    pub todos: Todos,
     /// The edges of the todo graph, by source.
     edges: OrdMap<TodoId, Arc<Vec<Edge>>>,
     /// The sources of the edges, by target.
@@ -210,6 +213,13 @@ impl State {
         }
     }
 
+    /// The todo with this external id.
+    pub fn external(&self, id: &str) -> Option<&Arc<Todo>> {
+        let named = |todo: &&Arc<Todo>| todo.external_id.as_deref() == Some(id);
+        let made_of_it = self.todos.get(&TodoId::from_external(id)).filter(named);
+        made_of_it.or_else(|| self.todos.irregular().find(named))
+    }
+
     /// The todo that `text` names: an external id, a todo id, or a prefix of one that fits no
     /// other.
     ///
@@ -217,19 +227,13 @@ impl State {
     /// When it names none, or several.
     pub fn find(&self, text: &str) -> Result<&Arc<Todo>, FindError> {
         let unknown = || FindError::Unknown(text.to_owned());
-        let named = TodoId::from_external(text);
-        if let Some(todo) = self.todos.get(&named)
-            && todo.external_id.as_deref() == Some(text)
-        {
-            return Ok(todo);
-        }
-        let external = |todo: &&Arc<Todo>| todo.external_id.as_deref() == Some(text);
-        if let Some(todo) = self.todos.values().find(external) {
+        if let Some(todo) = self.external(text) {
             return Ok(todo);
         }
         let mut found: Vec<&Arc<Todo>> = Vec::new();
         if let Some((first, last)) = TodoId::prefix_range(text) {
-            found.extend(self.todos.range(first..=last).map(|(_, todo)| todo).take(6));
+            let within = self.todos.keys_in(first..=last).take(6);
+            found.extend(within.filter_map(|id| self.todos.get(&id)));
         }
         if found.is_empty() && text.chars().count() >= 3 {
             let prefix = |todo: &&Arc<Todo>| {
@@ -254,10 +258,10 @@ impl State {
         let roomy = (TODO_DIGITS_MIN..TODO_DIGITS)
             .find(|&digits| 36_u64.pow(digits as u32) > count.saturating_mul(count))
             .unwrap_or(TODO_DIGITS);
-        let before = self.todos.range(..id).next_back();
-        let after = self.todos.range((std::ops::Bound::Excluded(id), std::ops::Bound::Unbounded));
-        let shared = before.into_iter().chain(after.take(1));
-        let shared = shared.map(|(&other, _)| id.shared_digits(other) + 1).max().unwrap_or(0);
+        let before = self.todos.keys_in(..id).next_back();
+        let after = self.todos.keys_in((Bound::Excluded(id), Bound::Unbounded)).next();
+        let shared = before.into_iter().chain(after);
+        let shared = shared.map(|other| id.shared_digits(other) + 1).max().unwrap_or(0);
         let digits = shared.max(roomy).min(TODO_DIGITS);
         let text = id.digits();
         format!("t-{}", text.get(..digits).unwrap_or(&text))

@@ -1,6 +1,8 @@
-//! The state out of bytes. What there is most of, todos and edges, is decoded by bincode itself; serde,
-//! by which all of it is encoded, would read an id a byte at a time, and each field by way of two results.
+//! The state to bytes and out of them, but for its todos. What there is most of, edges, is decoded by bincode
+//! itself; serde, by which all of it is encoded, would read an id a byte at a time, and each field by way of
+//! two results.
 
+use std::collections::BTreeSet;
 use std::mem::size_of;
 use std::sync::Arc;
 
@@ -8,18 +10,60 @@ use bincode::Decode;
 use bincode::de::Decoder;
 use bincode::error::DecodeError;
 use bincode::serde::Compat;
-use imbl::OrdMap;
+use imbl::{OrdMap, Vector};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::State;
-use crate::codec::Body;
+use super::design::Design;
+use super::graph::Edge;
+use super::team::Team;
+use super::todos::Todos;
+use crate::clock::VersionVector;
+use crate::codec::Shelf;
+use crate::event::OrderKey;
+use crate::ids::TodoId;
+use crate::rules::LedgerEntry;
 
-impl Decode<Body> for State {
-    fn decode<D: Decoder<Context = Body>>(decoder: &mut D) -> Result<Self, DecodeError> {
+/// A state without its todos, as it is encoded: its fields in order.
+#[derive(Serialize)]
+pub(crate) struct WithoutTodos<'a> {
+    version: &'a VersionVector,
+    last: Option<OrderKey>,
+    edges: &'a OrdMap<TodoId, Arc<Vec<Edge>>>,
+    incoming: &'a OrdMap<TodoId, Arc<BTreeSet<TodoId>>>,
+    suspended: &'a BTreeSet<(OrderKey, TodoId, TodoId)>,
+    design: &'a Design,
+    team: &'a Team,
+    ledger: &'a Vector<Arc<LedgerEntry>>,
+    ledger_cut: u64,
+    untold: &'a OrdMap<Arc<str>, Vec<u64>>,
+}
+
+impl State {
+    /// All but the todos, to be encoded.
+    pub(crate) fn without_todos(&self) -> WithoutTodos<'_> {
+        WithoutTodos {
+            version: &self.version,
+            last: self.last,
+            edges: &self.edges,
+            incoming: &self.incoming,
+            suspended: &self.suspended,
+            design: &self.design,
+            team: &self.team,
+            ledger: &self.ledger,
+            ledger_cut: self.ledger_cut,
+            untold: &self.untold,
+        }
+    }
+}
+
+impl Decode<Arc<Shelf>> for State {
+    fn decode<D: Decoder<Context = Arc<Shelf>>>(decoder: &mut D) -> Result<Self, DecodeError> {
         Ok(Self {
             version: by_serde(decoder)?,
             last: Decode::decode(decoder)?,
-            todos: map(decoder)?,
+            todos: Todos::on(decoder.context()),
             edges: map(decoder)?,
             incoming: map(decoder)?,
             suspended: Decode::decode(decoder)?,
@@ -33,10 +77,7 @@ impl Decode<Body> for State {
 }
 
 #[derive(serde::Deserialize)]
-struct Ledger(
-    #[serde(deserialize_with = "super::bounded::list")]
-    imbl::Vector<Arc<crate::rules::LedgerEntry>>,
-);
+struct Ledger(#[serde(deserialize_with = "super::bounded::list")] Vector<Arc<LedgerEntry>>);
 
 fn by_serde<T: DeserializeOwned, D: Decoder>(decoder: &mut D) -> Result<T, DecodeError> {
     Compat::<T>::decode(decoder).map(|read| read.0)

@@ -11,13 +11,14 @@ use super::lazy::Lazy;
 use super::prose::Prose;
 use super::writers::Writers;
 use crate::clock::{Millis, VersionVector};
-use crate::ids::{Dot, TodoId};
+use crate::codec::CodecError;
+use crate::ids::{Dot, ReplicaId, TodoId};
 use crate::limits;
 use crate::operation::{BlockerKind, Check, FailureClass, ProseField, TodoEdit, Verdict};
 
 /// What of a todo changes seldom; shared with earlier states of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Decode)]
-#[bincode(decode_context = "crate::codec::Body")]
+#[bincode(decode_context = "crate::codec::Parts")]
 pub struct Fields {
     /// The id it has in another system.
     pub external_id: Option<String>,
@@ -89,7 +90,7 @@ pub struct Fields {
 
 /// A todo, its history boiled down to the facts that still count.
 #[derive(Debug, Clone, PartialEq, Serialize, Decode)]
-#[bincode(decode_context = "crate::codec::Body")]
+#[bincode(decode_context = "crate::codec::Parts")]
 pub struct Todo {
     /// Its id.
     pub id: TodoId,
@@ -364,6 +365,28 @@ impl Todo {
             completions: Vec::new(),
             touched: Lazy::default(),
         }
+    }
+
+    /// The todo as it is put into a snapshot: its lazy parts are put behind `parts`, in the order in which
+    /// they are declared.
+    pub(crate) fn hollow(&self, parts: &mut Vec<u8>) -> Result<Self, CodecError> {
+        let mut todo = self.clone();
+        let fields = Arc::make_mut(&mut todo.fields);
+        fields.prose.put_apart(parts)?;
+        fields.labels.put_apart(parts)?;
+        fields.extra.put_apart(parts)?;
+        fields.layout.put_apart(parts)?;
+        fields.notes.put_apart(parts)?;
+        fields.artifacts.put_apart(parts)?;
+        fields.writers.put_apart(parts)?;
+        todo.ended.put_apart(parts)?;
+        todo.touched.put_apart(parts)?;
+        Ok(todo)
+    }
+
+    /// What stands for a todo that is in a snapshot and cannot be read there.
+    pub(crate) fn unreadable(id: TodoId) -> Self {
+        Self::new(id, Dot::new(ReplicaId([0; 16]), 0), String::new(), "", 0)
     }
 
     /// The text of a prose field; empty where there is none.

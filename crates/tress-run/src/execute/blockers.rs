@@ -10,7 +10,7 @@ use tress_plan::failure::{Remedy, next_remedy};
 /// people.
 pub(super) fn due(state: &State) -> Vec<Operation> {
     let mut operations = Vec::new();
-    for todo in state.todos.values().filter(|todo| !todo.finished()) {
+    for todo in state.todos.unfinished() {
         let open = todo.open_blockers().filter(|blocker| blocker.escalated.is_none());
         for blocker in open.filter(|blocker| is_implementers(state, blocker)) {
             operations.extend(remedy(state, todo, blocker));

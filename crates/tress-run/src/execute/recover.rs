@@ -26,7 +26,7 @@ pub(super) async fn settle(team: &Team) -> Result<(), RunError> {
     let state = team.run.state();
     let coordinator = team.coordinator();
     let mut operations = Vec::new();
-    for todo in state.todos.values().filter(|todo| !todo.finished()) {
+    for todo in state.todos.unfinished() {
         let Some(claim) = &todo.claim else { continue };
         let ours = plan::is_implementer(&claim.agent);
         let reviewed = todo.pending_completion().is_some() || todo.verified().is_some();

@@ -73,7 +73,7 @@ impl Team {
     fn next_to_verify(&self, verifier: &Agent) -> Option<(TodoId, Dot)> {
         let state = self.run.state();
         let mut reviewing = self.reviewing.lock().unwrap_or_else(PoisonError::into_inner);
-        let pending = state.todos.values().filter(|todo| !todo.finished()).filter_map(|todo| {
+        let pending = state.todos.unfinished().filter_map(|todo| {
             let pending =
                 todo.pending_completion().filter(ours).filter(|_| self.concerns(todo.id))?;
             let author = verifier.author();

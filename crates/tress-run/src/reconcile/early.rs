@@ -47,7 +47,7 @@ struct AtWork<'s> {
 }
 
 fn at_work(state: &State, now: Millis) -> Vec<AtWork<'_>> {
-    let held = state.todos.values().filter(|todo| !todo.finished()).filter_map(|todo| {
+    let held = state.todos.unfinished().filter_map(|todo| {
         let claim = todo.holder(now)?;
         let scope = if claim.scope.is_empty() { &todo.files } else { &claim.scope };
         (!scope.is_empty()).then_some(AtWork { todo, agent: &claim.agent, scope })

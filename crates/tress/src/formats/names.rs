@@ -20,9 +20,10 @@ impl<'a> Names<'a> {
     pub(crate) fn locate(&self, state: &State, id: &str) -> TodoId {
         let ours = || {
             let (first, last) = TodoId::prefix_range(id).filter(|_| id.starts_with("t-"))?;
-            let mut found = state.todos.range(first..=last).map(|(_, todo)| todo);
+            let mut found = state.todos.keys_in(first..=last);
             let found = (found.next()?, found.next());
-            (found.1.is_none() && found.0.external_id.is_none()).then_some(found.0.id)
+            let made_here = state.todo(found.0)?.external_id.is_none();
+            (found.1.is_none() && made_here).then_some(found.0)
         };
         self.0.get(id).copied().or_else(ours).unwrap_or_else(|| TodoId::from_external(id))
     }

@@ -103,7 +103,7 @@ pub fn import_over(state: &State, text: &str) -> Import {
 
 /// The todo that goes by `name`.
 fn id(state: &State, name: &str) -> TodoId {
-    let known = state.todos.values().find(|todo| todo.external_id.as_deref() == Some(name));
+    let known = state.external(name);
     known.map_or_else(|| TodoId::from_external(name), |todo| todo.id)
 }
 

@@ -1,7 +1,5 @@
 //! Bugs that were planted on purpose: the explorer must find them, or it explores nothing.
 
-use std::sync::Arc;
-
 use tress_engine::{Draft, Log};
 use tress_model::{Event, ReplicaId, Segment, State};
 
@@ -19,7 +17,7 @@ impl LaterClaimWins {
     fn look(&mut self) {
         self.state = (**self.log.state()).clone();
         for id in self.log.state().todos.keys() {
-            let Some(todo) = self.state.todos.get_mut(id).map(Arc::make_mut) else { continue };
+            let Some(todo) = self.state.todos.get_mut(id) else { continue };
             let order = |claim: &tress_model::state::todo::Claim| {
                 self.log.event(claim.token).map(|event| event.order())
             };

@@ -1,0 +1,283 @@
+//! Packed blocks: whoever opens a run unpacks and decodes what it looks at, and nothing else.
+//!
+//! In most runs nearly all todos are finished, and what is asked, asks of the others. So finished todos
+//! are in blocks of their own, and of those it is known without a look that they are finished.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use bincode::Decode;
+use bincode::error::DecodeError;
+use serde::{Deserialize, Serialize};
+
+use super::snapshot::decode_in;
+use super::{CodecError, encode};
+use crate::ids::TodoId;
+use crate::limits;
+use crate::state::Todo;
+
+/// How much is put into a block before the next one is begun. LZ4 looks back 64 KiB.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// A block, packed by LZ4.
+#[derive(Serialize)]
+pub(super) struct Packed {
+    plain: usize,
+    #[serde(with = "super::bytes")]
+    lz4: Vec<u8>,
+}
+
+impl Packed {
+    pub(super) fn new(plain: &[u8]) -> Self {
+        Self { plain: plain.len(), lz4: lz4_flex::block::compress(plain) }
+    }
+}
+
+/// A block of a body that was read.
+#[derive(Debug)]
+pub(super) struct Block {
+    plain: usize,
+    lz4: Range<usize>,
+}
+
+impl Block {
+    /// Takes a block off the beginning of what is left of `body`.
+    pub(super) fn take(body: &[u8], left: &mut Range<usize>) -> Result<Self, DecodeError> {
+        let rest = body.get(left.clone()).unwrap_or_default();
+        let config = bincode::config::standard();
+        let ((plain, len), used): ((usize, usize), _) = bincode::decode_from_slice(rest, config)?;
+        let lz4 = left.start + used..(left.start + used).saturating_add(len);
+        if lz4.end > left.end {
+            return Err(DecodeError::UnexpectedEnd { additional: lz4.end - left.end });
+        }
+        // Nothing is shrunk to less than a 255th: a size that is not so is made up.
+        if plain > len.saturating_mul(256).min(limits::SNAPSHOT_BYTES_MAX) {
+            return Err(DecodeError::LimitExceeded);
+        }
+        left.start = lz4.end;
+        Ok(Self { plain, lz4 })
+    }
+
+    /// Takes a list of blocks off it.
+    pub(super) fn take_all(body: &[u8], left: &mut Range<usize>) -> Result<Vec<Self>, DecodeError> {
+        let rest = body.get(left.clone()).unwrap_or_default();
+        let (count, used): (usize, _) =
+            bincode::decode_from_slice(rest, bincode::config::standard())?;
+        left.start += used;
+        (0..count).map(|_| Self::take(body, left)).collect()
+    }
+
+    pub(super) fn unpack(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let unpacked = lz4_flex::block::decompress(body.get(self.lz4.clone())?, self.plain).ok()?;
+        Some(unpacked).filter(|unpacked| unpacked.len() == self.plain)
+    }
+}
+
+/// A stretch of an unpacked block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Decode)]
+pub(crate) struct Part {
+    block: u32,
+    at: u32,
+    len: u32,
+}
+
+impl Part {
+    /// Takes `len` bytes off its beginning.
+    pub(crate) fn take(&mut self, len: u32) -> Option<Self> {
+        let rest = self.len.checked_sub(len)?;
+        let taken = Self { len, ..*self };
+        *self = Self { block: self.block, at: self.at + len, len: rest };
+        Some(taken)
+    }
+}
+
+/// The blocks of a snapshot. Each is unpacked when somebody looks into it.
+///
+/// The checksum of the snapshot's frame is held against it before it comes here, so a block that cannot be
+/// unpacked does not come about by accident: it is empty.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    body: Vec<u8>,
+    blocks: Vec<(Block, OnceLock<Vec<u8>>)>,
+}
+
+impl Blocks {
+    pub(super) fn new(body: Vec<u8>, blocks: Vec<Block>) -> Self {
+        let blocks = blocks.into_iter().map(|block| (block, OnceLock::new())).collect();
+        Self { body, blocks }
+    }
+
+    /// One block, with these bytes in it, and where they are.
+    #[cfg(test)]
+    pub(crate) fn of(bytes: &[u8]) -> (Arc<Self>, Part) {
+        let Packed { plain, lz4 } = Packed::new(bytes);
+        let block = Block { plain, lz4: 0..lz4.len() };
+        let part = Part { block: 0, at: 0, len: u32::try_from(plain).expect("it is short") };
+        (Arc::new(Self::new(lz4, vec![block])), part)
+    }
+
+    /// What is there; nothing where there is no such place.
+    pub(crate) fn bytes(&self, part: Part) -> &[u8] {
+        let block = self.blocks.get(part.block as usize).filter(|_| part.len > 0);
+        let Some((block, unpacked)) = block else { return &[] };
+        let unpacked = unpacked.get_or_init(|| block.unpack(&self.body).unwrap_or_default());
+        let bytes = unpacked.get(part.at as usize..).and_then(|rest| rest.get(..part.len as usize));
+        bytes.unwrap_or_default()
+    }
+}
+
+/// Where the parts of a todo are that are decoded later: one behind the other in the order in which they are
+/// declared.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) blocks: Arc<Blocks>,
+    pub(crate) left: Part,
+}
+
+/// Where a todo is in the blocks, and what is known of it without a look.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, Decode)]
+pub(crate) struct Place {
+    /// Its id.
+    pub(crate) id: TodoId,
+    /// Whether it is finished.
+    pub(crate) finished: bool,
+    /// Whether its id is made of its external id, or it has none.
+    pub(crate) regular: bool,
+    todo: Part,
+    parts: Part,
+}
+
+/// Puts todos into blocks.
+#[derive(Default)]
+pub(crate) struct Packer {
+    places: Vec<Place>,
+    blocks: Vec<Packed>,
+    plain: usize,
+    unfinished: Filling,
+    finished: Filling,
+}
+
+/// The blocks that are being filled with todos, and with their parts that are decoded later.
+#[derive(Default)]
+struct Filling {
+    todos: (u32, Vec<u8>),
+    parts: (u32, Vec<u8>),
+}
+
+impl Packer {
+    /// Puts a todo: what is looked at of it, and its parts that are decoded later.
+    pub(crate) fn put(
+        &mut self,
+        id: TodoId,
+        (finished, regular): (bool, bool),
+        (todo, parts): (&[u8], &[u8]),
+    ) {
+        self.plain += todo.len() + parts.len();
+        let filling = if finished { &mut self.finished } else { &mut self.unfinished };
+        let todo = fill(&mut self.blocks, &mut filling.todos, todo);
+        let parts = fill(&mut self.blocks, &mut filling.parts, parts);
+        self.places.push(Place { id, finished, regular, todo, parts });
+    }
+
+    /// The body of a snapshot: what `rest` makes of where they are, and the blocks.
+    pub(super) fn finish(
+        mut self,
+        rest: impl FnOnce(&[Place]) -> Result<Vec<u8>, CodecError>,
+    ) -> Result<Vec<u8>, CodecError> {
+        for filling in [&mut self.unfinished, &mut self.finished] {
+            close(&mut self.blocks, &mut filling.todos);
+            close(&mut self.blocks, &mut filling.parts);
+        }
+        let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
+        let rest = rest(&self.places)?;
+        let size = self.plain.saturating_add(rest.len());
+        if size > limit {
+            return Err(CodecError::TooLarge { what, size, limit });
+        }
+        encode(&(Packed::new(&rest), self.blocks), what, limit)
+    }
+}
+
+/// Puts bytes behind those that are in the block already.
+fn fill(blocks: &mut Vec<Packed>, filling: &mut (u32, Vec<u8>), bytes: &[u8]) -> Part {
+    if bytes.is_empty() {
+        return Part { block: 0, at: 0, len: 0 };
+    }
+    // Of what is over the limit, which is far below that, nothing is made.
+    let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let (block, filled) = filling;
+    if filled.is_empty() {
+        // Where it is stands in what is in it: it gets its number before it is packed.
+        *block = short(blocks.len());
+        blocks.push(Packed { plain: 0, lz4: Vec::new() });
+    }
+    let part = Part { block: *block, at: short(filled.len()), len: short(bytes.len()) };
+    filled.extend_from_slice(bytes);
+    if filled.len() >= BLOCK_BYTES {
+        close(blocks, filling);
+    }
+    part
+}
+
+/// Packs a block that was filled.
+fn close(blocks: &mut [Packed], (block, filled): &mut (u32, Vec<u8>)) {
+    if let Some(place) = blocks.get_mut(*block as usize).filter(|_| !filled.is_empty()) {
+        *place = Packed::new(filled);
+        filled.clear();
+    }
+}
+
+/// The todos of a snapshot, each decoded when it is first looked at. One that nothing can be decoded from is an empty
+/// one; see [`Blocks`].
+pub(crate) struct Shelf {
+    blocks: Arc<Blocks>,
+    todos: Vec<(Place, OnceLock<Arc<Todo>>)>,
+}
+
+impl Shelf {
+    pub(super) fn new(blocks: Blocks, places: Vec<Place>) -> Self {
+        let todos = places.into_iter().map(|place| (place, OnceLock::new())).collect();
+        Self { blocks: Arc::new(blocks), todos }
+    }
+
+    /// What is known of each todo, in order of their ids.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.todos.iter().map(|(place, _)| place)
+    }
+
+    fn at(&self, index: u32) -> &(Place, OnceLock<Arc<Todo>>) {
+        match self.todos.get(index as usize) {
+            Some(found) => found,
+            None => unreachable!("an index of another shelf"),
+        }
+    }
+
+    /// The place with this index; the indices are those of [`Shelf::places`].
+    pub(crate) fn place(&self, index: u32) -> &Place {
+        &self.at(index).0
+    }
+
+    /// The todo at a place. It is kept.
+    pub(crate) fn todo(&self, index: u32) -> &Arc<Todo> {
+        self.at(index).1.get_or_init(|| self.decode(index))
+    }
+
+    /// The todo at a place. It is not kept, unless somebody looked at it before.
+    pub(crate) fn read(&self, index: u32) -> Arc<Todo> {
+        self.at(index).1.get().map_or_else(|| self.decode(index), Arc::clone)
+    }
+
+    fn decode(&self, index: u32) -> Arc<Todo> {
+        let place = self.place(index);
+        let parts = Parts { blocks: Arc::clone(&self.blocks), left: place.parts };
+        let read = decode_in::<Todo, _>(self.blocks.bytes(place.todo), "todo", parts);
+        let read = read.ok().filter(|todo| todo.id == place.id);
+        Arc::new(read.unwrap_or_else(|| Todo::unreadable(place.id)))
+    }
+
+    /// The bytes of the todo at a place, as [`Packer::put`] takes them.
+    pub(crate) fn bytes(&self, index: u32) -> (&[u8], &[u8]) {
+        let place = self.place(index);
+        (self.blocks.bytes(place.todo), self.blocks.bytes(place.parts))
+    }
+}
