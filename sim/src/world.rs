@@ -121,7 +121,9 @@ impl World {
         let Setting { snapshot_events, file_bytes, .. } = setting;
         // Soon: processes do not live long here.
         let room_after = (tress_plan::random::mix(seed, 999) % 4) as u32;
-        let tuning = Tuning { snapshot_events, file_bytes, room_after, ..Tuning::default() };
+        let history_events = (tress_plan::random::mix(seed, 998) % 16) as usize;
+        let more = Tuning::default();
+        let tuning = Tuning { snapshot_events, file_bytes, room_after, history_events, ..more };
         let machine = |site| {
             let seed = tress_plan::random::mix(seed, 1000 + site);
             Machine::new(seed, Arc::clone(&time), tuning, canary)

@@ -6,6 +6,9 @@
 //! costs what changed since the one before. There are at most [`limits::MARKS_MAX`] marks: when
 //! there are more, every other one goes, and they lie twice as far apart.
 //!
+//! A log that grows can forget its oldest events: what it was asked for behind them is as it was, and what lies
+//! before them is read again by whoever keeps them.
+//!
 //! A log can leave events out: they are in it and known, and have no effect on its states. That is
 //! what a selective replay is made of.
 
@@ -152,6 +155,8 @@ pub struct Log {
     marks: Vec<Mark>,
     /// How many events lie between two marks.
     spacing: usize,
+    /// How many events were forgotten since the first mark.
+    forgotten: usize,
     state: Arc<State>,
     pub(crate) waiting: BTreeMap<WaitsAt, Segment>,
     left_out: Arc<BTreeSet<Dot>>,
@@ -185,6 +190,7 @@ impl Log {
             chains: BTreeMap::new(),
             marks: Vec::new(),
             spacing: limits::MARK_EVERY,
+            forgotten: 0,
             state: snapshot.state,
             waiting: BTreeMap::new(),
             left_out: Arc::default(),
@@ -456,15 +462,16 @@ impl Log {
     }
 
     fn fold_from(&mut self, from: usize) {
-        let Self { state, marks, spacing, events, left_out, .. } = self;
+        let Self { state, marks, spacing, forgotten, events, left_out, .. } = self;
+        let is_marked = |count: usize, spacing: usize| (*forgotten + count).is_multiple_of(spacing);
         for (index, event) in events.iter().enumerate().skip(from) {
             fold(state, event, left_out);
             let count = index + 1;
-            if count % *spacing == 0 {
+            if is_marked(count, *spacing) {
                 marks.push(Mark { count, state: Arc::clone(state) });
                 if marks.len() > limits::MARKS_MAX {
                     *spacing *= 2;
-                    marks.retain(|mark| mark.count % *spacing == 0);
+                    marks.retain(|mark| is_marked(mark.count, *spacing));
                 }
             }
         }
@@ -513,6 +520,45 @@ impl Log {
         let Some(order) = self.events.get(from).map(|event| event.order()) else { return &[] };
         let start = self.backdated.partition_point(|event| event.order() < order);
         self.backdated.get(start..).unwrap_or_default()
+    }
+
+    /// Forgets the oldest events, all but `keep` of them: the log goes on from the state that they fold to, as
+    /// if it had been opened from a snapshot. How many that was. Costs a mark's distance, what is kept, and
+    /// dropping what is forgotten.
+    pub fn forget_all_but(&mut self, keep: usize) -> usize {
+        let count = self.events.len().saturating_sub(keep);
+        if count == 0 {
+            return 0;
+        }
+        let (from, mut base) = self.state_before(count);
+        for event in self.events.iter().take(count).skip(from) {
+            fold(&mut base, event, &self.left_out);
+        }
+        let mut heads = BTreeMap::new();
+        for (replica, number) in base.version.iter() {
+            let known = self.base_heads.get(&replica).filter(|head| head.number == number);
+            let head = known.cloned().or_else(|| {
+                let event = self.event(Dot::new(replica, number))?;
+                let (id, time, seen) = (event.id, event.time, Arc::clone(&event.seen));
+                Some(Head { number, id, time, seen, store: self.store_of(replica)? })
+            });
+            heads.extend(head.map(|head| (replica, head)));
+        }
+        for (replica, chain) in &mut self.chains {
+            let gone = base.version.get(*replica) - self.base.version.get(*replica);
+            chain.drain(..usize::try_from(gone).unwrap_or(chain.len()).min(chain.len()));
+            chain.shrink_to_fit();
+        }
+        self.chains.retain(|_, chain| !chain.is_empty());
+        self.events.drain(..count);
+        self.events.shrink_to_fit();
+        self.backdated.retain(|event| Some(event.order()) > base.last);
+        self.marks.retain(|mark| mark.count > count);
+        self.marks.iter_mut().for_each(|mark| mark.count -= count);
+        self.forgotten += count;
+        self.base_heads = Arc::new(heads);
+        self.base = base;
+        count
     }
 
     /// The state that the events of `version` fold to. Folds from the last mark on that lies in
@@ -591,5 +637,64 @@ mod tests {
         assert_eq!(log.spacing, 2);
         let third = log.state_at(&VersionVector::from_iter([(replica, 3)]));
         assert_eq!(third.map(|state| state.root()).ok(), root);
+    }
+
+    /// A log that forgets is as one that was opened from a snapshot, wherever the cut is.
+    #[test]
+    fn what_is_forgotten_lies_before_a_snapshot() {
+        const EVENTS: usize = 40;
+        let store = StoreId([1; 16]);
+        let new = || Log { spacing: 4, ..Log::new() };
+        let mut log = new();
+        let (mut snapshots, mut segments) = (vec![log.snapshot()], Vec::new());
+        for number in 0..EVENTS {
+            // One replica begins after the other.
+            let replica = ReplicaId([[1, 2, 1, 3][number % 4].min(1 + number as u8 / 10); 16]);
+            let author = Author::new(format!("agent-{}", number % 3), Role::Human);
+            let occurred = (number % 5 == 0).then_some(900 + number as u64);
+            let operation = Operation::NoteAdded {
+                todo: tress_model::TodoId::from_external("x"),
+                text: format!("remark {number}"),
+                layout: None,
+            };
+            let draft = Draft { author, occurred, operation };
+            let now = 1000 + 10 * number as u64;
+            let prepared = log.prepare(replica, store, vec![draft], now).expect("it is valid");
+            segments.push(prepared.segment());
+            log.commit(prepared);
+            snapshots.push(log.snapshot());
+        }
+        for (count, snapshot) in snapshots.into_iter().enumerate() {
+            let mut opened = Log { spacing: 4, ..Log::from_snapshot(snapshot) };
+            opened.admit_all(segments.iter().skip(count).cloned().collect::<Vec<_>>(), None);
+            let mut forgetful = log.clone();
+            assert_eq!(forgetful.forget_all_but(EVENTS - count), count);
+            // Twice is as good as once.
+            let mut again = log.clone();
+            again.forget_all_but(EVENTS - count / 2);
+            again.forget_all_but(EVENTS - count);
+            for forgetful in [forgetful, again] {
+                assert_eq!(forgetful.events(), opened.events(), "{count}");
+                assert_eq!(forgetful.ends(), opened.ends());
+                assert_eq!(forgetful.base_heads, opened.base_heads);
+                assert_eq!(forgetful.base.root(), opened.base.root());
+                assert_eq!(forgetful.state().root(), log.state().root());
+                assert_eq!(forgetful.backdated, opened.backdated);
+                assert_eq!(forgetful.is_whole(), count == 0);
+                for event in log.events() {
+                    let version = event.version();
+                    let root = |log: &Log| log.state_at(&version).map(|state| state.root());
+                    assert_eq!(forgetful.event(event.dot), opened.event(event.dot));
+                    assert_eq!(root(&forgetful), root(&opened), "{count}, {}", event.dot);
+                    let since = |log: &Log| log.events_since(&version).count();
+                    assert_eq!(since(&forgetful), since(&opened));
+                }
+                for mark in &forgetful.marks {
+                    assert_eq!((mark.count + count) % 4, 0);
+                    let version = forgetful.version_of(mark.count);
+                    assert_eq!(mark.state.version, version);
+                }
+            }
+        }
     }
 }

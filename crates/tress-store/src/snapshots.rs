@@ -132,12 +132,12 @@ pub(crate) fn save(
     dir: &Path,
     stored: &StoredSnapshot,
 ) -> Result<PathBuf, StoreError> {
+    let state = codec::encode_snapshot(&stored.snapshot)?;
     let run = dir.parent().unwrap_or(dir);
     // Of a run that is gone nothing may be left for the next one of its name.
     let journals = run.join("journals");
     files.list(&journals).map_err(|error| StoreError::io("list", &journals, error))?;
     files.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
-    let state = codec::encode_snapshot(&stored.snapshot)?;
     let header = Header {
         positions: stored.positions.clone(),
         received: stored.received.clone(),

@@ -132,6 +132,9 @@ pub struct Tuning {
     /// After how many syncs a writer makes room for what comes: zeros behind the last frame of its journal.
     /// Whoever writes once and ends needs none.
     pub room_after: u32,
+    /// How many events a run that is open holds in memory: where there are twice as many, the older half is
+    /// forgotten, and read again when somebody asks for it.
+    pub history_events: usize,
     /// How often journals are looked at although the system would tell if they were written: not
     /// every file system does.
     pub look_every: Duration,
@@ -158,7 +161,13 @@ impl Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         let look_every = Duration::from_millis(250);
-        Self { snapshot_events: 2048, file_bytes: FILE_BYTES, room_after: 16, look_every }
+        Self {
+            snapshot_events: 2048,
+            file_bytes: FILE_BYTES,
+            room_after: 16,
+            history_events: 32_768,
+            look_every,
+        }
     }
 }
 

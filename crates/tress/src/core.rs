@@ -23,6 +23,7 @@ use tress_store::{Damage, RunStore, StoreError};
 
 use crate::driver::Parts;
 use crate::error::{Error, Refused};
+use crate::history::Arrivals;
 use crate::members::Signatures;
 use crate::snapshots::Snapshots;
 
@@ -84,8 +85,7 @@ pub(crate) enum Command {
 pub(crate) struct Core {
     pub(crate) log: Log,
     pub(crate) files: RunStore,
-    /// Events in order of arrival, since the run was opened.
-    pub(crate) arrivals: Vec<Arc<Event>>,
+    pub(crate) arrivals: Arrivals,
     /// What was there when the run was opened, and what arrived since.
     arrived: VersionVector,
     damage: Vec<Damage>,
@@ -99,6 +99,8 @@ pub(crate) struct Core {
     pub(crate) signatures: Signatures,
     /// The place of the earliest event that came, lies before the snapshot, and is not in the log.
     behind: Option<OrderKey>,
+    /// When somebody last asked for the whole history.
+    pub(crate) whole_for: Option<Millis>,
     ids: Option<(ReplicaId, StoreId)>,
     snapshots: Snapshots,
     publish: watch::Sender<Published>,
@@ -126,7 +128,7 @@ impl Core {
         let mut core = Self {
             log,
             files,
-            arrivals: Vec::new(),
+            arrivals: Arrivals::default(),
             arrived: VersionVector::new(),
             damage: Vec::new(),
             refused: Vec::new(),
@@ -135,6 +137,7 @@ impl Core {
             seals: 0,
             signatures: Signatures::default(),
             behind: None,
+            whole_for: None,
             ids: None,
             snapshots: Snapshots::new(snapshot_events),
             publish,
@@ -144,7 +147,7 @@ impl Core {
             watcher: None,
         };
         core.poll()?;
-        core.arrivals.clear();
+        core.arrivals = Arrivals::default();
         core.arrived = core.log.version().clone();
         core.show();
         Ok(core)
@@ -152,6 +155,7 @@ impl Core {
 
     /// Reads everything again, from the first event on.
     pub(crate) fn make_whole(&mut self) -> Result<(), Error> {
+        self.whole_for = Some(self.now());
         if !self.log.is_whole() {
             tracing::debug!(run = self.files.name(), "reading the whole history");
             self.read_again(None)?;
@@ -270,9 +274,9 @@ impl Core {
         }
         self.looked = Instant::now();
         self.told = false;
-        let before = (self.arrivals.len(), self.seals);
+        let before = (self.arrivals.count(), self.seals);
         match self.poll() {
-            Ok(()) if (self.arrivals.len(), self.seals) != before => self.show(),
+            Ok(()) if (self.arrivals.count(), self.seals) != before => self.show(),
             Ok(()) => {}
             Err(error) => tracing::warn!(%error, "cannot follow the run"),
         }
@@ -320,7 +324,7 @@ impl Core {
     pub(crate) fn show(&self) {
         let published = Published {
             state: Arc::clone(self.log.state()),
-            arrivals: self.arrivals.len(),
+            arrivals: self.arrivals.count(),
             damage: Arc::new([self.damage.as_slice(), &self.refused].concat()),
             lost: self.lost,
             seals: self.seals,
@@ -636,19 +640,21 @@ impl Core {
 }
 
 impl Core {
-    /// Makes a snapshot where much was read or written since the last one.
+    /// Makes a snapshot where much was read or written since the last one, and forgets what is old where much
+    /// is in memory.
     pub(crate) fn keep_snapshot(&mut self) {
-        let events = self.log.version().events();
         // A snapshot leads past everything that was read: all of that must be in it.
         let whole = self.damage.is_empty()
             && self.refused.is_empty()
             && self.behind.is_none()
             && !self.log.has_waiting()
             && self.lost == 0;
+        let events = self.log.version().events();
         if whole && self.snapshots.is_due(events, self.files.store().tuning()) {
             let begun = self.files.begin_snapshot(self.log.snapshot());
             self.snapshots.write(events, begun, self.files.store().is_real());
         }
+        self.forget_history(whole);
     }
 }
 
@@ -710,7 +716,7 @@ pub(crate) fn catch_up(
         core.make_whole()?;
     }
     core.show();
-    Ok((core.log.events_since(version).cloned().collect(), core.arrivals.len()))
+    Ok((core.log.events_since(version).cloned().collect(), core.arrivals.count()))
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ mod edits;
 mod error;
 mod exchange;
 pub mod formats;
+mod history;
 pub mod members;
 mod paths;
 mod run;

@@ -264,11 +264,15 @@ impl Run {
     /// When the journals cannot be read.
     pub async fn subscribe(&self, version: VersionVector) -> Result<Subscription, Error> {
         let following = Following::new(&self.inner.followers);
-        let mut subscription =
-            Subscription::new(self.clone(), self.inner.published.clone(), following);
+        let mut subscription = Subscription::new(
+            self.clone(),
+            self.inner.published.clone(),
+            following,
+            version.clone(),
+        );
         self.inner.driver.follow()?;
         let caught = self.query(move |core| core::catch_up(core, &version)).await??;
-        subscription.start(caught);
+        subscription.pull(caught);
         Ok(subscription)
     }
 

@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tress_model::Event;
+use tress_model::{Event, VersionVector};
 
-use crate::core::Published;
+use crate::core::{self, Published};
 use crate::error::Error;
 use crate::run::{Following, Run};
 
 /// The events of a run, from a version on, each once, without a gap. Events that were there already
-/// come in canonical order, later ones in the order in which they arrive.
+/// come in canonical order, later ones in the order in which they arrive; those that it has not asked for
+/// before a run forgot them (it holds tens of thousands in memory), in canonical order again.
 ///
 /// It pulls: a subscriber that does not ask costs no memory, however far it falls behind.
 #[derive(Debug)]
@@ -20,7 +21,10 @@ pub struct Subscription {
     published: watch::Receiver<Published>,
     _following: Following,
     ready: VecDeque<Arc<Event>>,
+    /// How many of the arrivals it has.
     cursor: usize,
+    /// What it has.
+    version: VersionVector,
 }
 
 /// How many events one pull brings.
@@ -31,11 +35,14 @@ impl Subscription {
         run: Run,
         published: watch::Receiver<Published>,
         following: Following,
+        version: VersionVector,
     ) -> Self {
-        Self { run, published, _following: following, ready: VecDeque::new(), cursor: 0 }
+        let ready = VecDeque::new();
+        Self { run, published, _following: following, ready, cursor: 0, version }
     }
 
-    pub(crate) fn start(&mut self, (events, cursor): (Vec<Arc<Event>>, usize)) {
+    pub(crate) fn pull(&mut self, (events, cursor): (Vec<Arc<Event>>, usize)) {
+        events.iter().for_each(|event| self.version.insert(event.dot));
         self.ready = events.into();
         self.cursor = cursor;
     }
@@ -51,14 +58,14 @@ impl Subscription {
             }
             let arrivals = self.published.borrow_and_update().arrivals;
             if arrivals > self.cursor {
-                let from = self.cursor;
+                let (from, version) = (self.cursor, self.version.clone());
                 let pulled = self.run.query(move |core| {
-                    let fresh = core.arrivals.get(from..).unwrap_or_default();
-                    fresh.iter().take(PULL_MAX).cloned().collect::<Vec<_>>()
+                    let fresh = core.arrivals.since(from, PULL_MAX);
+                    // Where there are none, it fell far behind.
+                    fresh.map_or_else(|| core::catch_up(core, &version), Ok)
                 });
-                let pulled = pulled.await?;
-                self.cursor += pulled.len();
-                self.ready = pulled.into();
+                let pulled = pulled.await??;
+                self.pull(pulled);
             } else {
                 self.published.changed().await.map_err(|_| Error::Closed)?;
             }

@@ -1,0 +1,149 @@
+//! How much of a run's history an open run holds in memory.
+//!
+//! What is in memory are the state and the latest events ([`tress_store::Tuning::history_events`]); so a process
+//! that works for weeks does not grow with what it has done. What is older is read again when somebody asks
+//! for it, and stays for a while, since whoever asks once may ask again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tress_model::Event;
+use tress_model::clock::Millis;
+
+use crate::core::Core;
+
+/// How long the whole history stays in memory for whoever may ask for more of it.
+const WHOLE_FOR: Millis = 600_000;
+
+impl Core {
+    /// Forgets what is old, where much is in memory. Of a log that is not `whole`, for which something waits or
+    /// of which something is damaged, nothing is forgotten.
+    pub(crate) fn forget_history(&mut self, whole: bool) {
+        let keep = self.files.store().tuning().history_events;
+        self.arrivals.forget_all_but(keep);
+        let wanted = || self.whole_for.is_some_and(|at| self.now() < at.saturating_add(WHOLE_FOR));
+        if whole && self.log.events().len() / 2 >= keep.max(1) && !wanted() {
+            self.log.forget_all_but(keep);
+        }
+    }
+}
+
+/// The events that came since the run was opened, in order of arrival; the latest of them.
+#[derive(Debug, Default)]
+pub(crate) struct Arrivals {
+    events: VecDeque<Arc<Event>>,
+    forgotten: usize,
+}
+
+impl Arrivals {
+    pub(crate) fn push(&mut self, event: Arc<Event>) {
+        self.events.push_back(event);
+    }
+
+    /// How many came.
+    pub(crate) fn count(&self) -> usize {
+        self.forgotten + self.events.len()
+    }
+
+    /// Those that came behind the first `count`, at most so many, and how many came up to them; `None` where
+    /// not all of them are known any more.
+    pub(crate) fn since(&self, count: usize, most: usize) -> Option<(Vec<Arc<Event>>, usize)> {
+        let known = count.checked_sub(self.forgotten)?;
+        let events: Vec<_> = self.events.iter().skip(known).take(most).cloned().collect();
+        let up_to = count + events.len();
+        Some((events, up_to))
+    }
+
+    /// Forgets the first of them where there are twice as many as `keep`.
+    fn forget_all_but(&mut self, keep: usize) {
+        if self.events.len() / 2 >= keep.max(1) {
+            let gone = self.events.len() - keep;
+            self.events.drain(..gone);
+            self.events.shrink_to_fit();
+            self.forgotten += gone;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tress_model::{Operation, Role, VersionVector};
+    use tress_store::Tuning;
+
+    use super::*;
+    use crate::{Run, Store, When};
+
+    const KEEP: usize = 8;
+    const ROUNDS: u64 = 60;
+
+    async fn remark(run: &Run, number: u64) -> Arc<Event> {
+        let agent = run.agent("ada", Role::Human);
+        let todo = crate::TodoId::from_external("x");
+        let text = format!("remark {number}");
+        let made = agent.append([Operation::NoteAdded { todo, text, layout: None }]).await;
+        made.expect("it is appended").remove(0)
+    }
+
+    /// How many events a run has in memory: of its log, and of what arrived.
+    async fn held(run: &Run) -> (usize, usize) {
+        let held = |core: &mut Core| (core.log.events().len(), core.arrivals.events.len());
+        run.query(held).await.expect("it is open")
+    }
+
+    async fn drain(subscription: &mut crate::Subscription, count: usize) -> BTreeSet<crate::Dot> {
+        let mut seen = BTreeSet::new();
+        while seen.len() < count {
+            let event = subscription.next().await.expect("it is open");
+            assert!(seen.insert(event.dot), "{} came twice", event.dot);
+        }
+        seen
+    }
+
+    /// A process forgets, and another writes beside it: whoever asks the former gets what the latter knows.
+    #[tokio::test]
+    async fn who_asks_a_run_that_forgets_gets_an_answer_all_the_same() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = dir.path().join(".tress");
+        let tuning = Tuning { history_events: KEEP, snapshot_events: 16, ..Tuning::default() };
+        let files = tress_store::Store::create(&place).expect("a store").tuned(tuning);
+        let here = Store::on(files).create_run("main").await.expect("a run");
+        let there = Store::open(&place).expect("a store").run("main").await.expect("a run");
+        let mut slow = here.subscribe(VersionVector::new()).await.expect("it follows");
+        let mut quick = here.subscribe(VersionVector::new()).await.expect("it follows");
+        let (mut all, mut first) = (BTreeSet::new(), None);
+        for number in 0..ROUNDS {
+            for run in [&here, &there] {
+                let event = remark(run, number).await;
+                first.get_or_insert(Arc::clone(&event));
+                all.insert(event.dot);
+            }
+            here.refresh().await.expect("it is read");
+            assert_eq!(drain(&mut quick, 2).await.len(), 2);
+            let (log, arrived) = held(&here).await;
+            assert!(
+                log < 2 * KEEP + 2 && arrived < 2 * KEEP + 2,
+                "{log} and {arrived} in {number}"
+            );
+        }
+        assert_eq!(here.state().root(), there.refresh().await.expect("it is read").root());
+        // Half of what the slow one gets is not in memory any more.
+        assert_eq!(drain(&mut slow, all.len()).await, all);
+        let first = first.expect("there is one");
+        let past = here.state_at(When::Event(first.dot)).await.expect("it is there");
+        assert_eq!(past.events(), 1);
+        assert_eq!(held(&here).await.0, all.len(), "who asks once may ask again");
+        let found = here.event(&first.id.to_string()).await.expect("it is there");
+        assert_eq!(found.dot, first.dot);
+        let since = here.events_since(VersionVector::new()).await.expect("they are read");
+        assert_eq!(since.iter().map(|event| event.dot).collect::<BTreeSet<_>>(), all);
+        remark(&here, ROUNDS).await;
+        assert_eq!(held(&here).await.0, all.len() + 1);
+        // Ten minutes later nobody asked again.
+        here.query(|core| core.whole_for = Some(0)).await.expect("it is open");
+        assert_eq!(held(&here).await.0, KEEP);
+        let since = here.events_since(VersionVector::new()).await.expect("they are read");
+        assert_eq!(since.len(), all.len() + 1);
+    }
+}
