@@ -1,7 +1,8 @@
 //! What a log keeps in memory and on disk besides its events.
 //!
-//! Memory is the resident memory of fresh processes: one that holds a log with its marks, one that
-//! holds the same events and the same state and nothing else.
+//! Memory is the resident memory of fresh processes: one that has the run open as any process does that asks
+//! what is ready, one that has looked at all of each todo besides, one that holds a log of the whole history with its
+//! marks, one that holds the same events and the same state and nothing else.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +28,7 @@ fn resident() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Reads a run file, holds what `kind` says, and prints how much memory that takes.
+/// Reads a run file or opens a store, holds what `kind` says, and prints how much memory that takes.
 pub(crate) fn child(kind: &str, file: &Path) -> ExitCode {
     let Ok(held) = hold(kind, file) else { return ExitCode::FAILURE };
     let resident = resident().unwrap_or(0);
@@ -39,11 +40,28 @@ pub(crate) fn child(kind: &str, file: &Path) -> ExitCode {
 /// What a process holds; all of it stays until it is measured.
 #[expect(dead_code, reason = "it is held, not looked at")]
 enum Held {
+    Run(tress::Run),
     Log(Box<Log>),
     Plain(Vec<Arc<tress::Event>>, Arc<State>),
 }
 
 fn hold(kind: &str, file: &Path) -> Result<Held, Failure> {
+    if kind == "open" || kind == "seen" {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let store = tress::Store::open(file).map_err(Failure::other)?.in_place();
+        let run = runtime.map_err(Failure::other)?.block_on(store.run(RUN));
+        let run = run.map_err(Failure::other)?;
+        let state = run.state();
+        std::hint::black_box(state.readiness(tress::now()));
+        if kind == "seen" {
+            // To encode a todo is to look at all of it.
+            let seen =
+                |todo: &Arc<tress::Todo>| serde_json::to_string(&**todo).map(|text| text.len());
+            let seen: Result<Vec<_>, _> = state.todos.values().map(seen).collect();
+            std::hint::black_box(seen.map_err(Failure::other)?);
+        }
+        return Ok(Held::Run(run));
+    }
     let bytes = std::fs::read(file).map_err(Failure::other)?;
     let run = tress::decode_run_file(file, &bytes).map_err(Failure::other)?;
     drop(bytes);
@@ -85,6 +103,16 @@ fn ask(kind: &str, file: &Path) -> Result<f64, Failure> {
     let text = String::from_utf8_lossy(&output.stdout);
     let bytes = text.trim().parse().ok().filter(|_| output.status.success());
     bytes.ok_or(Failure::History("a process that measures memory failed"))
+}
+
+/// What a process holds for each of so many events that has the run in `store` open and asked what is ready, and
+/// one that looked at each todo besides.
+pub(crate) fn open(store: &Path, events: usize) -> Result<Vec<Figure>, Failure> {
+    let figure = |kind: &str| {
+        let held = ask(kind, store)? / events as f64;
+        Ok(Figure::new(format!("work/memory/{kind}/{events}"), held, "B/event").below(100.0))
+    };
+    ["open", "seen"].into_iter().map(figure).collect()
 }
 
 fn in_memory(ground: &Ground) -> Result<Vec<Figure>, Failure> {

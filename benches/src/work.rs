@@ -112,6 +112,10 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
         |store| runtime.block_on(store.run(RUN)).map_err(Failure::other),
     )?;
     figures.push(Figure::median(name("open"), &open).below(20.0));
+    // In a short run, what any process holds is more than what it holds for events.
+    if events >= 100_000 {
+        figures.extend(crate::memory::open(&path, events)?);
+    }
     // Frames, checksums, chains, causes, order and fold.
     let replay = measure(
         3,

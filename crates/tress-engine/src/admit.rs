@@ -438,7 +438,7 @@ impl Log {
             return Some(Head::genesis(segment.store));
         }
         let dot = Dot::new(segment.replica, before);
-        let event = self.event(dot)?;
+        let Some(event) = self.event(dot) else { return self.base_head(dot).cloned() };
         Some(Head {
             number: before,
             id: event.id,

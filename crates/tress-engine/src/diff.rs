@@ -196,7 +196,7 @@ fn affected(from: &State, to: &State, at: (Millis, Millis)) -> BTreeSet<TodoId> 
     }
     while let Some(id) = queue.pop_front() {
         let [before, after] = sides.map(|state| {
-            let finished = state.todo(id).map(|todo| todo.finished());
+            let finished = state.todos.is_finished(&id);
             (finished, state.holds_back(id), state.is_blocked(id))
         });
         if before != after {

@@ -155,7 +155,7 @@ pub struct Log {
     marks: Vec<Mark>,
     /// How many events lie between two marks.
     spacing: usize,
-    /// How many events were forgotten since the first mark.
+    /// How many events were forgotten since the log began: marks lie as if they were there.
     forgotten: usize,
     state: Arc<State>,
     pub(crate) waiting: BTreeMap<WaitsAt, Segment>,
@@ -264,12 +264,15 @@ impl Log {
         &self.events
     }
 
-    /// The events since the snapshot that `version` does not know, in canonical order.
+    /// The events since the snapshot that `version` does not know, in canonical order. Linear in the events behind
+    /// the last mark of which it knows everything.
     pub fn events_since<'a>(
         &'a self,
         version: &'a VersionVector,
     ) -> impl Iterator<Item = &'a Arc<Event>> + 'a {
-        self.events.iter().filter(|event| !version.contains(event.dot))
+        let (from, _) = self.mark_before(|mark| mark.state.version <= *version);
+        let events = self.events.get(from..).unwrap_or_default();
+        events.iter().filter(|event| !version.contains(event.dot))
     }
 
     /// The event with this dot, where it lies after the snapshot.

@@ -99,8 +99,8 @@ pub(crate) struct Core {
     pub(crate) signatures: Signatures,
     /// The place of the earliest event that came, lies before the snapshot, and is not in the log.
     behind: Option<OrderKey>,
-    /// When somebody last asked for the whole history.
-    pub(crate) whole_for: Option<Millis>,
+    /// When somebody last needed what is old.
+    pub(crate) old_needed: Option<Millis>,
     ids: Option<(ReplicaId, StoreId)>,
     snapshots: Snapshots,
     publish: watch::Sender<Published>,
@@ -137,7 +137,7 @@ impl Core {
             seals: 0,
             signatures: Signatures::default(),
             behind: None,
-            whole_for: None,
+            old_needed: None,
             ids: None,
             snapshots: Snapshots::new(snapshot_events),
             publish,
@@ -155,7 +155,7 @@ impl Core {
 
     /// Reads everything again, from the first event on.
     pub(crate) fn make_whole(&mut self) -> Result<(), Error> {
-        self.whole_for = Some(self.now());
+        self.need_old();
         if !self.log.is_whole() {
             tracing::debug!(run = self.files.name(), "reading the whole history");
             self.read_again(None)?;
@@ -166,6 +166,8 @@ impl Core {
     /// Reads again what lies behind the newest snapshot into which an event at `before` does not
     /// belong, or everything. Costs what is read. What was known stays known, or it is an error.
     pub(crate) fn read_again(&mut self, before: Option<OrderKey>) -> Result<(), Error> {
+        self.need_old();
+        let (known, arrived) = (self.arrivals.count(), self.arrived.clone());
         let log = std::mem::take(&mut self.log);
         let readers = self.files.rewind();
         let refused = std::mem::take(&mut self.refused);
@@ -190,6 +192,9 @@ impl Core {
             Ok(()) => self.behind = None,
             Err(_) => {
                 self.log = log;
+                // What is not in the log did not arrive.
+                self.arrivals.truncate(known);
+                self.arrived = arrived;
                 self.files.restore(readers);
                 self.refused = refused;
             }
@@ -274,10 +279,9 @@ impl Core {
         }
         self.looked = Instant::now();
         self.told = false;
-        let before = (self.arrivals.count(), self.seals);
         match self.poll() {
-            Ok(()) if (self.arrivals.count(), self.seals) != before => self.show(),
-            Ok(()) => {}
+            // What was read meanwhile for whoever asked for the past is shown here, too.
+            Ok(()) => self.show(),
             Err(error) => tracing::warn!(%error, "cannot follow the run"),
         }
     }
@@ -715,6 +719,7 @@ pub(crate) fn catch_up(
     if !held {
         core.make_whole()?;
     }
+    core.note_old(version);
     core.show();
     Ok((core.log.events_since(version).cloned().collect(), core.arrivals.count()))
 }

@@ -32,9 +32,8 @@ pub struct TakenIn {
 impl Run {
     /// What the run has and `version` lacks, causes first: as much as goes into one message of the
     /// sync protocol ([`limits::BATCH_EVENTS`], about [`limits::BATCH_BYTES`]), without the operations that
-    /// `strands` do not need. Costs what lacks, and
-    /// the first time also the history behind the snapshot that the run was opened from, where some
-    /// of that lacks.
+    /// `strands` do not need. Costs what lacks, and where some of that is not in memory also the whole history,
+    /// which is then read.
     ///
     /// # Errors
     /// When the journals cannot be read.
@@ -110,9 +109,12 @@ impl Core {
         // used again: nobody elsewhere may have it by then.
         self.files.sync_read()?;
         if let Some(segments) = sync::lacking(&self.log, than, strands) {
+            self.note_old(than);
             return Ok(segments);
         }
         self.make_whole()?;
+        // To do so may have read on.
+        self.files.sync_read()?;
         if let Some(segments) = sync::lacking(&self.log, than, strands) {
             return Ok(segments);
         }

@@ -1,19 +1,19 @@
 //! How much of a run's history an open run holds in memory.
 //!
 //! What is in memory are the state and the latest events ([`tress_store::Tuning::history_events`]); so a process
-//! that works for weeks does not grow with what it has done. What is older is read again when somebody asks
-//! for it, and stays for a while, since whoever asks once may ask again.
+//! that works for weeks does not grow with what it has done, as long as all is whole and nobody asks for what is
+//! old. That is read again for whoever does, and stays for a while, since whoever asks once may ask again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tress_model::Event;
 use tress_model::clock::Millis;
+use tress_model::{Event, VersionVector};
 
 use crate::core::Core;
 
-/// How long the whole history stays in memory for whoever may ask for more of it.
-const WHOLE_FOR: Millis = 600_000;
+/// How long what is old stays in memory for whoever may ask for more of it.
+const KEPT_FOR: Millis = 600_000;
 
 impl Core {
     /// Forgets what is old, where much is in memory. Of a log that is not `whole`, for which something waits or
@@ -21,9 +21,22 @@ impl Core {
     pub(crate) fn forget_history(&mut self, whole: bool) {
         let keep = self.files.store().tuning().history_events;
         self.arrivals.forget_all_but(keep);
-        let wanted = || self.whole_for.is_some_and(|at| self.now() < at.saturating_add(WHOLE_FOR));
-        if whole && self.log.events().len() / 2 >= keep.max(1) && !wanted() {
+        let needed = || self.old_needed.is_some_and(|at| self.now() < at.saturating_add(KEPT_FOR));
+        if whole && self.log.events().len() / 2 >= keep.max(1) && !needed() {
             self.log.forget_all_but(keep);
+        }
+    }
+
+    /// Keeps what is old for a while.
+    pub(crate) fn need_old(&mut self) {
+        self.old_needed = Some(self.now());
+    }
+
+    /// Does so where somebody was given what came behind `version`, and that is more than is held otherwise.
+    pub(crate) fn note_old(&mut self, version: &VersionVector) {
+        let behind = self.log.version().events().saturating_sub(version.events());
+        if behind > self.files.store().tuning().history_events as u64 {
+            self.need_old();
         }
     }
 }
@@ -54,6 +67,11 @@ impl Arrivals {
         Some((events, up_to))
     }
 
+    /// Takes back those that came behind the first `count`.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.events.truncate(count.saturating_sub(self.forgotten));
+    }
+
     /// Forgets the first of them where there are twice as many as `keep`.
     fn forget_all_but(&mut self, keep: usize) {
         if self.events.len() / 2 >= keep.max(1) {
@@ -69,7 +87,7 @@ impl Arrivals {
 mod tests {
     use std::collections::BTreeSet;
 
-    use tress_model::{Operation, Role, VersionVector};
+    use tress_model::{Operation, Role};
     use tress_store::Tuning;
 
     use super::*;
@@ -131,6 +149,14 @@ mod tests {
         // Half of what the slow one gets is not in memory any more.
         assert_eq!(drain(&mut slow, all.len()).await, all);
         let first = first.expect("there is one");
+        here.query(|core| core.old_needed = None).await.expect("it is open");
+        // What is in memory is not read again.
+        let latest = remark(&here, ROUNDS).await.dot;
+        assert!(all.insert(latest));
+        let event = here.event(&latest.to_string()).await.expect("it is there");
+        let there = here.state_at(When::Event(event.dot)).await.expect("it is there");
+        assert_eq!(there.events(), all.len() as u64);
+        assert!(held(&here).await.0 < 2 * KEEP + 2);
         let past = here.state_at(When::Event(first.dot)).await.expect("it is there");
         assert_eq!(past.events(), 1);
         assert_eq!(held(&here).await.0, all.len(), "who asks once may ask again");
@@ -138,10 +164,10 @@ mod tests {
         assert_eq!(found.dot, first.dot);
         let since = here.events_since(VersionVector::new()).await.expect("they are read");
         assert_eq!(since.iter().map(|event| event.dot).collect::<BTreeSet<_>>(), all);
-        remark(&here, ROUNDS).await;
+        remark(&here, ROUNDS + 1).await;
         assert_eq!(held(&here).await.0, all.len() + 1);
         // Ten minutes later nobody asked again.
-        here.query(|core| core.whole_for = Some(0)).await.expect("it is open");
+        here.query(|core| core.old_needed = None).await.expect("it is open");
         assert_eq!(held(&here).await.0, KEEP);
         let since = here.events_since(VersionVector::new()).await.expect("they are read");
         assert_eq!(since.len(), all.len() + 1);

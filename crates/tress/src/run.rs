@@ -228,6 +228,13 @@ impl Run {
     /// When there is no such moment.
     pub async fn state_at(&self, when: When) -> Result<Arc<State>, Error> {
         self.query(move |core| {
+            // These name the same moment whatever lies before what is in memory.
+            if let When::Event(_) | When::Version(_) = when
+                && let Ok(version) = core.log.version_at(&when)
+                && let Ok(state) = core.log.state_at(&version)
+            {
+                return Ok(state);
+            }
             core.make_whole()?;
             let version = core.log.version_at(&when)?;
             Ok(core.log.state_at(&version)?)
@@ -242,6 +249,9 @@ impl Run {
     pub async fn event(&self, name: &str) -> Result<Arc<Event>, Error> {
         let name = name.trim().to_lowercase();
         self.query(move |core| {
+            if let Some(event) = name.parse().ok().and_then(|dot| core.log.event(dot)) {
+                return Ok(Arc::clone(event));
+            }
             core.make_whole()?;
             Ok(core.log.find_event(&name)?)
         })

@@ -34,7 +34,7 @@ impl Packed {
 }
 
 /// A block of a body that was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     plain: usize,
     lz4: Range<usize>,
@@ -84,10 +84,12 @@ pub(crate) struct Part {
 impl Part {
     /// Takes `len` bytes off its beginning.
     pub(crate) fn take(&mut self, len: u32) -> Option<Self> {
-        let rest = self.len.checked_sub(len)?;
-        let taken = Self { len, ..*self };
-        *self = Self { block: self.block, at: self.at + len, len: rest };
-        Some(taken)
+        let rest = Self {
+            block: self.block,
+            at: self.at.checked_add(len)?,
+            len: self.len.checked_sub(len)?,
+        };
+        Some(Self { len, ..std::mem::replace(self, rest) })
     }
 }
 
@@ -95,7 +97,7 @@ impl Part {
 ///
 /// The checksum of the snapshot's frame is held against it before it comes here, so a block that cannot be
 /// unpacked does not come about by accident: it is empty.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Blocks {
     body: Vec<u8>,
     blocks: Vec<(Block, OnceLock<Vec<u8>>)>,
@@ -145,6 +147,20 @@ pub(crate) struct Place {
     pub(crate) regular: bool,
     todo: Part,
     parts: Part,
+}
+
+#[cfg(test)]
+impl Part {
+    pub(super) fn of(at: u32, len: u32) -> Self {
+        Self { block: 0, at, len }
+    }
+}
+
+#[cfg(test)]
+impl Place {
+    pub(super) fn at(id: TodoId, todo: Part) -> Self {
+        Self { id, finished: false, regular: true, todo, parts: Part { len: 0, ..todo } }
+    }
 }
 
 /// Puts todos into blocks.
@@ -235,9 +251,17 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    pub(super) fn new(blocks: Blocks, places: Vec<Place>) -> Self {
+    /// # Errors
+    /// When the blocks would be unpacked to more than a snapshot may have, or the places are of more than that.
+    pub(super) fn new(blocks: Blocks, places: Vec<Place>) -> Result<Self, DecodeError> {
+        let plain: u64 = blocks.blocks.iter().map(|(block, _)| block.plain as u64).sum();
+        let parts = places.iter().flat_map(|place| [place.todo, place.parts]);
+        let placed: u64 = parts.map(|part| u64::from(part.len)).sum();
+        if placed > plain || plain > limits::SNAPSHOT_BYTES_MAX as u64 {
+            return Err(DecodeError::LimitExceeded);
+        }
         let todos = places.into_iter().map(|place| (place, OnceLock::new())).collect();
-        Self { blocks: Arc::new(blocks), todos }
+        Ok(Self { blocks: Arc::new(blocks), todos })
     }
 
     /// What is known of each todo, in order of their ids.

@@ -61,7 +61,8 @@ pub fn decode_snapshot(body: Vec<u8>) -> Result<Snapshot, CodecError> {
     }
     let rest = rest.unpack(&body).unwrap_or_default();
     let (places, used) = decode_some::<Vec<Place>, ()>(&rest, ()).map_err(malformed)?;
-    let shelf = Arc::new(Shelf::new(Blocks::new(body, blocks), places));
+    let shelf = Shelf::new(Blocks::new(body, blocks), places).map_err(malformed)?;
+    let shelf = Arc::new(shelf);
     let rest = rest.get(used..).unwrap_or_default();
     let (Compat(heads), state): (Compat<Vec<(ReplicaId, Head)>>, State) =
         decode_in(rest, what, shelf)?;
@@ -124,6 +125,7 @@ pub(crate) fn decode_part<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecE
 mod tests {
     use super::*;
     use crate::clock::HybridTime;
+    use crate::codec::pack::{Packed, Part};
     use crate::event::{Record, Segment};
     use crate::ids::{Author, EventId, Role, StoreId, TodoId};
     use crate::operation::{Operation, ProseField, TodoEdit};
@@ -261,6 +263,19 @@ mod tests {
             encode_snapshot(&read).is_ok()
         };
         assert!(look(body.clone()));
+        // What says where all is.
+        let mut left = 0..body.len();
+        let rest = Block::take(&body, &mut left).expect("it is there");
+        let rest = rest.unpack(&body).expect("it is packed");
+        for at in 0..rest.len() {
+            for other in [0, 1, 0x7f, 0xfc, 0xff] {
+                let mut changed = rest.clone();
+                changed[at] = other;
+                let mut changed = encode(&Packed::new(&changed), "rest", 1 << 20).expect("it fits");
+                changed.extend_from_slice(&body[left.clone()]);
+                look(changed);
+            }
+        }
         for at in (0..body.len()).step_by(3) {
             for other in [0, 1, 0x7f, 0xfc, 0xff] {
                 let mut changed = body.clone();
@@ -272,6 +287,17 @@ mod tests {
         let mut longer = body;
         longer.push(0);
         assert!(matches!(decode_snapshot(longer), Err(CodecError::Trailing { count: 1, .. })));
+    }
+
+    #[test]
+    fn places_that_are_of_more_than_there_is_are_refused() {
+        let (blocks, part) = Blocks::of(&[7; 100]);
+        let place = |times: usize| vec![Place::at(TodoId::from_external("x"), part); times];
+        let blocks = || Blocks::clone(&blocks);
+        assert!(Shelf::new(blocks(), place(1)).is_ok());
+        assert!(Shelf::new(blocks(), place(2)).is_err());
+        let mut far = Part::of(u32::MAX - 1, 5);
+        assert_eq!(far.take(2), None, "it ends beyond what can be");
     }
 
     /// imbl made room for as many items as a map said it had: forty bytes of a snapshot ended the process.

@@ -142,8 +142,11 @@ impl State {
 
     /// Whether `todo` counts as in the way of what depends on it.
     pub fn holds_back(&self, todo: TodoId) -> bool {
-        self.unfinished(todo)
-            .is_some_and(|todo| !todo.pinned && todo.stage.as_deref() != Some("pinned"))
+        self.holding_back(todo).is_some()
+    }
+
+    fn holding_back(&self, todo: TodoId) -> Option<&Arc<Todo>> {
+        self.unfinished(todo).filter(|todo| !todo.pinned && todo.stage.as_deref() != Some("pinned"))
     }
 
     /// What is ready and what is blocked at `now`. Linear in todos and edges.
@@ -248,7 +251,7 @@ impl State {
     fn block_reason(&self, source: TodoId, edge: &Edge, now: Millis) -> Option<BlockReason> {
         match edge.kind {
             EdgeKind::Blocks | EdgeKind::ConditionalBlocks => {
-                let target = self.todos.get(&edge.on).filter(|_| self.holds_back(edge.on))?;
+                let target = self.holding_back(edge.on)?;
                 let status = self.status_unblocked(target, now);
                 Some(BlockReason::DependsOn { on: edge.on, status })
             }

@@ -161,8 +161,8 @@ impl<T> Decode<Parts> for Lazy<T> {
             return Ok(Self::default());
         }
         let Parts { blocks, left } = decoder.context();
-        let missing = DecodeError::UnexpectedEnd { additional: len as usize };
-        let packed = Packed::In(Arc::clone(blocks), left.take(len).ok_or(missing)?);
+        let missing = || DecodeError::UnexpectedEnd { additional: len as usize };
+        let packed = Packed::In(Arc::clone(blocks), left.take(len).ok_or_else(missing)?);
         Ok(Self { packed, value: OnceLock::new() })
     }
 }

@@ -217,7 +217,7 @@ impl State {
     pub fn external(&self, id: &str) -> Option<&Arc<Todo>> {
         let named = |todo: &&Arc<Todo>| todo.external_id.as_deref() == Some(id);
         let made_of_it = self.todos.get(&TodoId::from_external(id)).filter(named);
-        made_of_it.or_else(|| self.todos.irregular().find(named))
+        made_of_it.or_else(|| self.todos.maybe_irregular().find(named))
     }
 
     /// The todo that `text` names: an external id, a todo id, or a prefix of one that fits no

@@ -52,9 +52,13 @@ impl Slot {
         }
     }
 
+    /// Whether the todo's id is made of its external id, or it has none.
     fn is_regular(&self) -> bool {
         match self {
-            Self::Folded(todo) => is_regular(todo),
+            Self::Folded(todo) => {
+                let external = todo.external_id.as_deref();
+                external.is_none_or(|external| TodoId::from_external(external) == todo.id)
+            }
             Self::Shelved(shelf, index) => shelf.place(*index).regular,
         }
     }
@@ -68,12 +72,6 @@ impl Slot {
             _ => false,
         }
     }
-}
-
-/// Whether a todo's id is made of its external id, or it has none.
-fn is_regular(todo: &Todo) -> bool {
-    let external = todo.external_id.as_deref();
-    external.is_none_or(|external| TodoId::from_external(external) == todo.id)
 }
 
 impl PartialEq for Slot {
@@ -177,9 +175,16 @@ impl Todos {
         self.slots.get(id).map(Slot::is_finished)
     }
 
-    /// The todos that have an external id from which their id was not made.
-    pub(super) fn irregular(&self) -> impl Iterator<Item = &Arc<Todo>> {
-        self.slots.values().filter(|slot| !slot.is_regular()).map(Slot::todo)
+    /// All todos but those that a snapshot says to have an id that is made of their external id, or none.
+    pub(super) fn maybe_irregular(&self) -> impl Iterator<Item = &Arc<Todo>> {
+        let known = |slot: &&Slot| matches!(slot, Slot::Folded(_)) || !slot.is_regular();
+        self.slots.values().filter(known).map(Slot::todo)
+    }
+
+    /// The ids of the todos for which `found` holds. What was not looked at is not kept for it.
+    pub(super) fn having(&self, found: impl Fn(&Todo) -> bool) -> Vec<TodoId> {
+        let having = self.slots.iter().filter(|(_, slot)| found(&slot.read()));
+        having.map(|(&id, _)| id).collect()
     }
 
     /// The ids of the todos that are otherwise in `other`, or in one of the two only. What they share is not
