@@ -118,6 +118,20 @@ impl Blocks {
         (Arc::new(Self::new(lz4, vec![block])), part)
     }
 
+    /// How many bytes they have unpacked.
+    fn plain(&self) -> u64 {
+        self.blocks.iter().map(|(block, _)| block.plain as u64).sum()
+    }
+
+    /// Whether these can be parts of it that are apart from each other.
+    ///
+    /// # Errors
+    /// When they are of more than there is.
+    pub(crate) fn check(&self, parts: impl Iterator<Item = Part>) -> Result<(), DecodeError> {
+        let placed: u64 = parts.map(|part| u64::from(part.len)).sum();
+        if placed > self.plain() { Err(DecodeError::LimitExceeded) } else { Ok(()) }
+    }
+
     /// What is there; nothing where there is no such place.
     pub(crate) fn bytes(&self, part: Part) -> &[u8] {
         let block = self.blocks.get(part.block as usize).filter(|_| part.len > 0);
@@ -173,11 +187,12 @@ pub(crate) struct Packer {
     finished: Filling,
 }
 
-/// The blocks that are being filled with todos, and with their parts that are decoded later.
+/// The blocks that are being filled with todos, with their parts that are decoded later, and with their edges.
 #[derive(Default)]
 struct Filling {
     todos: (u32, Vec<u8>),
     parts: (u32, Vec<u8>),
+    edges: (u32, Vec<u8>),
 }
 
 impl Packer {
@@ -195,6 +210,13 @@ impl Packer {
         self.places.push(Place { id, finished, regular, todo, parts });
     }
 
+    /// Puts edges of a todo.
+    pub(crate) fn put_edges(&mut self, finished: bool, edges: &[u8]) -> Part {
+        self.plain += edges.len();
+        let filling = if finished { &mut self.finished } else { &mut self.unfinished };
+        fill(&mut self.blocks, &mut filling.edges, edges)
+    }
+
     /// The body of a snapshot: what `rest` makes of where they are, and the blocks.
     pub(super) fn finish(
         mut self,
@@ -203,6 +225,7 @@ impl Packer {
         for filling in [&mut self.unfinished, &mut self.finished] {
             close(&mut self.blocks, &mut filling.todos);
             close(&mut self.blocks, &mut filling.parts);
+            close(&mut self.blocks, &mut filling.edges);
         }
         let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
         let rest = rest(&self.places)?;
@@ -254,14 +277,17 @@ impl Shelf {
     /// # Errors
     /// When the blocks would be unpacked to more than a snapshot may have, or the places are of more than that.
     pub(super) fn new(blocks: Blocks, places: Vec<Place>) -> Result<Self, DecodeError> {
-        let plain: u64 = blocks.blocks.iter().map(|(block, _)| block.plain as u64).sum();
-        let parts = places.iter().flat_map(|place| [place.todo, place.parts]);
-        let placed: u64 = parts.map(|part| u64::from(part.len)).sum();
-        if placed > plain || plain > limits::SNAPSHOT_BYTES_MAX as u64 {
+        if blocks.plain() > limits::SNAPSHOT_BYTES_MAX as u64 {
             return Err(DecodeError::LimitExceeded);
         }
+        blocks.check(places.iter().flat_map(|place| [place.todo, place.parts]))?;
         let todos = places.into_iter().map(|place| (place, OnceLock::new())).collect();
         Ok(Self { blocks: Arc::new(blocks), todos })
+    }
+
+    /// The blocks in which they are.
+    pub(crate) fn blocks(&self) -> &Arc<Blocks> {
+        &self.blocks
     }
 
     /// What is known of each todo, in order of their ids.

@@ -259,17 +259,16 @@ impl State {
         match &event.operation {
             Operation::DependencyAdded { todo, on, external_id, kind, layout } => {
                 let known = |edge: &&mut Edge| edge.on == *on && edge.kind == *kind;
-                if let Some(edges) = self.edges.get_mut(todo)
-                    && let Some(edge) = Arc::make_mut(edges).iter_mut().find(known)
+                if let Some(edges) = self.edges.get_mut(*todo)
+                    && let Some(edge) = edges.iter_mut().find(known)
                 {
                     edge.added.push(event.dot);
                     return Vec::new();
                 }
                 // What nothing leads to cannot be reached.
-                let led_to = self.incoming.contains_key(todo) || todo == on;
+                let led_to = self.incoming.contains(*todo) || todo == on;
                 let suspended = led_to && self.reaches(*on, *todo, kind);
-                let edges = self.edges.entry(*todo).or_default();
-                Arc::make_mut(edges).push(Edge {
+                self.edges.at(*todo).push(Edge {
                     on: *on,
                     external_id: external_id.clone(),
                     kind: kind.clone(),
@@ -278,7 +277,7 @@ impl State {
                     added: vec![event.dot],
                     suspended,
                 });
-                Arc::make_mut(self.incoming.entry(*on).or_default()).insert(*todo);
+                self.incoming.at(*on).insert(*todo);
                 if !suspended {
                     return Vec::new();
                 }
@@ -288,10 +287,9 @@ impl State {
                 vec![Ruling::against(Rule::NoCycles, None, detail)]
             }
             Operation::DependencyRemoved { todo, on, kind } => {
-                let Some(edges) = self.edges.get_mut(todo) else {
+                let Some(edges) = self.edges.get_mut(*todo) else {
                     return vec![Ruling::precondition("there is no such edge")];
                 };
-                let edges = Arc::make_mut(edges);
                 let Some(at) = edges.iter().position(|e| e.on == *on && e.kind == *kind) else {
                     return vec![Ruling::precondition("there is no such edge")];
                 };
@@ -304,9 +302,9 @@ impl State {
                 }
                 let gone = edges.remove(at);
                 if !edges.iter().any(|edge| edge.on == *on)
-                    && let Some(sources) = self.incoming.get_mut(on)
+                    && let Some(sources) = self.incoming.get_mut(*on)
                 {
-                    Arc::make_mut(sources).remove(todo);
+                    sources.remove(todo);
                 }
                 self.suspended.remove(&(gone.since, *todo, *on));
                 self.resume_edges();
@@ -320,7 +318,7 @@ impl State {
     fn resume_edges(&mut self) {
         for key in self.suspended.clone() {
             let (since, todo, on) = key;
-            let Some(edges) = self.edges.get(&todo) else {
+            let Some(edges) = self.edges.get(todo) else {
                 continue;
             };
             let Some(kind) = edges.iter().find(|e| e.since == since).map(|e| e.kind.clone()) else {
@@ -330,8 +328,8 @@ impl State {
                 continue;
             }
             self.suspended.remove(&key);
-            if let Some(edges) = self.edges.get_mut(&todo)
-                && let Some(edge) = Arc::make_mut(edges).iter_mut().find(|e| e.since == since)
+            if let Some(edges) = self.edges.get_mut(todo)
+                && let Some(edge) = edges.iter_mut().find(|e| e.since == since)
             {
                 edge.suspended = false;
             }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bincode::Decode;
-use imbl::ordmap::DiffItem;
 use serde::{Deserialize, Serialize};
 
 use super::{State, Status, Todo};
@@ -97,12 +96,12 @@ pub struct Readiness {
 impl State {
     /// The edges that leave `todo`, in the order in which they were added.
     pub fn edges(&self, todo: TodoId) -> &[Edge] {
-        self.edges.get(&todo).map_or(&[], |edges| edges.as_slice())
+        self.edges.get(todo).map_or(&[], |edges| edges.as_slice())
     }
 
     /// The todos that have an edge to `todo`.
     pub fn dependents(&self, todo: TodoId) -> impl Iterator<Item = TodoId> + '_ {
-        self.incoming.get(&todo).into_iter().flat_map(|sources| sources.iter().copied())
+        self.incoming.get(todo).into_iter().flat_map(|sources| sources.iter().copied())
     }
 
     /// The todos whose parent `todo` is.
@@ -154,7 +153,7 @@ impl State {
         let mut blocked: BTreeMap<TodoId, Vec<BlockReason>> = BTreeMap::new();
         let left = |id: &TodoId| self.todos.is_finished(id) == Some(false);
         // Nothing is in the way of what is finished.
-        for (&id, edges) in self.edges.iter().filter(|(id, _)| left(id)) {
+        for (id, edges) in self.edges.of(left) {
             let reasons = edges.iter().filter(|edge| !edge.suspended);
             let reasons = reasons.filter_map(|edge| self.block_reason(id, edge, now));
             let reasons: Vec<_> = reasons.collect();
@@ -224,11 +223,7 @@ impl State {
 
     /// The todos whose edges are others in `other`. What the two states share is not looked at.
     pub fn edges_changed(&self, other: &Self) -> Vec<TodoId> {
-        let changed = self.edges.diff(&other.edges).map(|item| match item {
-            DiffItem::Add(id, _) | DiffItem::Remove(id, _) => *id,
-            DiffItem::Update { new: (id, _), .. } => *id,
-        });
-        changed.collect()
+        self.edges.changed(&other.edges)
     }
 
     /// Whether `todo` could be worked on at `now` if nothing blocked it.

@@ -4,6 +4,7 @@
 //! who wrote which field. To decode all of that was most of what it took to open a run.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
@@ -11,11 +12,17 @@ use std::sync::{Arc, OnceLock};
 use bincode::Decode;
 use bincode::de::Decoder;
 use bincode::error::DecodeError;
-use serde::de::DeserializeOwned;
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 
+use super::graph::Edge;
+use super::prose::Prose;
+use super::todo::{Ended, Note};
+use super::writers::Writers;
+use crate::clock::VersionVector;
 use crate::codec::{self, Blocks, CodecError, Part, Parts};
+use crate::ids::{Dot, TodoId};
+use crate::operation::ProseField;
 
 /// A value, or where the bytes are that it is decoded from when it is first looked at. Clones share it.
 ///
@@ -27,6 +34,47 @@ pub struct Lazy<T> {
     /// What it is, once somebody looked; the default value where it is not packed either.
     value: OnceLock<Arc<T>>,
 }
+
+/// What can be lazy. It is encoded by serde.
+pub trait Stored: Serialize + Default + PartialEq {
+    /// Decodes what was encoded.
+    fn decode(bytes: &[u8]) -> Option<Self>;
+}
+
+macro_rules! decoded_by_serde {
+    ($($part:ty),* $(,)?) => {$(
+        impl Stored for $part {
+            fn decode(bytes: &[u8]) -> Option<Self> {
+                codec::decode_part(bytes).ok()
+            }
+        }
+    )*};
+}
+
+decoded_by_serde!(
+    BTreeMap<ProseField, Arc<Prose>>,
+    BTreeMap<String, Vec<Dot>>,
+    BTreeMap<String, String>,
+    BTreeMap<String, Option<String>>,
+    BTreeMap<String, Writers>,
+    Option<String>,
+    Vec<Arc<Note>>,
+    Vec<Ended>,
+    VersionVector,
+);
+
+/// There are many of these, and serde would read each id a byte at a time.
+macro_rules! decoded_by_bincode {
+    ($($part:ty),*) => {$(
+        impl Stored for $part {
+            fn decode(bytes: &[u8]) -> Option<Self> {
+                codec::decode_whole(bytes).ok()
+            }
+        }
+    )*};
+}
+
+decoded_by_bincode!(Vec<Edge>, BTreeSet<TodoId>);
 
 #[derive(Clone)]
 enum Packed {
@@ -48,18 +96,18 @@ impl Packed {
     }
 }
 
-impl<T: DeserializeOwned + Default> Lazy<T> {
+impl<T: Stored> Lazy<T> {
     fn value(&self) -> &Arc<T> {
         self.value.get_or_init(|| {
-            let read = self.packed.bytes().and_then(|bytes| codec::decode_part(bytes).ok());
+            let read = self.packed.bytes().and_then(T::decode);
             Arc::new(read.unwrap_or_default())
         })
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Default + PartialEq> Lazy<T> {
+impl<T: Stored> Lazy<T> {
     /// Its bytes; none where it is the default value.
-    fn bytes(&self) -> Result<Cow<'_, [u8]>, CodecError> {
+    pub(super) fn bytes(&self) -> Result<Cow<'_, [u8]>, CodecError> {
         match (self.packed.bytes(), self.value.get()) {
             (Some(bytes), _) => Ok(Cow::Borrowed(bytes)),
             (None, Some(value)) if **value != T::default() => {
@@ -67,6 +115,11 @@ impl<T: Serialize + DeserializeOwned + Default + PartialEq> Lazy<T> {
             }
             (None, _) => Ok(Cow::Borrowed(&[])),
         }
+    }
+
+    /// What is at `part` of a snapshot.
+    pub(super) fn at(blocks: &Arc<Blocks>, part: Part) -> Self {
+        Self { packed: Packed::In(Arc::clone(blocks), part), value: OnceLock::new() }
     }
 
     /// Puts its bytes behind `parts`. What is encoded of it then is how many they are, and it is for nothing else.
@@ -97,7 +150,7 @@ impl<T> From<T> for Lazy<T> {
     }
 }
 
-impl<T: DeserializeOwned + Default> Deref for Lazy<T> {
+impl<T: Stored> Deref for Lazy<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -105,7 +158,7 @@ impl<T: DeserializeOwned + Default> Deref for Lazy<T> {
     }
 }
 
-impl<T: DeserializeOwned + Default + Clone> DerefMut for Lazy<T> {
+impl<T: Stored + Clone> DerefMut for Lazy<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.value();
         self.packed = Packed::No;
@@ -116,20 +169,20 @@ impl<T: DeserializeOwned + Default + Clone> DerefMut for Lazy<T> {
     }
 }
 
-impl<T: DeserializeOwned + Default + PartialEq> PartialEq for Lazy<T> {
+impl<T: Stored> PartialEq for Lazy<T> {
     fn eq(&self, other: &Self) -> bool {
         let packed = self.packed.bytes().zip(other.packed.bytes());
         packed.is_some_and(|(one, two)| one == two) || **self == **other
     }
 }
 
-impl<T: DeserializeOwned + Default + fmt::Debug> fmt::Debug for Lazy<T> {
+impl<T: Stored + fmt::Debug> fmt::Debug for Lazy<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value().fmt(f)
     }
 }
 
-impl<'a, T: DeserializeOwned + Default> IntoIterator for &'a Lazy<T>
+impl<'a, T: Stored> IntoIterator for &'a Lazy<T>
 where
     &'a T: IntoIterator,
 {
@@ -141,7 +194,7 @@ where
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Default + PartialEq> Serialize for Lazy<T> {
+impl<T: Stored> Serialize for Lazy<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             return self.value().serialize(serializer);
@@ -170,11 +223,10 @@ bincode::impl_borrow_decode_with_context!(Lazy<T>, Parts, T);
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     type Labels = BTreeMap<String, Vec<u64>>;
+    decoded_by_serde!(Labels);
 
     fn labels() -> Labels {
         [("lang", vec![1, 300]), ("ui", vec![])].map(|(name, dots)| (name.to_owned(), dots)).into()

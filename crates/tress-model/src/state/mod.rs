@@ -8,6 +8,7 @@
 pub(crate) mod bounded;
 mod change;
 pub mod design;
+mod edges;
 mod fold;
 pub mod graph;
 pub mod lazy;
@@ -28,6 +29,7 @@ use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
 pub use self::design::Design;
+use self::edges::AtTodos;
 pub use self::graph::{BlockReason, Edge, Readiness};
 pub use self::ledger::Standing;
 pub use self::team::{Phase, Team};
@@ -48,9 +50,9 @@ pub struct State {
     /// The todos, by id; deleted ones too.
     pub todos: Todos,
     /// The edges of the todo graph, by source.
-    edges: OrdMap<TodoId, Arc<Vec<Edge>>>,
+    edges: AtTodos<Vec<Edge>>,
     /// The sources of the edges, by target.
-    incoming: OrdMap<TodoId, Arc<BTreeSet<TodoId>>>,
+    incoming: AtTodos<BTreeSet<TodoId>>,
     /// The edges that are suspended, as their place in the canonical order, source and target.
     suspended: BTreeSet<(OrderKey, TodoId, TodoId)>,
     /// The design strand.

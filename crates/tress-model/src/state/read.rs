@@ -16,11 +16,10 @@ use serde::de::DeserializeOwned;
 
 use super::State;
 use super::design::Design;
-use super::graph::Edge;
 use super::team::Team;
 use super::todos::Todos;
 use crate::clock::VersionVector;
-use crate::codec::Shelf;
+use crate::codec::{CodecError, Packer, Part, Shelf};
 use crate::event::OrderKey;
 use crate::ids::TodoId;
 use crate::rules::LedgerEntry;
@@ -30,8 +29,8 @@ use crate::rules::LedgerEntry;
 pub(crate) struct WithoutTodos<'a> {
     version: &'a VersionVector,
     last: Option<OrderKey>,
-    edges: &'a OrdMap<TodoId, Arc<Vec<Edge>>>,
-    incoming: &'a OrdMap<TodoId, Arc<BTreeSet<TodoId>>>,
+    edges: Vec<(TodoId, Part)>,
+    incoming: Vec<(TodoId, Part)>,
     suspended: &'a BTreeSet<(OrderKey, TodoId, TodoId)>,
     design: &'a Design,
     team: &'a Team,
@@ -41,20 +40,24 @@ pub(crate) struct WithoutTodos<'a> {
 }
 
 impl State {
-    /// All but the todos, to be encoded.
-    pub(crate) fn without_todos(&self) -> WithoutTodos<'_> {
-        WithoutTodos {
+    /// All but the todos, to be encoded; edges are put apart.
+    pub(crate) fn without_todos(
+        &self,
+        packer: &mut Packer,
+    ) -> Result<WithoutTodos<'_>, CodecError> {
+        let finished = |id: &TodoId| self.todos.is_finished(id) != Some(false);
+        Ok(WithoutTodos {
             version: &self.version,
             last: self.last,
-            edges: &self.edges,
-            incoming: &self.incoming,
+            edges: self.edges.pack(packer, finished)?,
+            incoming: self.incoming.pack(packer, finished)?,
             suspended: &self.suspended,
             design: &self.design,
             team: &self.team,
             ledger: &self.ledger,
             ledger_cut: self.ledger_cut,
             untold: &self.untold,
-        }
+        })
     }
 }
 
@@ -64,8 +67,8 @@ impl Decode<Arc<Shelf>> for State {
             version: by_serde(decoder)?,
             last: Decode::decode(decoder)?,
             todos: Todos::on(decoder.context()),
-            edges: map(decoder)?,
-            incoming: map(decoder)?,
+            edges: Decode::decode(decoder)?,
+            incoming: Decode::decode(decoder)?,
             suspended: Decode::decode(decoder)?,
             design: by_serde(decoder)?,
             team: by_serde(decoder)?,
