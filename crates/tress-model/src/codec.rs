@@ -23,7 +23,7 @@ pub use lists::Room;
 pub use message::{
     Received, decode_message, encode_message, ends_events, holds_events, message_number,
 };
-pub(crate) use pack::{Blocks, Packer, Part, Parts, Shelf};
+pub(crate) use pack::{Blocks, Packer, Part, Parts, Passing, Shelf};
 use segment::decode_within;
 pub use segment::{EventHasher, Staged, Written, decode_segment, encode_segment, withhold};
 pub use snapshot::{SNAPSHOT_FORM, Snapshot, decode_snapshot, encode_snapshot};

@@ -16,8 +16,8 @@ use crate::ids::TodoId;
 use crate::limits;
 use crate::state::Todo;
 
-/// How much is put into a block before the next one is begun. LZ4 looks back 64 KiB.
-const BLOCK_BYTES: usize = 64 << 10;
+/// How much is put into a block before the next one is begun. LZ4 looks back 64 KiB. Tests have many blocks.
+const BLOCK_BYTES: usize = if cfg!(test) { 300 } else { 64 << 10 };
 
 /// A block, packed by LZ4.
 #[derive(Serialize)]
@@ -82,6 +82,11 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    fn of_block(self, unpacked: &[u8]) -> &[u8] {
+        let bytes = unpacked.get(self.at as usize..).and_then(|rest| rest.get(..self.len as usize));
+        bytes.unwrap_or_default()
+    }
+
     /// Takes `len` bytes off its beginning.
     pub(crate) fn take(&mut self, len: u32) -> Option<Self> {
         let rest = Self {
@@ -137,9 +142,34 @@ impl Blocks {
         let block = self.blocks.get(part.block as usize).filter(|_| part.len > 0);
         let Some((block, unpacked)) = block else { return &[] };
         let unpacked = unpacked.get_or_init(|| block.unpack(&self.body).unwrap_or_default());
-        let bytes = unpacked.get(part.at as usize..).and_then(|rest| rest.get(..part.len as usize));
-        bytes.unwrap_or_default()
+        part.of_block(unpacked)
     }
+
+    /// The same, of a block that is not kept unpacked for it, but for those that were looked into last.
+    fn pass<'a>(&'a self, part: Part, passing: &'a mut Passing) -> &'a [u8] {
+        let block = self.blocks.get(part.block as usize).filter(|_| part.len > 0);
+        let Some((block, unpacked)) = block else { return &[] };
+        if let Some(unpacked) = unpacked.get() {
+            return part.of_block(unpacked);
+        }
+        let key = (std::ptr::from_ref(self).addr(), part.block);
+        let known = passing.0.iter().position(|(known, _)| *known == key);
+        let place = known.unwrap_or_else(|| {
+            passing.0.truncate(Passing::MOST - 1);
+            passing.0.insert(0, (key, block.unpack(&self.body).unwrap_or_default()));
+            0
+        });
+        passing.0.get(place).map_or(&[], |(_, unpacked)| part.of_block(unpacked))
+    }
+}
+
+/// Blocks that were unpacked for a while, the latest first, by where their like are and their number there.
+#[derive(Default)]
+pub(crate) struct Passing(Vec<((usize, u32), Vec<u8>)>);
+
+impl Passing {
+    /// Todos are passed in order of their ids, and lie in two blocks of each of two kinds at a time.
+    const MOST: usize = 8;
 }
 
 /// Where the parts of a todo are that are decoded later: one behind the other in the order in which they are
@@ -325,9 +355,11 @@ impl Shelf {
         Arc::new(read.unwrap_or_else(|| Todo::unreadable(place.id)))
     }
 
-    /// The bytes of the todo at a place, as [`Packer::put`] takes them.
-    pub(crate) fn bytes(&self, index: u32) -> (&[u8], &[u8]) {
+    /// Puts the todo at a place into another snapshot. Nothing is decoded, nor kept unpacked.
+    pub(crate) fn put(&self, index: u32, packer: &mut Packer, [todos, parts]: &mut [Passing; 2]) {
         let place = self.place(index);
-        (self.blocks.bytes(place.todo), self.blocks.bytes(place.parts))
+        let known = (place.finished, place.regular);
+        let todo = self.blocks.pass(place.todo, todos);
+        packer.put(place.id, known, (todo, self.blocks.pass(place.parts, parts)));
     }
 }

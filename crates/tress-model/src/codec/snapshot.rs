@@ -287,7 +287,7 @@ mod tests {
         let rest = Block::take(&body, &mut left).expect("it is there");
         let rest = rest.unpack(&body).expect("it is packed");
         for at in 0..rest.len() {
-            for other in [0, 1, 0x7f, 0xfc, 0xff] {
+            for other in [0, 0xfc] {
                 let mut changed = rest.clone();
                 changed[at] = other;
                 let mut changed = encode(&Packed::new(&changed), "rest", 1 << 20).expect("it fits");
@@ -295,7 +295,7 @@ mod tests {
                 look(changed);
             }
         }
-        for at in (0..body.len()).step_by(3) {
+        for at in (0..body.len()).step_by(11) {
             for other in [0, 1, 0x7f, 0xfc, 0xff] {
                 let mut changed = body.clone();
                 changed[at] = other;

@@ -9,7 +9,7 @@ use imbl::ordmap::DiffItem;
 use serde::{Serialize, Serializer};
 
 use super::todo::Todo;
-use crate::codec::{self, CodecError, Packer, Shelf};
+use crate::codec::{self, CodecError, Packer, Passing, Shelf};
 use crate::ids::TodoId;
 
 /// The todos of a run, by id; deleted ones too. A clone is cheap and shares what does not change.
@@ -92,15 +92,16 @@ impl Todos {
 
     /// Puts them into a snapshot.
     pub(crate) fn pack(&self, packer: &mut Packer) -> Result<(), CodecError> {
+        let mut passing = <[Passing; 2]>::default();
         for (&id, slot) in &self.slots {
-            let known = (slot.is_finished(), slot.is_regular());
             match slot {
                 Slot::Folded(todo) => {
+                    let known = (slot.is_finished(), slot.is_regular());
                     let mut parts = Vec::new();
                     let todo = codec::encode_part(&todo.hollow(&mut parts)?)?;
                     packer.put(id, known, (&todo, &parts));
                 }
-                Slot::Shelved(shelf, index) => packer.put(id, known, shelf.bytes(*index)),
+                Slot::Shelved(shelf, index) => shelf.put(*index, packer, &mut passing),
             }
         }
         Ok(())
