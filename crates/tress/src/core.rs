@@ -171,6 +171,7 @@ impl Core {
         let log = std::mem::take(&mut self.log);
         let readers = self.files.rewind();
         let refused = std::mem::take(&mut self.refused);
+        let (lost, refused_replicas) = (self.lost, self.refused_replicas.clone());
         // Whoever writes next looks again at what is known of its replica.
         self.ids = None;
         let mut before = before;
@@ -197,6 +198,8 @@ impl Core {
                 self.arrived = arrived;
                 self.files.restore(readers);
                 self.refused = refused;
+                self.refused_replicas = refused_replicas;
+                self.lost = lost;
             }
         }
         read
@@ -709,10 +712,11 @@ fn share(last: &Staged, next: &Staged) -> bool {
         && last.replica() == next.replica()
 }
 
-/// What of the arrivals a subscriber that knows `version` has yet to see, and where it goes on.
+/// What a subscriber that knows `version` has yet to see, at most so much, and where in the arrivals all of it ends.
 pub(crate) fn catch_up(
     core: &mut Core,
     version: &VersionVector,
+    most: usize,
 ) -> Result<(Vec<Arc<Event>>, usize), Error> {
     core.poll()?;
     let held = core.log.base_version().join(version) == *version;
@@ -721,7 +725,8 @@ pub(crate) fn catch_up(
     }
     core.note_old(version);
     core.show();
-    Ok((core.log.events_since(version).cloned().collect(), core.arrivals.count()))
+    let events = core.log.events_since(version).take(most).cloned();
+    Ok((events.collect(), core.arrivals.count()))
 }
 
 #[cfg(test)]

@@ -120,6 +120,9 @@ impl Core {
         }
         // Somebody wrote an event in another way than we do: only its journal has its bytes.
         let segments = self.files.read_all()?.into_iter().filter_map(Item::into_segment);
+        // What was written since the last look is not synced for sure.
+        let known = |segment: &Segment| segment.last() <= self.log.version().get(segment.replica);
+        let segments = segments.filter(known);
         let lacks = |segment: &Segment| segment.last() > than.get(segment.replica);
         let mut segments =
             sync::cut(segments.filter(lacks).collect()).map_err(PrepareError::from)?;

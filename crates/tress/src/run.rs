@@ -263,7 +263,8 @@ impl Run {
     /// # Errors
     /// When the journals cannot be read.
     pub async fn events_since(&self, version: VersionVector) -> Result<Vec<Arc<Event>>, Error> {
-        self.query(move |core| core::catch_up(core, &version).map(|(events, _)| events)).await?
+        self.query(move |core| core::catch_up(core, &version, usize::MAX).map(|(events, _)| events))
+            .await?
     }
 
     /// Follows the run: every event that `version` does not know, then every event that comes, each
@@ -281,7 +282,7 @@ impl Run {
             version.clone(),
         );
         self.inner.driver.follow()?;
-        let caught = self.query(move |core| core::catch_up(core, &version)).await??;
+        let caught = self.query(move |core| core::catch_up(core, &version, usize::MAX)).await??;
         subscription.pull(caught);
         Ok(subscription)
     }

@@ -64,7 +64,7 @@ impl Subscription {
                         return Ok::<_, Error>(fresh);
                     }
                     // It fell far behind, and is until it has all of what it missed.
-                    let (mut missed, count) = core::catch_up(core, &version)?;
+                    let (mut missed, count) = core::catch_up(core, &version, PULL_MAX + 1)?;
                     let more = missed.len() > PULL_MAX;
                     missed.truncate(PULL_MAX);
                     Ok((missed, if more { from } else { count }))

@@ -146,11 +146,15 @@ impl Blocks {
     }
 
     /// The same, of a block that is not kept unpacked for it, but for those that were looked into last.
-    fn pass<'a>(&'a self, part: Part, passing: &'a mut Passing) -> &'a [u8] {
+    pub(crate) fn pass<'a>(&'a self, part: Part, passing: &'a mut Passing) -> &'a [u8] {
         let block = self.blocks.get(part.block as usize).filter(|_| part.len > 0);
         let Some((block, unpacked)) = block else { return &[] };
         if let Some(unpacked) = unpacked.get() {
             return part.of_block(unpacked);
+        }
+        if block.plain > Passing::BYTES {
+            // To unpack it again and again would cost too much.
+            return self.bytes(part);
         }
         let key = (std::ptr::from_ref(self).addr(), part.block);
         let known = passing.0.iter().position(|(known, _)| *known == key);
@@ -170,6 +174,8 @@ pub(crate) struct Passing(Vec<((usize, u32), Vec<u8>)>);
 impl Passing {
     /// Todos are passed in order of their ids, and lie in two blocks of each of two kinds at a time.
     const MOST: usize = 8;
+    /// And are hardly larger than the 64 KiB to which blocks are filled.
+    const BYTES: usize = 4 << 20;
 }
 
 /// Where the parts of a todo are that are decoded later: one behind the other in the order in which they are

@@ -11,7 +11,7 @@ use imbl::ordmap::DiffItem;
 use serde::{Serialize, Serializer};
 
 use super::lazy::{Lazy, Stored};
-use crate::codec::{CodecError, Packer, Part, Shelf};
+use crate::codec::{CodecError, Packer, Part, Passing, Shelf};
 use crate::ids::TodoId;
 
 /// What is at the todos, by their ids: edges that leave them, or where edges come from.
@@ -66,8 +66,11 @@ impl<T: Stored + Clone> AtTodos<T> {
         packer: &mut Packer,
         finished: impl Fn(&TodoId) -> bool,
     ) -> Result<Vec<(TodoId, Part)>, CodecError> {
+        let (mut passing, mut bytes) = (Passing::default(), Vec::new());
         let mut put = |(id, found): (&TodoId, &Lazy<T>)| {
-            Ok((*id, packer.put_edges(finished(id), &found.bytes()?)))
+            bytes.clear();
+            found.put(&mut bytes, &mut passing)?;
+            Ok((*id, packer.put_edges(finished(id), &bytes)))
         };
         self.0.iter().map(&mut put).collect()
     }

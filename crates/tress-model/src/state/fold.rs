@@ -137,11 +137,10 @@ impl State {
     /// Takes back what no operation takes back: a remark, an assessment.
     fn withdraw(&mut self, undone: Dot) {
         self.design.assessments.retain(|assessment| assessment.dot != undone);
-        let noted = |todo: &Todo| todo.notes.iter().any(|note| note.dot == undone);
-        for id in self.todos.having(noted) {
-            if let Some(todo) = self.todos.get_mut(&id) {
-                todo.notes.retain(|note| note.dot != undone);
-            }
+        let noted = |todo: &&Arc<Todo>| todo.notes.iter().any(|note| note.dot == undone);
+        let noted = self.todos.values().find(noted).map(|todo| todo.id);
+        if let Some(todo) = noted.and_then(|todo| self.todos.get_mut(&todo)) {
+            todo.notes.retain(|note| note.dot != undone);
         }
     }
 

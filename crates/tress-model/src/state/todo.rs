@@ -11,7 +11,7 @@ use super::lazy::Lazy;
 use super::prose::Prose;
 use super::writers::Writers;
 use crate::clock::{Millis, VersionVector};
-use crate::codec::CodecError;
+use crate::codec::{CodecError, Passing};
 use crate::ids::{Dot, ReplicaId, TodoId};
 use crate::limits;
 use crate::operation::{BlockerKind, Check, FailureClass, ProseField, TodoEdit, Verdict};
@@ -369,18 +369,22 @@ impl Todo {
 
     /// The todo as it is put into a snapshot: its lazy parts are put behind `parts`, in the order in which
     /// they are declared.
-    pub(crate) fn hollow(&self, parts: &mut Vec<u8>) -> Result<Self, CodecError> {
+    pub(crate) fn hollow(
+        &self,
+        parts: &mut Vec<u8>,
+        passing: &mut Passing,
+    ) -> Result<Self, CodecError> {
         let mut todo = self.clone();
         let fields = Arc::make_mut(&mut todo.fields);
-        fields.prose.put_apart(parts)?;
-        fields.labels.put_apart(parts)?;
-        fields.extra.put_apart(parts)?;
-        fields.layout.put_apart(parts)?;
-        fields.notes.put_apart(parts)?;
-        fields.artifacts.put_apart(parts)?;
-        fields.writers.put_apart(parts)?;
-        todo.ended.put_apart(parts)?;
-        todo.touched.put_apart(parts)?;
+        fields.prose.put_apart(parts, passing)?;
+        fields.labels.put_apart(parts, passing)?;
+        fields.extra.put_apart(parts, passing)?;
+        fields.layout.put_apart(parts, passing)?;
+        fields.notes.put_apart(parts, passing)?;
+        fields.artifacts.put_apart(parts, passing)?;
+        fields.writers.put_apart(parts, passing)?;
+        todo.ended.put_apart(parts, passing)?;
+        todo.touched.put_apart(parts, passing)?;
         Ok(todo)
     }
 

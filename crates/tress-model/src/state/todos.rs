@@ -92,13 +92,13 @@ impl Todos {
 
     /// Puts them into a snapshot.
     pub(crate) fn pack(&self, packer: &mut Packer) -> Result<(), CodecError> {
-        let mut passing = <[Passing; 2]>::default();
+        let (mut passing, mut folded) = (<[Passing; 2]>::default(), Passing::default());
         for (&id, slot) in &self.slots {
             match slot {
                 Slot::Folded(todo) => {
                     let known = (slot.is_finished(), slot.is_regular());
                     let mut parts = Vec::new();
-                    let todo = codec::encode_part(&todo.hollow(&mut parts)?)?;
+                    let todo = codec::encode_part(&todo.hollow(&mut parts, &mut folded)?)?;
                     packer.put(id, known, (&todo, &parts));
                 }
                 Slot::Shelved(shelf, index) => shelf.put(*index, packer, &mut passing),
@@ -180,12 +180,6 @@ impl Todos {
     pub(super) fn maybe_irregular(&self) -> impl Iterator<Item = &Arc<Todo>> {
         let known = |slot: &&Slot| matches!(slot, Slot::Folded(_)) || !slot.is_regular();
         self.slots.values().filter(known).map(Slot::todo)
-    }
-
-    /// The ids of the todos for which `found` holds. What was not looked at is not kept for it.
-    pub(super) fn having(&self, found: impl Fn(&Todo) -> bool) -> Vec<TodoId> {
-        let having = self.slots.iter().filter(|(_, slot)| found(&slot.read()));
-        having.map(|(&id, _)| id).collect()
     }
 
     /// The ids of the todos that are otherwise in `other`, or in one of the two only. What they share is not
