@@ -131,9 +131,17 @@ impl Blocks {
     /// Whether these can be parts of it that are apart from each other.
     ///
     /// # Errors
-    /// When they are of more than there is.
+    /// When one lies outside of its block, or they are of more than there is.
     pub(crate) fn check(&self, parts: impl Iterator<Item = Part>) -> Result<(), DecodeError> {
-        let placed: u64 = parts.map(|part| u64::from(part.len)).sum();
+        let mut placed = 0;
+        for part in parts.filter(|part| part.len > 0) {
+            let block = self.blocks.get(part.block as usize);
+            let len = block.map_or(0, |(block, _)| block.plain as u64);
+            if u64::from(part.at) + u64::from(part.len) > len {
+                return Err(DecodeError::Other("a part lies outside of its block"));
+            }
+            placed += u64::from(part.len);
+        }
         if placed > self.plain() { Err(DecodeError::LimitExceeded) } else { Ok(()) }
     }
 
@@ -366,6 +374,12 @@ impl Shelf {
         let place = self.place(index);
         let known = (place.finished, place.regular);
         let todo = self.blocks.pass(place.todo, todos);
-        packer.put(place.id, known, (todo, self.blocks.pass(place.parts, parts)));
+        let parts = self.blocks.pass(place.parts, parts);
+        // The todo says how many they are. Where they cannot be read, nothing can be decoded from these, either.
+        if parts.len() == place.parts.len as usize {
+            packer.put(place.id, known, (todo, parts));
+        } else {
+            packer.put(place.id, known, (todo, &vec![0; place.parts.len as usize]));
+        }
     }
 }

@@ -279,7 +279,11 @@ mod tests {
                 let _ = (todo.prose.len(), todo.labels.len(), todo.notes.len(), todo.ended.len());
             }
             let _ = read.state.readiness(0);
-            encode_snapshot(&read).is_ok()
+            let Ok(body) = encode_snapshot(&read) else { return false };
+            let again = decode_snapshot(body.clone()).expect("what was encoded decodes");
+            assert_eq!(encode_snapshot(&again).as_ref(), Ok(&body));
+            assert_eq!(again.state.todos, read.state.todos);
+            true
         };
         assert!(look(body.clone()));
         // What says where all is.
