@@ -369,17 +369,22 @@ impl Shelf {
         Arc::new(read.unwrap_or_else(|| Todo::unreadable(place.id)))
     }
 
-    /// Puts the todo at a place into another snapshot. Nothing is decoded, nor kept unpacked.
-    pub(crate) fn put(&self, index: u32, packer: &mut Packer, [todos, parts]: &mut [Passing; 2]) {
+    /// Puts the todo at a place into another snapshot. Nothing is decoded, nor kept unpacked. Where its parts
+    /// cannot be unpacked, nothing is put.
+    pub(crate) fn put(
+        &self,
+        index: u32,
+        packer: &mut Packer,
+        [todos, parts]: &mut [Passing; 2],
+    ) -> bool {
         let place = self.place(index);
-        let known = (place.finished, place.regular);
         let todo = self.blocks.pass(place.todo, todos);
         let parts = self.blocks.pass(place.parts, parts);
-        // The todo says how many they are. Where they cannot be read, nothing can be decoded from these, either.
-        if parts.len() == place.parts.len as usize {
-            packer.put(place.id, known, (todo, parts));
-        } else {
-            packer.put(place.id, known, (todo, &vec![0; place.parts.len as usize]));
+        // The todo says how many they are.
+        let whole = parts.len() == place.parts.len as usize;
+        if whole {
+            packer.put(place.id, (place.finished, place.regular), (todo, parts));
         }
+        whole
     }
 }

@@ -282,6 +282,7 @@ mod tests {
             let Ok(body) = encode_snapshot(&read) else { return false };
             let again = decode_snapshot(body.clone()).expect("what was encoded decodes");
             assert_eq!(encode_snapshot(&again).as_ref(), Ok(&body));
+            assert_eq!(again.state.root(), read.state.root());
             assert_eq!(again.state.todos, read.state.todos);
             true
         };

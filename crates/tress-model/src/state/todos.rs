@@ -94,15 +94,15 @@ impl Todos {
     pub(crate) fn pack(&self, packer: &mut Packer) -> Result<(), CodecError> {
         let (mut passing, mut folded) = (<[Passing; 2]>::default(), Passing::default());
         for (&id, slot) in &self.slots {
-            match slot {
-                Slot::Folded(todo) => {
-                    let known = (slot.is_finished(), slot.is_regular());
-                    let mut parts = Vec::new();
-                    let todo = codec::encode_part(&todo.hollow(&mut parts, &mut folded)?)?;
-                    packer.put(id, known, (&todo, &parts));
-                }
-                Slot::Shelved(shelf, index) => shelf.put(*index, packer, &mut passing),
+            if let Slot::Shelved(shelf, index) = slot
+                && shelf.put(*index, packer, &mut passing)
+            {
+                continue;
             }
+            let known = (slot.is_finished(), slot.is_regular());
+            let mut parts = Vec::new();
+            let todo = codec::encode_part(&slot.read().hollow(&mut parts, &mut folded)?)?;
+            packer.put(id, known, (&todo, &parts));
         }
         Ok(())
     }
