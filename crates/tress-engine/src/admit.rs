@@ -437,15 +437,7 @@ impl Log {
         if before == 0 {
             return Some(Head::genesis(segment.store));
         }
-        let dot = Dot::new(segment.replica, before);
-        let Some(event) = self.event(dot) else { return self.base_head(dot).cloned() };
-        Some(Head {
-            number: before,
-            id: event.id,
-            time: event.time,
-            seen: Arc::clone(&event.seen),
-            store: head.store,
-        })
+        self.head_at(Dot::new(segment.replica, before))
     }
 
     /// Checks what is new in a segment, behind its first `known` records.

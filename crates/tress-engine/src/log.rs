@@ -296,6 +296,18 @@ impl Log {
         self.base_heads.get(&dot.replica).filter(|head| head.number == dot.number)
     }
 
+    /// The head that `dot`'s replica had when `dot` was its last event, where that is known.
+    pub(crate) fn head_at(&self, dot: Dot) -> Option<Head> {
+        let Some(event) = self.event(dot) else { return self.base_head(dot).cloned() };
+        Some(Head {
+            number: dot.number,
+            id: event.id,
+            time: event.time,
+            seen: Arc::clone(&event.seen),
+            store: self.store_of(dot.replica)?,
+        })
+    }
+
     /// The store that `replica` belongs to.
     pub fn store_of(&self, replica: ReplicaId) -> Option<StoreId> {
         self.heads.get(&replica).map(|head| head.store)
@@ -539,12 +551,7 @@ impl Log {
         }
         let mut heads = BTreeMap::new();
         for (replica, number) in base.version.iter() {
-            let known = self.base_heads.get(&replica).filter(|head| head.number == number);
-            let head = known.cloned().or_else(|| {
-                let event = self.event(Dot::new(replica, number))?;
-                let (id, time, seen) = (event.id, event.time, Arc::clone(&event.seen));
-                Some(Head { number, id, time, seen, store: self.store_of(replica)? })
-            });
+            let head = self.head_at(Dot::new(replica, number));
             heads.extend(head.map(|head| (replica, head)));
         }
         for (replica, chain) in &mut self.chains {

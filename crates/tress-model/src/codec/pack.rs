@@ -145,18 +145,21 @@ impl Blocks {
         if placed > self.plain() { Err(DecodeError::LimitExceeded) } else { Ok(()) }
     }
 
+    /// The block that a part is in; none for a part without bytes.
+    fn block(&self, part: Part) -> Option<&(Block, OnceLock<Vec<u8>>)> {
+        self.blocks.get(part.block as usize).filter(|_| part.len > 0)
+    }
+
     /// What is there; nothing where there is no such place.
     pub(crate) fn bytes(&self, part: Part) -> &[u8] {
-        let block = self.blocks.get(part.block as usize).filter(|_| part.len > 0);
-        let Some((block, unpacked)) = block else { return &[] };
+        let Some((block, unpacked)) = self.block(part) else { return &[] };
         let unpacked = unpacked.get_or_init(|| block.unpack(&self.body).unwrap_or_default());
         part.of_block(unpacked)
     }
 
     /// The same, of a block that is not kept unpacked for it, but for those that were looked into last.
     pub(crate) fn pass<'a>(&'a self, part: Part, passing: &'a mut Passing) -> &'a [u8] {
-        let block = self.blocks.get(part.block as usize).filter(|_| part.len > 0);
-        let Some((block, unpacked)) = block else { return &[] };
+        let Some((block, unpacked)) = self.block(part) else { return &[] };
         if let Some(unpacked) = unpacked.get() {
             return part.of_block(unpacked);
         }

@@ -53,11 +53,7 @@ impl<T: Stored + Clone> AtTodos<T> {
 
     /// The todos at which there is something else in `other`. What they share is not looked at.
     pub(super) fn changed(&self, other: &Self) -> Vec<TodoId> {
-        let changed = self.0.diff(&other.0).map(|item| match item {
-            DiffItem::Add(&id, _) | DiffItem::Remove(&id, _) => id,
-            DiffItem::Update { new: (&id, _), .. } => id,
-        });
-        changed.collect()
+        self.0.diff(&other.0).map(changed_key).collect()
     }
 
     /// Puts it into a snapshot, and says where.
@@ -73,6 +69,14 @@ impl<T: Stored + Clone> AtTodos<T> {
             Ok((*id, packer.put_edges(finished(id), &bytes)))
         };
         self.0.iter().map(&mut put).collect()
+    }
+}
+
+/// Where two maps differ.
+pub(super) fn changed_key<V>(item: DiffItem<'_, '_, TodoId, V>) -> TodoId {
+    match item {
+        DiffItem::Add(&id, _) | DiffItem::Remove(&id, _) => id,
+        DiffItem::Update { new: (&id, _), .. } => id,
     }
 }
 

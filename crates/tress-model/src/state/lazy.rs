@@ -41,17 +41,18 @@ pub trait Stored: Serialize + Default + PartialEq {
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
-macro_rules! decoded_by_serde {
-    ($($part:ty),* $(,)?) => {$(
+macro_rules! stored {
+    ($decode:path: $($part:ty),* $(,)?) => {$(
         impl Stored for $part {
             fn decode(bytes: &[u8]) -> Option<Self> {
-                codec::decode_part(bytes).ok()
+                $decode(bytes).ok()
             }
         }
     )*};
 }
 
-decoded_by_serde!(
+stored!(
+    codec::decode_part:
     BTreeMap<ProseField, Arc<Prose>>,
     BTreeMap<String, Vec<Dot>>,
     BTreeMap<String, String>,
@@ -63,18 +64,8 @@ decoded_by_serde!(
     VersionVector,
 );
 
-/// There are many of these, and serde would read each id a byte at a time.
-macro_rules! decoded_by_bincode {
-    ($($part:ty),*) => {$(
-        impl Stored for $part {
-            fn decode(bytes: &[u8]) -> Option<Self> {
-                codec::decode_whole(bytes).ok()
-            }
-        }
-    )*};
-}
-
-decoded_by_bincode!(Vec<Edge>, BTreeSet<TodoId>);
+// There are many of these, and serde would read each id a byte at a time.
+stored!(codec::decode_whole: Vec<Edge>, BTreeSet<TodoId>);
 
 #[derive(Clone)]
 enum Packed {
@@ -103,9 +94,7 @@ impl<T: Stored> Lazy<T> {
             Arc::new(read.unwrap_or_default())
         })
     }
-}
 
-impl<T: Stored> Lazy<T> {
     /// Its bytes; none where it is the default value.
     fn bytes(&self) -> Result<Cow<'_, [u8]>, CodecError> {
         match (self.packed.bytes(), self.value.get()) {
@@ -245,7 +234,7 @@ mod tests {
     use super::*;
 
     type Labels = BTreeMap<String, Vec<u64>>;
-    decoded_by_serde!(Labels);
+    stored!(codec::decode_part: Labels);
 
     fn labels() -> Labels {
         [("lang", vec![1, 300]), ("ui", vec![])].map(|(name, dots)| (name.to_owned(), dots)).into()

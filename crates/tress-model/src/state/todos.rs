@@ -5,9 +5,9 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use imbl::OrdMap;
-use imbl::ordmap::DiffItem;
 use serde::{Serialize, Serializer};
 
+use super::edges::changed_key;
 use super::todo::Todo;
 use crate::codec::{self, CodecError, Packer, Passing, Shelf};
 use crate::ids::TodoId;
@@ -185,10 +185,7 @@ impl Todos {
     /// The ids of the todos that are otherwise in `other`, or in one of the two only. What they share is not
     /// looked at.
     pub fn changed<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = TodoId> + 'a {
-        self.slots.diff(&other.slots).map(|item| match item {
-            DiffItem::Add(&id, _) | DiffItem::Remove(&id, _) => id,
-            DiffItem::Update { new: (&id, _), .. } => id,
-        })
+        self.slots.diff(&other.slots).map(changed_key)
     }
 }
 
