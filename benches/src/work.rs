@@ -151,14 +151,23 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
     let state = run.state();
     let ready = measure(9, || Ok::<_, Failure>(()), |()| Ok(state.readiness(tress::now())))?;
     figures.push(Figure::median(name("ready"), &ready));
-    let journals = tress_bench::size(&path.join("runs").join(RUN).join("journals"));
-    let journals = journals.map_err(Failure::other)?.1 as f64 / events as f64;
-    figures.push(Figure::new(name("journals"), journals, "B/event").below(25.0));
+    let journals = || {
+        let bytes = tress_bench::size(&path.join("runs").join(RUN).join("journals"));
+        Ok::<_, Failure>(bytes.map_err(Failure::other)?.1 as f64 / events as f64)
+    };
+    figures.push(Figure::new(name("journals"), journals()?, "B/event"));
+    // In a store that nobody writes just now.
+    let beside = Store::open(&path).map_err(Failure::other)?;
+    let began = Instant::now();
+    beside.compact(RUN).map_err(Failure::other)?;
+    figures.push(Figure::new(name("compact"), rate_of(events, began), "events/s"));
+    figures.push(Figure::new(name("compacted"), journals()?, "B/event").below(25.0));
     let began = Instant::now();
     runtime.block_on(run.seal()).map_err(Failure::other)?;
     let sealing = Figure::new(name("seal"), rate_of(events, began), "events/s");
     figures.push(sealing.at_least(20_000.0));
     drop((run, store));
+    beside.compact(RUN).map_err(Failure::other)?;
     let everything = tress_bench::size(&path).map_err(Failure::other)?.1 as f64 / events as f64;
     figures.push(Figure::new(name("everything"), everything, "B/event").below(40.0));
     Ok(figures)

@@ -39,6 +39,8 @@ pub enum Kind {
     Refresh,
     /// The documents are sealed.
     Seal,
+    /// What is only read is packed.
+    Compact,
     /// A checkpoint is taken.
     Checkpoint,
     /// A process dies in the middle of its next work.
@@ -62,7 +64,7 @@ pub enum Kind {
 }
 
 /// How often each happens.
-const WEIGHTS: [(Kind, u64); 18] = [
+const WEIGHTS: [(Kind, u64); 19] = [
     (Kind::Start, 60),
     (Kind::Stop, 12),
     (Kind::Append, 90),
@@ -71,6 +73,7 @@ const WEIGHTS: [(Kind, u64); 18] = [
     (Kind::Review, 20),
     (Kind::Refresh, 12),
     (Kind::Seal, 4),
+    (Kind::Compact, 6),
     (Kind::Checkpoint, 4),
     (Kind::Die, 50),
     (Kind::PowerCut, 14),

@@ -38,6 +38,8 @@ pub struct Tally {
     pub exchanged: u64,
     /// How many changes of documents came from another machine.
     pub sealed: u64,
+    /// Files of journals that were packed.
+    pub packed: u64,
     /// Faults that messages met with.
     pub message_faults: u64,
     /// How often everything was checked.
@@ -62,6 +64,7 @@ impl Tally {
         self.messages += other.messages;
         self.exchanged += other.exchanged;
         self.sealed += other.sealed;
+        self.packed += other.packed;
         self.message_faults += other.message_faults;
         self.checks += other.checks;
         self.events += other.events;
@@ -71,12 +74,13 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { actions, deaths, power_cuts, acknowledged, failed_calls, .. } = self;
-        let Self { messages, message_faults, exchanged, sealed, checks, events, .. } = self;
+        let Self { messages, message_faults, exchanged, sealed, packed, checks, events, .. } = self;
         write!(
             f,
             "{} crashes ({deaths} deaths, {power_cuts} power cuts), {message_faults} message \
              faults of {messages} messages, {exchanged} events and {sealed} seals exchanged, {failed_calls} failed \
-             calls, {acknowledged} acknowledged of {events} events, {actions} actions, {checks} checks",
+             calls, {acknowledged} acknowledged of {events} events, {packed} files packed, {actions} actions, {checks} \
+             checks",
             self.crashes()
         )
     }
@@ -213,6 +217,12 @@ impl World {
                     let _ = process.run.seal().await;
                 }
                 self.tell_of_seals(site, nth, &mut random).await?;
+            }
+            Kind::Compact => {
+                if let Some(process) = self.process(site, nth) {
+                    let compacted = process.store.compact(process.run.name());
+                    self.tally.packed += compacted.map_or(0, |compacted| compacted.files as u64);
+                }
             }
             Kind::Checkpoint => {
                 if let Some(process) = self.process(site, nth) {

@@ -230,6 +230,7 @@ pub(crate) enum Command {
     Members(commands::members::Members),
     Documents(commands::documents::Documents),
     Fsck(commands::fsck::Fsck),
+    Compact(commands::compact::Compact),
     Doctor(commands::doctor::Doctor),
     Stats(commands::stats::Stats),
     Completions(commands::completions::Completions),

@@ -205,7 +205,7 @@ impl From<&Completion> for CompletionView {
             verifier: answer.map(|answer| answer.agent.to_string()),
             reason: answer.map(|answer| answer.reason.clone()),
             gaps: answer.map(|answer| answer.gaps.clone()).unwrap_or_default(),
-            integrated: done.integrated.as_ref().map(|(commit, _)| commit.clone()),
+            integrated: done.integrated.as_deref().map(|(commit, _)| commit.clone()),
             void: done.void.clone(),
         }
     }

@@ -247,6 +247,9 @@ impl Log {
                     match self.try_admit(segment, looked, now) {
                         Tried::Admitted(events) => {
                             fresh.extend(events);
+                            if parked.is_empty() {
+                                continue;
+                            }
                             let upto = Dot::new(replica, self.head_number(replica));
                             while let Some((&cause, _)) =
                                 parked.range(Dot::new(replica, 0)..=upto).next()

@@ -96,7 +96,7 @@ enum Entries {
 
 impl Default for VersionVector {
     fn default() -> Self {
-        Self(Entries::Few(Vec::new()))
+        Self::new()
     }
 }
 
@@ -133,8 +133,8 @@ bincode::impl_borrow_decode!(VersionVector);
 
 impl VersionVector {
     /// The version that knows nothing.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self(Entries::Few(Vec::new()))
     }
 
     /// How many events of `replica` are known.

@@ -41,6 +41,8 @@ pub struct FormatVersion {
 
 /// The version that this code writes.
 pub const FORMAT: FormatVersion = FormatVersion { major: 1, minor: 1 };
+/// The version of a store in which files of journals may be packed; else as [`FORMAT`].
+pub const FORMAT_PACKED: FormatVersion = FormatVersion { major: 2, minor: 0 };
 
 impl FormatVersion {
     /// Whether this code can read what was written under `self`.

@@ -4,6 +4,7 @@
 //! over what is damaged and nothing else.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tress_model::codec;
@@ -11,6 +12,7 @@ use tress_model::event::{Head, Seal};
 use tress_model::ids::{ReplicaId, StoreId};
 use tress_model::{EventId, Segment, limits};
 
+use crate::files::Files;
 use crate::frame::{self, Frame, FrameKind};
 use crate::journal::{Damage, Item, JournalHeader, file_name, is_room, read_settled, without_room};
 use crate::repairs::{Repair, Repairs, Skip};
@@ -232,6 +234,8 @@ impl Examiner<'_> {
                 let path = self.dir.join(file_name(file));
                 let bytes = read_settled(&*files, &path)?;
                 self.read_file(file, &bytes, file < last, wanted)?;
+            } else if let Some(bytes) = self.read_late(&*files, file)? {
+                self.read_file(file, &bytes, file < last, wanted)?;
             } else {
                 let skips = self.run.known.repairs.skips(&self.run.dir, self.dir);
                 let passed = skips.into_iter().find(|skip| (skip.file, skip.from) == (file, 0));
@@ -240,6 +244,16 @@ impl Examiner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A file that was not listed, and is there.
+    fn read_late(&self, files: &dyn Files, file: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        match read_settled(files, &self.dir.join(file_name(file))) {
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
     }
 
     fn read_file(
@@ -320,9 +334,11 @@ impl Examiner<'_> {
                 Err(error) => bad(&format!("its header cannot be read: {error}")),
             },
             FrameKind::Unknown(_) => Content::Passed,
-            FrameKind::Snapshot | FrameKind::Origin | FrameKind::End | FrameKind::Repair => {
-                bad("a frame that has no place in a journal")
-            }
+            FrameKind::Snapshot
+            | FrameKind::Origin
+            | FrameKind::End
+            | FrameKind::Repair
+            | FrameKind::Packed => bad("a frame that has no place in a journal"),
             FrameKind::Seal => match codec::decode_seal(frame.body) {
                 Ok(seal) => Content::Seal(seal),
                 Err(error) => bad(&error.to_string()),

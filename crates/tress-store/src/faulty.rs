@@ -32,7 +32,7 @@ pub enum Call {
     Lock,
     /// [`AppendFile::append`].
     Append,
-    /// [`AppendFile::sync`].
+    /// [`AppendFile::sync`], [`Files::sync`].
     Sync,
     /// [`AppendFile::reserve`].
     Reserve,
@@ -248,6 +248,10 @@ impl Files for FaultyFiles {
 
     fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.call(Call::Rewrite, path, || Some(()), |disk| disk.rewrite(path, offset, bytes))
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.call(Call::Sync, path, || Some(()), |disk| disk.sync(path))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {

@@ -80,6 +80,12 @@ pub trait Files: Send + Sync + Debug {
     /// As the file system says.
     fn rewrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
+    /// Makes durable what a file has (fdatasync), whoever wrote it.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such file; else as the file system says.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
     /// Opens a file for appending; makes it where it is not there.
     ///
     /// # Errors

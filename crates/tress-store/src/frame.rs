@@ -3,8 +3,8 @@
 //! ```text
 //! offset  size  field
 //!      0     4  magic "TRF1"
-//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot, 4 origin, 5 end, 6 repair;
-//!                  others are passed over
+//!      4     1  kind: 0 header, 1 segment, 2 seal, 3 snapshot, 4 origin, 5 end, 6 repair,
+//!                  7 packed; others are passed over
 //!      5     3  reserved, zero
 //!      8     4  length of the body, little-endian
 //!     12     4  CRC-32C of everything but this field
@@ -42,6 +42,8 @@ pub enum FrameKind {
     End,
     /// What is passed over in damaged journals.
     Repair,
+    /// A piece of a packed file; its number is where the piece was in the file.
+    Packed,
     /// Something that a newer minor version writes, to be passed over.
     Unknown(u8),
 }
@@ -56,6 +58,7 @@ impl FrameKind {
             Self::Origin => 4,
             Self::End => 5,
             Self::Repair => 6,
+            Self::Packed => 7,
             Self::Unknown(code) => code,
         }
     }
@@ -69,6 +72,7 @@ impl FrameKind {
             4 => Self::Origin,
             5 => Self::End,
             6 => Self::Repair,
+            7 => Self::Packed,
             code => Self::Unknown(code),
         }
     }

@@ -151,7 +151,7 @@ pub struct JournalReader {
     store: Option<StoreId>,
     position: JournalPosition,
     damage: Option<Damage>,
-    /// Whether the damage is that a file is shorter than it was. Whoever carries a store may write a
+    /// Whether the damage is that a file is shorter than it was, or gone. Whoever carries a store may write a
     /// file anew, and it is short until that is done: so it is looked at again each time.
     short: bool,
     /// Behind which there were only zeros, and how long the file was then.
@@ -300,6 +300,8 @@ impl JournalReader {
                 }
                 if !passed {
                     self.damaged(&path, 0, "the file is gone, and others follow".to_owned());
+                    // Whoever carries a store may remove it before its packed form is there.
+                    self.short = true;
                     break;
                 }
                 self.position = JournalPosition { file: self.position.file + 1, offset: 0 };
@@ -319,6 +321,8 @@ impl JournalReader {
                         // A file that another follows was whole when that was begun.
                         let reason = "its end is no valid frame, and another file follows";
                         self.damaged(&path, self.position.offset, reason.to_owned());
+                        // Whoever carries a store may not have written all of it yet.
+                        self.short = self.room.is_some();
                     }
                     break;
                 }
@@ -516,7 +520,7 @@ impl JournalReader {
             FrameKind::Header => return Ok(self.take_header(path, frame.body)?.map(|()| None)),
             FrameKind::Unknown(_) => return Ok(Ok(None)),
             FrameKind::Snapshot => return Ok(Err("a snapshot in a journal".to_owned())),
-            FrameKind::Origin | FrameKind::End | FrameKind::Repair => {
+            FrameKind::Origin | FrameKind::End | FrameKind::Repair | FrameKind::Packed => {
                 return Ok(Err("a frame that has no place in a journal".to_owned()));
             }
             FrameKind::Segment if self.seals_only => return Ok(Ok(None)),

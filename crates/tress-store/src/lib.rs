@@ -9,6 +9,7 @@
 //! *Architecture invariant:* the journals are the source of truth. Snapshots and documents can be
 //! deleted at any time and come back from them.
 
+mod compact;
 pub mod documents;
 pub mod examine;
 pub mod faulty;
@@ -18,6 +19,7 @@ pub mod host;
 pub mod journal;
 pub mod memory;
 pub mod origin;
+mod packed;
 mod partial;
 mod paths;
 pub mod place;
@@ -30,6 +32,7 @@ pub mod snapshots;
 pub mod store;
 pub mod writer;
 
+pub use compact::Compacted;
 pub use documents::{DocumentsError, SavedDocument, SledDocuments};
 pub use examine::{Content, Examined, Piece};
 pub use faulty::{Call, Fault, FaultyFiles};

@@ -110,6 +110,32 @@ fn identity(metadata: &std::fs::Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::ino(metadata).rotate_left(40) ^ born
 }
 
+/// How often a directory is listed that changes meanwhile.
+const LISTS_MAX: usize = 8;
+
+/// What is in a directory, and whether none of it was gone when it was looked at.
+fn list(dir: &Path) -> io::Result<(Vec<DirEntry>, bool)> {
+    let (mut entries, mut whole) = (Vec::new(), true);
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let Ok(metadata) = entry.metadata() else {
+            whole = false;
+            continue;
+        };
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let len = if metadata.is_dir() { 0 } else { metadata.len() };
+        #[cfg(unix)]
+        let id = identity(&metadata);
+        #[cfg(not(unix))]
+        let id = 0;
+        entries.push(DirEntry { name, is_dir: metadata.is_dir(), len, id });
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok((entries, whole))
+}
+
 impl Files for RealFiles {
     fn read_part(&self, path: &Path, offset: u64, most: u64) -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
@@ -130,31 +156,24 @@ impl Files for RealFiles {
         file.sync_data()
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        OpenOptions::new().append(true).open(path)?.sync_data()
+    }
+
     fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         Ok(Box::new(RealFile { file, path: path.to_owned(), room: None }))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
-        let mut entries = Vec::new();
-        for entry in std::fs::read_dir(dir)? {
-            let entry = entry?;
-            // An entry may go between the listing and the look at it.
-            let Ok(metadata) = entry.metadata() else {
-                continue;
-            };
-            let Ok(name) = entry.file_name().into_string() else {
-                continue;
-            };
-            let len = if metadata.is_dir() { 0 } else { metadata.len() };
-            #[cfg(unix)]
-            let id = identity(&metadata);
-            #[cfg(not(unix))]
-            let id = 0;
-            entries.push(DirEntry { name, is_dir: metadata.is_dir(), len, id });
+        // An entry may go between the listing and the look at it; what came in its place is in the next listing.
+        for _ in 0..LISTS_MAX {
+            let (entries, whole) = list(dir)?;
+            if whole {
+                return Ok(entries);
+            }
         }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
+        list(dir).map(|(entries, _)| entries)
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {

@@ -23,7 +23,7 @@ use crate::writer::JournalWriter;
 const COPIES_MAX: usize = 16;
 
 /// The names under which a place keeps copies, one beside the other.
-fn copies(place: StoreId) -> impl Iterator<Item = StoreId> {
+pub(crate) fn copies(place: StoreId) -> impl Iterator<Item = StoreId> {
     let first = u128::from_be_bytes(place.0);
     let ids = (0..COPIES_MAX as u128).map(move |nth| first.wrapping_add(nth));
     ids.map(|id| StoreId(id.to_be_bytes()))

@@ -376,7 +376,7 @@ impl RunStore {
     }
 
     /// Whether the journal in `dir` is the one that this place made, so that it can be gone on with.
-    fn is_ours(&self, dir: &Path, replica: ReplicaId) -> Result<bool, StoreError> {
+    pub(crate) fn is_ours(&self, dir: &Path, replica: ReplicaId) -> Result<bool, StoreError> {
         let files = self.files();
         let last = self.last_file(dir, replica);
         self.store.with_place(|place| {
@@ -401,7 +401,7 @@ impl RunStore {
         Some((format!("{}.{replica}.{}", self.name, last.name), last.id))
     }
 
-    fn keep_origin(&self, dir: &Path, replica: ReplicaId) -> Result<(), StoreError> {
+    pub(crate) fn keep_origin(&self, dir: &Path, replica: ReplicaId) -> Result<(), StoreError> {
         let Some((name, id)) = self.last_file(dir, replica) else { return Ok(()) };
         let files = self.files();
         self.store.with_place(|place| {
@@ -451,14 +451,15 @@ impl RunStore {
         let own = own.map(|own| self.dir.join("journals").join(own.to_string()));
         for path in self.unsynced.clone() {
             let ours = own.as_ref().is_some_and(|own| path.starts_with(own));
-            let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
             let known = ours || (!self.doubted.contains(&path) && self.is_marked(&*files, &path));
-            if !known && !files.read(&path, u64::MAX).is_err_and(gone) {
+            if !known {
                 let synced = match self.doubted.contains(&path) {
                     true => self.write_again(&*files, &path),
-                    false => files.open(&path).and_then(|mut file| file.sync()),
+                    false => files.sync(&path),
                 };
-                if let Err(error) = synced {
+                if let Err(error) = synced
+                    && error.kind() != io::ErrorKind::NotFound
+                {
                     self.doubted.insert(path.clone());
                     return Err(StoreError::io("make durable", &path, error));
                 }

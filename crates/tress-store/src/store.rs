@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tress_model::Strands;
-use tress_model::codec::{CodecError, FORMAT, FormatVersion};
+use tress_model::codec::{CodecError, FORMAT, FORMAT_PACKED, FormatVersion};
 use tress_model::ids::{ReplicaId, StoreId};
 
 use crate::files::{Files, Lock, write_whole};
 use crate::host::{Host, RealHost};
 use crate::journal::{Damage, FILE_BYTES};
 use crate::origin::Origin;
+use crate::packed::{Unpacking, packed_file};
 use crate::partial;
 pub use crate::place::ReplicaHold;
 use crate::place::{self, Place};
@@ -180,6 +181,8 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     files: Arc<dyn Files>,
+    /// The same, on which packed files are what they are.
+    beneath: Arc<dyn Files>,
     host: Arc<dyn Host>,
     dir: PathBuf,
     identity: String,
@@ -262,12 +265,14 @@ impl Store {
             StoreError::Damaged(Damage { path: path.clone(), offset: 0, reason })
         };
         let file: StoreFile = serde_json::from_slice(&bytes).map_err(damaged)?;
-        if !file.format.readable() {
-            return Err(StoreError::NewerFormat { path, found: file.format, known: FORMAT });
+        if !file.format.readable() && file.format.major != FORMAT_PACKED.major {
+            return Err(StoreError::NewerFormat { path, found: file.format, known: FORMAT_PACKED });
         }
-        let place = Mutex::default();
+        let (place, beneath) = (Mutex::default(), files);
+        let files: Arc<dyn Files> = Arc::new(Unpacking::new(Arc::clone(&beneath)));
         let (dir, real, tuning) = (dir.to_owned(), false, Tuning::default());
-        Ok(Self { shared: Arc::new(Shared { files, host, dir, identity, tuning, real, place }) })
+        let shared = Shared { files, beneath, host, dir, identity, tuning, real, place };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Makes a store on any file system, or opens the one that is there.
@@ -301,7 +306,9 @@ impl Store {
             let lock = lock.join("lock");
             let held = files.lock(&lock, true).map_err(|error| StoreError::lock(&lock, error))?;
             if files.read(&path, 0).is_err() {
-                let file = StoreFile { format: FORMAT, id: StoreId(place::random(&*host)?) };
+                // It may have been lost, and packed files be there.
+                let format = if any_packed(&*files, dir)? { FORMAT_PACKED } else { FORMAT };
+                let file = StoreFile { format, id: StoreId(place::random(&*host)?) };
                 let bytes = serde_json::to_vec(&file)
                     .map_err(|error| StoreError::Internal(error.to_string()))?;
                 let ignore = dir.join(".gitignore");
@@ -339,6 +346,34 @@ impl Store {
     /// The file system it is on.
     pub fn files(&self) -> &Arc<dyn Files> {
         &self.shared.files
+    }
+
+    /// The file system, on which packed files are what they are.
+    pub(crate) fn beneath(&self) -> &Arc<dyn Files> {
+        &self.shared.beneath
+    }
+
+    /// Takes note, durably, that there may be packed files from now on.
+    pub(crate) fn will_be_packed(&self) -> Result<(), StoreError> {
+        let (files, path) = (self.files(), self.dir().join("store"));
+        let read = || -> Result<StoreFile, StoreError> {
+            let bytes = files.read(&path, 0).map_err(|e| StoreError::io("read", &path, e))?;
+            serde_json::from_slice(&bytes).map_err(|error| {
+                let reason = error.to_string();
+                StoreError::Damaged(Damage { path: path.clone(), offset: 0, reason })
+            })
+        };
+        if read()?.format >= FORMAT_PACKED {
+            return Ok(());
+        }
+        let lock = self.dir().join("local").join("lock");
+        let held = files.lock(&lock, true).map_err(|error| StoreError::lock(&lock, error))?;
+        let file = StoreFile { format: FORMAT_PACKED, ..read()? };
+        let bytes = serde_json::to_vec(&file);
+        let bytes = bytes.map_err(|error| StoreError::Internal(error.to_string()))?;
+        let written = write_whole(&**files, &path, &bytes);
+        drop(held);
+        written.map_err(|error| StoreError::io("write", &path, error))
     }
 
     /// The machine that it is on.
@@ -529,6 +564,26 @@ pub(crate) fn lock_of_run(files: &dyn Files, dir: &Path) -> Result<Box<dyn Lock>
     let path = dir.join("lock");
     let lock = files.lock(&path, true).map_err(|error| StoreError::lock(&path, error))?;
     lock.ok_or_else(|| StoreError::Internal("a lock that was waited for".to_owned()))
+}
+
+/// Whether a file of any run in the store `dir` is packed.
+fn any_packed(files: &dyn Files, dir: &Path) -> Result<bool, StoreError> {
+    let mut dirs = vec![dir.join("runs")];
+    while let Some(dir) = dirs.pop() {
+        let entries = match files.list(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            listed => listed.map_err(|error| StoreError::io("list", &dir, error))?,
+        };
+        for entry in entries {
+            if packed_file(&entry.name).is_some() {
+                return Ok(true);
+            }
+            if entry.is_dir {
+                dirs.push(dir.join(entry.name));
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn journals_of(runs: &Path, name: &str) -> PathBuf {

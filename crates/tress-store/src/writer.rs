@@ -32,6 +32,12 @@ fn sync_path(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The number of the file behind the one with this number.
+fn following(number: u32) -> Result<u32, StoreError> {
+    let no_more = || StoreError::Internal("a journal has no more file names".to_owned());
+    number.checked_add(1).ok_or_else(no_more)
+}
+
 /// Writes one journal. Its replica is held while it exists.
 #[derive(Debug)]
 pub struct JournalWriter {
@@ -108,7 +114,17 @@ impl JournalWriter {
                 return Err(StoreError::io("read", &path, error));
             }
         }
-        let mut file = files.open(&path).map_err(|e| StoreError::io("open", &path, e))?;
+        let mut file = match files.open(&path) {
+            // It is packed, and what followed it is gone.
+            Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+                if end < bytes.len() {
+                    let reason = "its end is no valid frame, and it is packed".to_owned();
+                    return Err(StoreError::Damaged(Damage { path, offset: end as u64, reason }));
+                }
+                return Self::begin(files, dir, header, following(number)?);
+            }
+            opened => opened.map_err(|e| StoreError::io("open", &path, e))?,
+        };
         if end < bytes.len() {
             if !bytes.get(end..).is_some_and(is_room) {
                 tracing::warn!(path = %path.display(), bytes = bytes.len() - end, "cut a torn tail");
@@ -262,15 +278,7 @@ impl JournalWriter {
     ) -> Result<(), StoreError> {
         self.check()?;
         if self.position.offset >= self.file_bytes {
-            self.sync()?;
-            self.give_room_back()?;
-            let no_more = || StoreError::Internal("a journal has no more file names".to_owned());
-            let next = self.position.file.checked_add(1).ok_or_else(no_more)?;
-            // A file that was only half begun is found, and removed, when the journal is opened.
-            self.failed = true;
-            let (file_bytes, room_after) = (self.file_bytes, self.room_after);
-            *self = Self::begin(files, &self.dir, self.header.clone(), next)?;
-            (self.file_bytes, self.room_after) = (file_bytes, room_after);
+            self.begin_next(files)?;
         }
         if self.over_room {
             // What is written over room becomes durable page by page, in any order: a whole frame behind
@@ -290,6 +298,19 @@ impl JournalWriter {
         written.map_err(|error| StoreError::io("write", &self.path(), error))?;
         self.over_room = start < self.room;
         self.position.offset += len;
+        Ok(())
+    }
+
+    /// Goes on in a new file.
+    pub(crate) fn begin_next(&mut self, files: &dyn Files) -> Result<(), StoreError> {
+        self.sync()?;
+        self.give_room_back()?;
+        let next = following(self.position.file)?;
+        // A file that was only half begun is found, and removed, when the journal is opened.
+        self.failed = true;
+        let (file_bytes, room_after) = (self.file_bytes, self.room_after);
+        *self = Self::begin(files, &self.dir, self.header.clone(), next)?;
+        (self.file_bytes, self.room_after) = (file_bytes, room_after);
         Ok(())
     }
 

@@ -80,8 +80,8 @@ pub use tress_model::{
     operation, state,
 };
 pub use tress_store::{
-    Damage, DocumentsError, Item, MemoryFiles, Origin, RunFile, StoreError, decode_run_file,
-    encode_run_file,
+    Compacted, Damage, DocumentsError, Item, MemoryFiles, Origin, RunFile, StoreError,
+    decode_run_file, encode_run_file,
 };
 pub use work::losses::{Loss, acknowledgements};
 pub use work::report::{Completed, Reported, Start, WorkRefused};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tress_model::Strands;
+use tress_store::Compacted;
 
 use crate::error::Error;
 use crate::run::{Inner, Run};
@@ -83,6 +84,16 @@ impl Store {
     /// When they cannot be listed.
     pub fn runs(&self) -> Result<Vec<String>, Error> {
         Ok(self.files.runs()?)
+    }
+
+    /// Packs what of a run's journals is only read: they take a third of the room then, and are read as before.
+    /// Blocks; linear in what was not packed before. From then on an older Tress, which could not read them,
+    /// refuses the store. Others may read and write the run meanwhile.
+    ///
+    /// # Errors
+    /// When there is no such run, or its journals cannot be read or written. Nothing is lost then.
+    pub fn compact(&self, run: &str) -> Result<Compacted, Error> {
+        Ok(self.files.compact(run)?)
     }
 
     /// Opens a run that is there.

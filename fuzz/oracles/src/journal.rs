@@ -22,7 +22,8 @@ const DIR: &str = "/project/.tress";
 const IDENTITY: &str = "here";
 
 /// The file of a journal. Bits of the first byte say whether it is as it is or made of frames whose
-/// checksums are right, whether the replica is one of this place, and which files there are.
+/// checksums are right, whether the replica is one of this place, which files there are, whether the first
+/// of them is packed (and what it says of its length), and whether the run is compacted meanwhile.
 pub fn journal(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let how = bytes.byte();
@@ -30,8 +31,14 @@ pub fn journal(data: &[u8]) {
     let files = MemoryFiles::new();
     lay_out(&files, &file, how).expect("memory takes everything");
     let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.expect("a runtime on this thread").block_on(go_on(&files));
+    runtime.expect("a runtime on this thread").block_on(go_on(&files, how & COMPACTED != 0));
 }
+
+/// The bits that say that the first file is packed, that it says to have had more than it has, and that the run is
+/// compacted.
+pub(crate) const PACKED: u8 = 0x10;
+const LONGER: u8 = 0x20;
+const COMPACTED: u8 = 0x40;
 
 fn write(files: &MemoryFiles, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     files.create_dir(path.parent().unwrap_or(path))?;
@@ -55,7 +62,11 @@ fn lay_out(files: &MemoryFiles, file: &[u8], how: u8) -> std::io::Result<()> {
         2 => &["000001.log", "000003.log"],
         _ => &["000002.log"],
     };
-    for name in names {
+    for (at, name) in names.iter().enumerate() {
+        let packed = how & PACKED != 0 && at == 0;
+        let len = file.len() * if how & LONGER != 0 { 1_000_000 } else { 1 };
+        let name =
+            if packed { name.replace("log", &format!("{len}.pack")) } else { (*name).to_owned() };
         write(files, &journal.join(name), file)?;
     }
     if how & 2 != 0 {
@@ -85,7 +96,7 @@ fn excused(error: &Error) -> bool {
     }
 }
 
-async fn go_on(files: &MemoryFiles) {
+async fn go_on(files: &MemoryFiles, compacted: bool) {
     let mut known = VersionVector::new();
     let mut todos = Vec::new();
     for round in 0..3 {
@@ -105,6 +116,15 @@ async fn go_on(files: &MemoryFiles) {
         }
         known = run.state().version.clone();
         drop(run);
+        if compacted {
+            let store = tress_store::Store::open_on(
+                Arc::new(files.clone()),
+                Path::new(DIR),
+                IDENTITY.to_owned(),
+            );
+            let packed = store.and_then(|store| store.compact(RUN)).map_err(Error::from);
+            assert!(packed.as_ref().is_ok() || packed.as_ref().is_err_and(excused), "{packed:?}");
+        }
         files.crash();
     }
 }

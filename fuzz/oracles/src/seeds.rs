@@ -11,7 +11,7 @@ use tress_store::{Item, RunFile, encode_run_file};
 
 use crate::files::{push_chunk, unframed};
 use crate::import::BETWEEN;
-use crate::journal::{PLACE, REPLICA, RUN};
+use crate::journal::{PACKED, PLACE, REPLICA, RUN};
 use crate::state::{busy, noise, replica, rich};
 use crate::{foreign, state};
 
@@ -104,6 +104,22 @@ fn journal_file(seed: u64) -> Vec<u8> {
     file
 }
 
+/// The file, packed: two pieces, each a deflate stream that has it as it is.
+fn packed(file: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    let (first, second) = file.split_at(file.len() / 2);
+    for (at, piece) in [(0, first), (first.len(), second)] {
+        let len = u16::try_from(piece.len()).unwrap_or(u16::MAX);
+        let mut body = u32::from(len).to_le_bytes().to_vec();
+        body.push(1);
+        body.extend([len.to_le_bytes(), (!len).to_le_bytes()].concat());
+        body.extend(piece);
+        let none = tress_model::EventId::GENESIS;
+        packed.extend(frame::encode(FrameKind::Packed, at as u64, none, &body));
+    }
+    packed
+}
+
 fn of_journals() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for seed in 1..4 {
@@ -113,6 +129,12 @@ fn of_journals() -> Vec<Vec<u8>> {
             seeds.push(led(&[how | 1], &unframed(&file)));
         }
         seeds.push(led(&[2], file.get(..file.len() - 9).unwrap_or_default()));
+        let packed = packed(&file);
+        for how in [PACKED, PACKED | 2, PACKED | 4, PACKED | 0x66, PACKED | 0x2a] {
+            seeds.push(led(&[how], &packed));
+            seeds.push(led(&[how | 1], &unframed(&packed)));
+        }
+        seeds.push(led(&[0x46], &file));
     }
     seeds
 }

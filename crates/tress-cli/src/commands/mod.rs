@@ -6,6 +6,7 @@ pub(crate) mod blockers;
 pub(crate) mod checkpoints;
 pub(crate) mod claim;
 pub(crate) mod close;
+pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod conflicts;
 pub(crate) mod decisions;
@@ -148,6 +149,7 @@ async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Sync(args) => sync::run(context, &args).await,
         Command::Token(args) => token::run(context, &args),
         Command::Members(args) => members::run(context, &args).await,
+        Command::Compact(args) => compact::run(context, &args),
         Command::Doctor(_) => doctor::run(context).await,
         Command::Documents(_) => documents::run(context).await,
         Command::Stats(_) => stats::run(context).await,

@@ -123,7 +123,7 @@ fn text(figures: &Figures) -> String {
 }
 
 /// A number of bytes for people.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const KILO: u64 = 1024;
     const MEGA: u64 = KILO * KILO;
     match bytes {

@@ -1,4 +1,4 @@
-//! Care: fsck, doctor, stats, conflicts.
+//! Care: fsck, doctor, stats, conflicts, compacting.
 
 use crate::{Answer, Bench, text, texts};
 
@@ -242,4 +242,71 @@ fn nothing_is_learned_from_nothing() {
     let bench = Bench::new();
     assert!(bench.ok(&["optimize"]).contains("no run of this store has taught anything yet"));
     bench.run_as("ada", &["optimize", "--write"]).fails(5, "no run of this store");
+}
+
+/// As much as is worth packing: so many todos, each with a text.
+fn fill(bench: &Bench, todos: usize) {
+    let text = "It is said at some length what is to be done, and why. ".repeat(12);
+    let lines = (0..todos).map(|number| {
+        let title = format!("todo {number}");
+        let line = serde_json::json!({
+            "id": format!("bd-{number}"), "title": title, "description": format!("{text} {number}"),
+            "status": "open", "priority": 2, "issue_type": "task",
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        });
+        format!("{line}\n")
+    });
+    bench.write("todos.jsonl", lines.collect::<String>());
+    bench.ok(&["import", "beads", "todos.jsonl"]);
+}
+
+#[test]
+fn what_is_compacted_is_smaller_and_says_the_same() {
+    let bench = Bench::new();
+    assert_eq!(bench.ok(&["compact"]), "main: nothing to pack\n");
+    fill(&bench, 400);
+    let said = |bench: &Bench| ["list", "log", "ready"].map(|command| bench.ok(&[command]));
+    let (before, root) = (said(&bench), text(&bench.json(&["stats"]), "root"));
+    let answer = bench.json(&["compact"]);
+    assert_eq!(
+        (text(&answer, "runs/0/run"), text(&answer, "runs/0/files")),
+        ("main".into(), "1".into())
+    );
+    let bytes =
+        |name: &str| text(&answer, &format!("runs/0/{name}")).parse::<u64>().expect("bytes");
+    assert!(bytes("after") * 3 < bytes("before"), "{answer}");
+    assert!(
+        text(&bench.json(&["stats"]), "bytes/journals")
+            .parse::<u64>()
+            .is_ok_and(|now| now < bytes("before") / 2)
+    );
+    assert_eq!(said(&bench), before);
+    // Without a snapshot, everything is read out of the packed file.
+    std::fs::remove_dir_all(bench.path().join(".tress/runs/main/snapshots")).expect("snapshots");
+    assert_eq!((said(&bench), text(&bench.json(&["stats"]), "root")), (before, root));
+    bench.ok(&["fsck"]);
+    bench.add("one more");
+    assert_eq!(bench.ok(&["compact", "--run", "main"]), "main: nothing to pack\n");
+    bench.run(&["compact", "--run", "other"]).fails(3, "there is no run called other");
+    bench.ok(&["fsck"]);
+    // It goes where the store goes, and another place goes on with it.
+    let copy = Bench::new();
+    std::fs::remove_dir_all(copy.path().join(".tress")).expect("a store");
+    copy_dir(&bench.path().join(".tress"), &copy.path().join(".tress"));
+    copy.add("and another");
+    assert_eq!(copy.json(&["list"]).as_array().map(Vec::len), Some(402));
+    copy.ok(&["fsck"]);
+}
+
+fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("it can be copied");
+        }
+    }
 }

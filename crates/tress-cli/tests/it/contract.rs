@@ -87,8 +87,8 @@ fn input_that_is_not_valid_is_refused() {
 fn a_store_of_a_newer_format_is_refused() {
     let bench = Bench::new();
     let store = String::from_utf8(bench.read(".tress/store")).expect("it is text");
-    bench.write(".tress/store", store.replace("\"major\":1", "\"major\":2"));
-    bench.run(&["list"]).fails(6, "has format 2.");
+    bench.write(".tress/store", store.replace("\"major\":1", "\"major\":3"));
+    bench.run(&["list"]).fails(6, "has format 3.");
     assert_eq!(text(&bench.run(&["list", "--json"]).error(), "code"), "newer_format");
     bench.write(".tress/store", "not json");
     bench.run(&["list"]).fails(6, "damaged");

@@ -187,7 +187,7 @@ pub(crate) fn work(todo: &Todo) -> Option<Node> {
 }
 
 fn completion(completion: &Completion) -> Node {
-    let integrated = completion.integrated.as_ref();
+    let integrated = completion.integrated.as_deref();
     Fields::new()
         .with("agent", &*completion.agent)
         .maybe("token", completion.token.map(dot))
@@ -198,7 +198,7 @@ fn completion(completion: &Completion) -> Node {
         .line("tests", &completion.tests)
         .line("integration", &completion.integration)
         .group("checks", sequence(completion.checks.iter().map(check)))
-        .maybe("verification", completion.verification.as_ref().map(verification))
+        .maybe("verification", completion.verification.as_deref().map(verification))
         .maybe("integrated_commit", integrated.map(|(commit, _)| commit))
         .maybe("integrated_at", integrated.map(|&(_, at)| time(at)))
         .maybe("void", completion.void.as_ref())

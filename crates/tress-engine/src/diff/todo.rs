@@ -283,7 +283,7 @@ fn completion(found: &mut Found, pair: (Option<&Completion>, Option<&Completion>
     found.both(Field::Percent, &item, pair, |c| answer(c).and_then(|v| Value::number(v.percent)));
     found.both(Field::Gaps, &item, pair, |c| answer(c).and_then(|v| Value::list(&v.gaps)));
     found.both(Field::Integrated, &item, pair, |c| {
-        c.integrated.as_ref().and_then(|(commit, _)| Value::text(commit))
+        c.integrated.as_deref().and_then(|(commit, _)| Value::text(commit))
     });
     let [before, after] = [pair.0, pair.1].map(|c| c.map_or(&[][..], |c| &c.checks));
     let key = |check: &&tress_model::operation::Check| {

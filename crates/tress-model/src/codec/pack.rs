@@ -3,8 +3,10 @@
 //! In most runs nearly all todos are finished, and what is asked, asks of the others. So finished todos
 //! are in blocks of their own, and of those it is known without a look that they are finished.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bincode::Decode;
 use bincode::error::DecodeError;
@@ -65,6 +67,12 @@ impl Block {
             bincode::decode_from_slice(rest, bincode::config::standard())?;
         left.start += used;
         (0..count).map(|_| Self::take(body, left)).collect()
+    }
+
+    /// The same block, of a body that begins only at `from`.
+    pub(super) fn moved(self, from: usize) -> Self {
+        let lz4 = self.lz4.start.saturating_sub(from)..self.lz4.end.saturating_sub(from);
+        Self { lz4, ..self }
     }
 
     pub(super) fn unpack(&self, body: &[u8]) -> Option<Vec<u8>> {
@@ -150,6 +158,11 @@ impl Blocks {
         self.blocks.get(part.block as usize).filter(|_| part.len > 0)
     }
 
+    /// The block that a part is in, unpacked.
+    fn unpack(&self, part: Part) -> Option<Vec<u8>> {
+        self.block(part).and_then(|(block, _)| block.unpack(&self.body))
+    }
+
     /// What is there; nothing where there is no such place.
     pub(crate) fn bytes(&self, part: Part) -> &[u8] {
         let Some((block, unpacked)) = self.block(part) else { return &[] };
@@ -229,6 +242,8 @@ impl Place {
 pub(crate) struct Packer {
     places: Vec<Place>,
     blocks: Vec<Packed>,
+    /// Those with what is looked at of unfinished todos.
+    hot: Vec<Packed>,
     plain: usize,
     unfinished: Filling,
     finished: Filling,
@@ -251,8 +266,11 @@ impl Packer {
         (todo, parts): (&[u8], &[u8]),
     ) {
         self.plain += todo.len() + parts.len();
-        let filling = if finished { &mut self.finished } else { &mut self.unfinished };
-        let todo = fill(&mut self.blocks, &mut filling.todos, todo);
+        let (filling, blocks) = match finished {
+            true => (&mut self.finished, &mut self.blocks),
+            false => (&mut self.unfinished, &mut self.hot),
+        };
+        let todo = fill(blocks, &mut filling.todos, todo);
         let parts = fill(&mut self.blocks, &mut filling.parts, parts);
         self.places.push(Place { id, finished, regular, todo, parts });
     }
@@ -269,8 +287,9 @@ impl Packer {
         mut self,
         rest: impl FnOnce(&[Place]) -> Result<Vec<u8>, CodecError>,
     ) -> Result<Vec<u8>, CodecError> {
+        close(&mut self.hot, &mut self.unfinished.todos);
+        close(&mut self.blocks, &mut self.finished.todos);
         for filling in [&mut self.unfinished, &mut self.finished] {
-            close(&mut self.blocks, &mut filling.todos);
             close(&mut self.blocks, &mut filling.parts);
             close(&mut self.blocks, &mut filling.edges);
         }
@@ -280,7 +299,7 @@ impl Packer {
         if size > limit {
             return Err(CodecError::TooLarge { what, size, limit });
         }
-        encode(&(Packed::new(&rest), self.blocks), what, limit)
+        encode(&(Packed::new(&rest), self.blocks, self.hot), what, limit)
     }
 }
 
@@ -317,19 +336,114 @@ fn close(blocks: &mut [Packed], (block, filled): &mut (u32, Vec<u8>)) {
 /// one; see [`Blocks`].
 pub(crate) struct Shelf {
     blocks: Arc<Blocks>,
-    todos: Vec<(Place, OnceLock<Arc<Todo>>)>,
+    /// Blocks of unfinished todos; none where all of these were decoded, and so are in `todos`.
+    hot: Mutex<Option<Arc<Blocks>>>,
+    /// How many unfinished todos were not decoded yet, or not kept.
+    hot_left: AtomicUsize,
+    todos: Vec<Shelved>,
+    /// The blocks of unfinished and of finished todos, unpacked until the last todo in them was decoded.
+    unpacked: [Vec<Mutex<Unpacked>>; 2],
+    /// The block that was unpacked last although all of its todos had been decoded.
+    recent: Mutex<Option<Recent>>,
+    names: Mutex<Names>,
+}
+
+/// A todo of a snapshot.
+struct Shelved {
+    place: Place,
+    /// Whether it was decoded for somebody who does not ask again.
+    decoded: AtomicBool,
+    /// What it is, once somebody looked.
+    todo: OnceLock<Arc<Todo>>,
+}
+
+/// Whether a block is of finished todos, its number, and what is in it.
+type Recent = (bool, u32, Arc<Vec<u8>>);
+
+/// A block of todos.
+#[derive(Default)]
+struct Unpacked {
+    /// How many of its todos were not decoded yet.
+    left: usize,
+    bytes: Option<Arc<Vec<u8>>>,
+}
+
+/// Names of agents, so that all todos of an agent share its name: the latest one for each of so many hashes.
+#[derive(Default)]
+struct Names(Vec<Option<Arc<str>>>);
+
+impl Names {
+    const MOST: usize = 64;
+
+    /// Puts the one that is known in place of an equal one, which becomes known otherwise.
+    fn share(&mut self, name: &mut Arc<str>) {
+        self.0.resize(Self::MOST, None);
+        let hash = name.bytes().fold(0_u32, |hash, byte| hash.rotate_left(5) ^ u32::from(byte));
+        let hash = hash ^ hash >> 16;
+        let Some(known) = self.0.get_mut(hash as usize % Self::MOST) else { return };
+        match known {
+            Some(known) if known == name => *name = Arc::clone(known),
+            _ => *known = Some(Arc::clone(name)),
+        }
+    }
+}
+
+impl Shelved {
+    fn new(place: Place) -> Self {
+        Self { place, decoded: AtomicBool::new(false), todo: OnceLock::new() }
+    }
 }
 
 impl Shelf {
     /// # Errors
     /// When the blocks would be unpacked to more than a snapshot may have, or the places are of more than that.
-    pub(super) fn new(blocks: Blocks, places: Vec<Place>) -> Result<Self, DecodeError> {
-        if blocks.plain() > limits::SNAPSHOT_BYTES_MAX as u64 {
+    pub(super) fn new(
+        blocks: Blocks,
+        hot: Blocks,
+        places: Vec<Place>,
+    ) -> Result<Self, DecodeError> {
+        if blocks.plain().saturating_add(hot.plain()) > limits::SNAPSHOT_BYTES_MAX as u64 {
             return Err(DecodeError::LimitExceeded);
         }
-        blocks.check(places.iter().flat_map(|place| [place.todo, place.parts]))?;
-        let todos = places.into_iter().map(|place| (place, OnceLock::new())).collect();
-        Ok(Self { blocks: Arc::new(blocks), todos })
+        let todos_of = |finished: bool| {
+            let of = move |place: &&Place| place.finished == finished;
+            places.iter().filter(of).map(|place| place.todo).filter(|todo| todo.len > 0)
+        };
+        hot.check(todos_of(false))?;
+        let parts = || places.iter().map(|place| place.parts).filter(|part| part.len > 0);
+        blocks.check(todos_of(true).chain(parts()))?;
+        let of_todos: BTreeSet<u32> = todos_of(true).map(|todo| todo.block).collect();
+        if parts().any(|part| of_todos.contains(&part.block)) {
+            // It would be unpacked twice.
+            return Err(DecodeError::Other("a block has todos and parts of some"));
+        }
+        let unpacked = |blocks: &Blocks, todos: &mut dyn Iterator<Item = Part>| {
+            let mut left = vec![0; blocks.blocks.len()];
+            for todo in todos {
+                if let Some(left) = left.get_mut(todo.block as usize) {
+                    *left += 1;
+                }
+            }
+            let unpacked = |left| Mutex::new(Unpacked { left, bytes: None });
+            left.into_iter().map(unpacked).collect::<Vec<_>>()
+        };
+        Ok(Self {
+            unpacked: [
+                unpacked(&hot, &mut todos_of(false)),
+                unpacked(&blocks, &mut todos_of(true)),
+            ],
+            hot_left: AtomicUsize::new(places.iter().filter(|place| !place.finished).count()),
+            hot: Mutex::new(Some(Arc::new(hot))),
+            blocks: Arc::new(blocks),
+            todos: places.into_iter().map(Shelved::new).collect(),
+            recent: Mutex::default(),
+            names: Mutex::default(),
+        })
+    }
+
+    /// The blocks in which a todo is, unless it need not be decoded again.
+    fn blocks_of(&self, place: &Place) -> Option<Arc<Blocks>> {
+        if place.finished { Some(Arc::clone(&self.blocks)) } else { held(&self.hot).clone() }
     }
 
     /// The blocks in which they are.
@@ -339,10 +453,10 @@ impl Shelf {
 
     /// What is known of each todo, in order of their ids.
     pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
-        self.todos.iter().map(|(place, _)| place)
+        self.todos.iter().map(|shelved| &shelved.place)
     }
 
-    fn at(&self, index: u32) -> &(Place, OnceLock<Arc<Todo>>) {
+    fn at(&self, index: u32) -> &Shelved {
         match self.todos.get(index as usize) {
             Some(found) => found,
             None => unreachable!("an index of another shelf"),
@@ -351,29 +465,89 @@ impl Shelf {
 
     /// The place with this index; the indices are those of [`Shelf::places`].
     pub(crate) fn place(&self, index: u32) -> &Place {
-        &self.at(index).0
+        &self.at(index).place
     }
 
     /// The todo at a place. It is kept.
     pub(crate) fn todo(&self, index: u32) -> &Arc<Todo> {
-        self.at(index).1.get_or_init(|| self.decode(index))
+        let Shelved { place, todo, .. } = self.at(index);
+        let mut fresh = false;
+        let todo = todo.get_or_init(|| {
+            fresh = true;
+            // The blocks are there as long as one todo in them is not kept.
+            self.decode(index, true).unwrap_or_else(|| Arc::new(Todo::unreadable(place.id)))
+        });
+        if fresh && !place.finished && self.hot_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            *held(&self.hot) = None;
+        }
+        todo
+    }
+
+    /// The todo at a place, for whoever will not ask for it again. It is not kept.
+    pub(crate) fn take(&self, index: u32) -> Arc<Todo> {
+        self.decoded(index, true)
     }
 
     /// The todo at a place. It is not kept, unless somebody looked at it before.
     pub(crate) fn read(&self, index: u32) -> Arc<Todo> {
-        self.at(index).1.get().map_or_else(|| self.decode(index), Arc::clone)
+        self.decoded(index, false)
     }
 
-    fn decode(&self, index: u32) -> Arc<Todo> {
-        let place = self.place(index);
+    fn decoded(&self, index: u32, last: bool) -> Arc<Todo> {
+        let kept = self.at(index).todo.get().cloned();
+        // Where the blocks are gone, all todos in them are kept by now.
+        kept.or_else(|| self.decode(index, last)).unwrap_or_else(|| Arc::clone(self.todo(index)))
+    }
+
+    /// The todo at a place; none where its blocks are gone. Whoever decodes it for the `last` time does not ask
+    /// again.
+    fn decode(&self, index: u32, last: bool) -> Option<Arc<Todo>> {
+        let Shelved { place, decoded, .. } = self.at(index);
+        let first = last && !decoded.swap(true, Ordering::Relaxed);
+        let unpacked = self.unpacked(place, first)?;
         let parts = Parts { blocks: Arc::clone(&self.blocks), left: place.parts };
-        let read = decode_in::<Todo, _>(self.blocks.bytes(place.todo), "todo", parts);
-        let read = read.ok().filter(|todo| todo.id == place.id);
-        Arc::new(read.unwrap_or_else(|| Todo::unreadable(place.id)))
+        let read = decode_in::<Todo, _>(place.todo.of_block(&unpacked), "todo", parts);
+        let Some(mut read) = read.ok().filter(|todo| todo.id == place.id) else {
+            return Some(Arc::new(Todo::unreadable(place.id)));
+        };
+        let mut names = held(&self.names);
+        read.agents_mut(|name| names.share(name));
+        Some(Arc::new(read))
     }
 
-    /// Puts the todo at a place into another snapshot. Nothing is decoded, nor kept unpacked. Where its parts
-    /// cannot be unpacked, nothing is put.
+    /// The block that a todo is in, unpacked; none where it is gone. It stays so until each of its todos was decoded
+    /// for the `last` time.
+    fn unpacked(&self, place: &Place, last: bool) -> Option<Arc<Vec<u8>>> {
+        let [hot, others] = &self.unpacked;
+        let blocks = if place.finished { others } else { hot };
+        let number = place.todo.block;
+        let block = blocks.get(number as usize).filter(|_| place.todo.len > 0);
+        let Some(block) = block else { return Some(Arc::default()) };
+        let mut block = held(block);
+        let Unpacked { left, bytes } = &mut *block;
+        let recent = || {
+            let recent = held(&self.recent);
+            let (_, _, bytes) = recent
+                .as_ref()
+                .filter(|(finished, block, _)| (*finished, *block) == (place.finished, number))?;
+            Some(Arc::clone(bytes))
+        };
+        let unpacked = match bytes.take().or_else(recent) {
+            Some(unpacked) => unpacked,
+            // What cannot be unpacked is not tried again for each todo.
+            None => Arc::new(self.blocks_of(place)?.unpack(place.todo).unwrap_or_default()),
+        };
+        *left = left.saturating_sub(last.into());
+        if *left > 0 {
+            *bytes = Some(Arc::clone(&unpacked));
+        } else {
+            *held(&self.recent) = Some((place.finished, number, Arc::clone(&unpacked)));
+        }
+        Some(unpacked)
+    }
+
+    /// Puts the todo at a place into another snapshot. Nothing is decoded, nor kept unpacked. Where it is no longer
+    /// there undecoded, or its parts cannot be unpacked, nothing is put.
     pub(crate) fn put(
         &self,
         index: u32,
@@ -381,7 +555,8 @@ impl Shelf {
         [todos, parts]: &mut [Passing; 2],
     ) -> bool {
         let place = self.place(index);
-        let todo = self.blocks.pass(place.todo, todos);
+        let Some(blocks) = self.blocks_of(place) else { return false };
+        let todo = blocks.pass(place.todo, todos);
         let parts = self.blocks.pass(place.parts, parts);
         // The todo says how many they are.
         let whole = parts.len() == place.parts.len as usize;
@@ -390,4 +565,9 @@ impl Shelf {
         }
         whole
     }
+}
+
+/// What is held by a lock is whole between any two statements.
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

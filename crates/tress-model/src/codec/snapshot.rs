@@ -18,7 +18,7 @@ use crate::state::State;
 
 /// How a state is put into a snapshot, and which state: a snapshot of another form is made anew. It changes
 /// with [`STATE_FORM`], and with how its parts are packed.
-pub const SNAPSHOT_FORM: u64 = 0x100 + STATE_FORM as u64;
+pub const SNAPSHOT_FORM: u64 = 0x200 + STATE_FORM as u64;
 
 /// The folded state at a version, with the ends of the chains it was folded from.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,7 @@ pub fn encode_snapshot(snapshot: &Snapshot) -> Result<Vec<u8>, CodecError> {
 ///
 /// # Errors
 /// When the bytes are not such a body, or are over the limit.
-pub fn decode_snapshot(body: Vec<u8>) -> Result<Snapshot, CodecError> {
+pub fn decode_snapshot(mut body: Vec<u8>) -> Result<Snapshot, CodecError> {
     let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
     if body.len() > limit {
         return Err(CodecError::TooLarge { what, size: body.len(), limit });
@@ -56,13 +56,22 @@ pub fn decode_snapshot(body: Vec<u8>) -> Result<Snapshot, CodecError> {
     let malformed = |error: DecodeError| CodecError::Malformed { what, reason: error.to_string() };
     let mut left = 0..body.len();
     let rest = Block::take(&body, &mut left).map_err(malformed)?;
+    let from = left.start;
     let blocks = Block::take_all(&body, &mut left).map_err(malformed)?;
+    let hot_from = left.start;
+    let hot = Block::take_all(&body, &mut left).map_err(malformed)?;
     if !left.is_empty() {
         return Err(CodecError::Trailing { what, count: left.len() });
     }
     let rest = rest.unpack(&body).unwrap_or_default();
     let (places, used) = decode_some::<Vec<Place>, ()>(&rest, ()).map_err(malformed)?;
-    let shelf = Shelf::new(Blocks::new(body, blocks), places).map_err(malformed)?;
+    // Each is let go of when nobody needs it any more.
+    let hot_body = body.split_off(hot_from);
+    body.drain(..from);
+    body.shrink_to_fit();
+    let blocks = Blocks::new(body, blocks.into_iter().map(|block| block.moved(from)).collect());
+    let hot = Blocks::new(hot_body, hot.into_iter().map(|block| block.moved(hot_from)).collect());
+    let shelf = Shelf::new(blocks, hot, places).map_err(malformed)?;
     let shelf = Arc::new(shelf);
     let rest = rest.get(used..).unwrap_or_default();
     let (Compat(heads), state): (Compat<Vec<(ReplicaId, Head)>>, State) =
@@ -267,6 +276,52 @@ mod tests {
         assert_eq!(read(encode_snapshot(&later).expect("it encodes")), later);
     }
 
+    /// Blocks are let go of when each todo in them is kept, while others are at the same todos.
+    #[test]
+    fn a_todo_is_there_whoever_looks_at_it_meanwhile() {
+        let made = some();
+        let body = encode_snapshot(&made).expect("it encodes");
+        let (root, titles) = (made.state.root(), |state: &State| -> Vec<String> {
+            state.todos.values().map(|todo| todo.title.clone()).collect()
+        });
+        for round in 0..500 {
+            let read = decode_snapshot(body.clone()).expect("it decodes").state;
+            std::thread::scope(|scope| {
+                scope.spawn(|| assert_eq!(titles(&read), titles(&made.state), "round {round}"));
+                scope.spawn(|| {
+                    let mut own = (*read).clone();
+                    for id in made.state.todos.keys().rev() {
+                        let todo = own.todos.get_mut(id).expect("it is there");
+                        todo.updated_at += 1;
+                    }
+                    assert_eq!(titles(&own), titles(&made.state), "round {round}");
+                });
+                if round % 8 == 0 {
+                    scope.spawn(|| assert_eq!(read.root(), root, "round {round}"));
+                }
+            });
+            let read = Snapshot { state: read, heads: made.heads.clone() };
+            assert_eq!(encode_snapshot(&read).as_ref(), Ok(&body), "round {round}");
+        }
+    }
+
+    #[test]
+    fn what_a_todo_had_once_makes_no_difference() {
+        let mut made = some();
+        let state = Arc::make_mut(&mut made.state);
+        let ids: Vec<_> = state.todos.keys().copied().collect();
+        for id in ids {
+            let todo = state.todos.get_mut(&id).expect("it is there");
+            todo.assigned = Some("bob".to_owned());
+            todo.assigned = None;
+        }
+        let body = encode_snapshot(&made).expect("it encodes");
+        let read = decode_snapshot(body).expect("it decodes");
+        assert_eq!(read, made);
+        assert_eq!(read.state.todos.changed(&some().state.todos).count(), 0);
+        assert_eq!(format!("{:?}", read.state), format!("{:?}", made.state));
+    }
+
     /// Where a snapshot lies, it lies within its checksum. Nothing in it makes a reader panic, or take more
     /// memory than its size is worth.
     #[test]
@@ -318,8 +373,8 @@ mod tests {
         let (blocks, part) = Blocks::of(&[7; 100]);
         let place = |times: usize| vec![Place::at(TodoId::from_external("x"), part); times];
         let blocks = || Blocks::clone(&blocks);
-        assert!(Shelf::new(blocks(), place(1)).is_ok());
-        assert!(Shelf::new(blocks(), place(2)).is_err());
+        assert!(Shelf::new(blocks(), blocks(), place(1)).is_ok());
+        assert!(Shelf::new(blocks(), blocks(), place(2)).is_err());
         let mut far = Part::of(u32::MAX - 1, 5);
         assert_eq!(far.take(2), None, "it ends beyond what can be");
     }

@@ -184,7 +184,8 @@ impl Change<'_> {
     }
 
     fn blocker(&self, todo: &mut Todo, dot: Dot, change: impl FnOnce(&mut Blocker)) -> Rulings {
-        match todo.blockers.iter_mut().find(|blocker| blocker.dot == dot) {
+        let at = todo.blockers.iter().position(|blocker| blocker.dot == dot);
+        match at.and_then(|at| todo.blockers.get_mut(at)) {
             Some(blocker) => {
                 change(blocker);
                 Vec::new()
@@ -220,13 +221,16 @@ impl Change<'_> {
     /// Rule `closed-stays-closed`: undoes only what its author had seen.
     fn reopen(&self, todo: &mut Todo) -> Rulings {
         let mut undone = false;
-        let fields = Arc::make_mut(&mut todo.fields);
-        fields.put_aside = None;
-        for closing in fields.closings.iter_mut().chain(&mut fields.deletions) {
+        let mut undo = |closing: &mut Closing| {
             if !closing.undone && self.event.saw(closing.dot) {
                 closing.undone = true;
                 undone = true;
             }
+        };
+        todo.closings.iter_mut().for_each(&mut undo);
+        if !todo.deletions.is_empty() {
+            todo.put_aside = None;
+            todo.deletions.iter_mut().for_each(undo);
         }
         for completion in todo.completions.iter_mut().filter(|c| c.complete()) {
             let seen = completion.verification.as_ref().is_some_and(|v| self.event.saw(v.dot));
@@ -235,7 +239,10 @@ impl Change<'_> {
                 undone = true;
             }
         }
-        undone |= todo.stage.take().is_some();
+        if todo.stage.is_some() {
+            todo.stage = None;
+            undone = true;
+        }
         if todo.finished() {
             let winner = todo.closing().or_else(|| todo.deletion()).map(|closing| closing.dot);
             let detail = "it was finished by somebody whom the reopening had not seen";
@@ -545,7 +552,7 @@ impl Change<'_> {
             rulings.push(Ruling::precondition("the claim of completion no longer counts"));
             return rulings;
         }
-        done.verification = Some(Verification {
+        done.verification = Some(Box::new(Verification {
             dot: event.dot,
             agent: Arc::clone(self.agent()),
             at: self.at,
@@ -553,7 +560,7 @@ impl Change<'_> {
             reason: reason.clone(),
             percent: *percent,
             gaps: gaps.clone(),
-        });
+        }));
         if let Some(winner) = finished {
             done.void = Some("it was closed before it was verified".to_owned());
             let detail = "it was closed before it was verified";
@@ -603,7 +610,7 @@ impl Change<'_> {
         }
         // What counted without being integrated goes on counting.
         let counted = done.complete();
-        done.integrated = Some((commit.to_owned(), self.at));
+        done.integrated = Some(Box::new((commit.to_owned(), self.at)));
         if let Some(winner) = closed.filter(|_| !counted) {
             done.void = Some("it was closed before it was integrated".to_owned());
             let detail = "it was closed before it was integrated";

@@ -186,19 +186,17 @@ impl State {
         if !matches!(event.operation, Operation::Deleted { .. }) {
             let unseen = |deletion: &Closing| !deletion.undone && !event.saw(deletion.dot);
             // What nothing is done to stays shared with earlier states.
-            let fields = todo.deletions.iter().any(unseen).then(|| Arc::make_mut(&mut todo.fields));
-            let (title, deletions) = match fields {
-                Some(fields) => (fields.title.as_str(), fields.deletions.as_mut_slice()),
-                None => ("", &mut [][..]),
-            };
-            for deletion in deletions.iter_mut().filter(|deletion| unseen(deletion)) {
-                deletion.undone = true;
-                rulings.push(Ruling {
-                    rule: Rule::EditBeatsDelete,
-                    loser: Some((deletion.dot, Arc::clone(&deletion.agent))),
-                    winner: None,
-                    detail: format!("{title} was edited meanwhile and stays"),
-                });
+            if todo.deletions.iter().any(unseen) {
+                let title = todo.title.clone();
+                for deletion in todo.deletions.iter_mut().filter(|deletion| unseen(deletion)) {
+                    deletion.undone = true;
+                    rulings.push(Ruling {
+                        rule: Rule::EditBeatsDelete,
+                        loser: Some((deletion.dot, Arc::clone(&deletion.agent))),
+                        winner: None,
+                        detail: format!("{title} was edited meanwhile and stays"),
+                    });
+                }
             }
             match todo.deletion() {
                 // A reopening undoes the deletions that it had seen, too.

@@ -24,26 +24,34 @@ use crate::codec::{self, Blocks, CodecError, Part, Parts, Passing};
 use crate::ids::{Dot, TodoId};
 use crate::operation::ProseField;
 
-/// A value, or where the bytes are that it is decoded from when it is first looked at. Clones share it.
+/// A value, or where the bytes are that it is decoded from when it is first looked at. Clones share it, and
+/// one that is the default value is no larger than a pointer.
 ///
 /// Bytes that nothing can be decoded from give the default value, and bytes are taken to be in the form in
 /// which they are encoded here. Others cannot come about by accident: a snapshot's checksum and the form of
 /// its state are held against it before it is read.
-pub struct Lazy<T> {
+pub struct Lazy<T>(Option<Arc<Inner<T>>>);
+
+struct Inner<T> {
     packed: Packed,
-    /// What it is, once somebody looked; the default value where it is not packed either.
-    value: OnceLock<Arc<T>>,
+    /// What it is, once somebody looked.
+    value: OnceLock<T>,
 }
 
 /// What can be lazy. It is encoded by serde.
-pub trait Stored: Serialize + Default + PartialEq {
+pub trait Stored: Serialize + Default + PartialEq + 'static {
+    /// The default value.
+    const EMPTY: &'static Self;
+
     /// Decodes what was encoded.
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
 macro_rules! stored {
-    ($decode:path: $($part:ty),* $(,)?) => {$(
+    ($decode:path: $($part:ty = $empty:expr),* $(,)?) => {$(
         impl Stored for $part {
+            const EMPTY: &'static Self = &$empty;
+
             fn decode(bytes: &[u8]) -> Option<Self> {
                 $decode(bytes).ok()
             }
@@ -53,23 +61,23 @@ macro_rules! stored {
 
 stored!(
     codec::decode_part:
-    BTreeMap<ProseField, Arc<Prose>>,
-    BTreeMap<String, Vec<Dot>>,
-    BTreeMap<String, String>,
-    BTreeMap<String, Option<String>>,
-    BTreeMap<String, Writers>,
-    Option<String>,
-    Vec<Arc<Note>>,
-    Vec<Ended>,
-    VersionVector,
+    BTreeMap<ProseField, Arc<Prose>> = Self::new(),
+    BTreeMap<String, Vec<Dot>> = Self::new(),
+    BTreeMap<String, String> = Self::new(),
+    BTreeMap<String, Option<String>> = Self::new(),
+    BTreeMap<String, Writers> = Self::new(),
+    Option<String> = None,
+    Vec<Arc<Note>> = Self::new(),
+    Vec<Ended> = Self::new(),
+    VersionVector = Self::new(),
 );
 
 // There are many of these, and serde would read each id a byte at a time.
-stored!(codec::decode_whole: Vec<Edge>, BTreeSet<TodoId>);
+stored!(codec::decode_whole: Vec<Edge> = Self::new(), BTreeSet<TodoId> = Self::new());
 
 #[derive(Clone)]
 enum Packed {
-    /// It is not.
+    /// It is not: the value is there.
     No,
     /// It is as it was in the snapshot that it came out of.
     In(Arc<Blocks>, Part),
@@ -87,35 +95,53 @@ impl Packed {
     }
 }
 
-impl<T: Stored> Lazy<T> {
-    fn value(&self) -> &Arc<T> {
-        self.value.get_or_init(|| {
-            let read = self.packed.bytes().and_then(T::decode);
-            Arc::new(read.unwrap_or_default())
-        })
+impl<T: Stored> Inner<T> {
+    fn decode(&self) -> T {
+        self.packed.bytes().and_then(T::decode).unwrap_or_default()
     }
 
-    /// Its bytes; none where it is the default value.
-    fn bytes(&self) -> Result<Cow<'_, [u8]>, CodecError> {
-        match (self.packed.bytes(), self.value.get()) {
-            (Some(bytes), _) => Ok(Cow::Borrowed(bytes)),
-            (None, Some(value)) if **value != T::default() => {
-                codec::encode_part(value).map(Cow::Owned)
-            }
-            (None, _) => Ok(Cow::Borrowed(&[])),
+    fn value(&self) -> &T {
+        self.value.get_or_init(|| self.decode())
+    }
+}
+
+impl<T> Lazy<T> {
+    /// Where its bytes are in a snapshot.
+    fn packed_in(&self) -> Option<(&Arc<Blocks>, Part)> {
+        match self.0.as_deref() {
+            Some(Inner { packed: Packed::In(blocks, part), .. }) => Some((blocks, *part)),
+            _ => None,
         }
+    }
+
+    fn packed(packed: Packed) -> Self {
+        Self(Some(Arc::new(Inner { packed, value: OnceLock::new() })))
     }
 
     /// What is at `part` of a snapshot.
     pub(super) fn at(blocks: &Arc<Blocks>, part: Part) -> Self {
-        Self { packed: Packed::In(Arc::clone(blocks), part), value: OnceLock::new() }
+        Self::packed(Packed::In(Arc::clone(blocks), part))
+    }
+}
+
+impl<T: Stored> Lazy<T> {
+    /// Its bytes; none where it is the default value.
+    fn bytes(&self) -> Result<Cow<'_, [u8]>, CodecError> {
+        match self.0.as_deref() {
+            None => Ok(Cow::Borrowed(&[])),
+            Some(inner) => match inner.packed.bytes() {
+                Some(bytes) => Ok(Cow::Borrowed(bytes)),
+                None if inner.value() == T::EMPTY => Ok(Cow::Borrowed(&[])),
+                None => codec::encode_part(inner.value()).map(Cow::Owned),
+            },
+        }
     }
 
     /// Puts its bytes behind `parts`. Where they are in a snapshot, they are not kept unpacked for it.
     pub(super) fn put(&self, parts: &mut Vec<u8>, passing: &mut Passing) -> Result<(), CodecError> {
-        match &self.packed {
-            Packed::In(blocks, part) => parts.extend_from_slice(blocks.pass(*part, passing)),
-            _ => parts.extend_from_slice(&self.bytes()?),
+        match self.packed_in() {
+            Some((blocks, part)) => parts.extend_from_slice(blocks.pass(part, passing)),
+            None => parts.extend_from_slice(&self.bytes()?),
         }
         Ok(())
     }
@@ -128,27 +154,32 @@ impl<T: Stored> Lazy<T> {
     ) -> Result<(), CodecError> {
         let before = parts.len();
         self.put(parts, passing)?;
-        let len = u32::try_from(parts.len() - before).unwrap_or(u32::MAX);
-        *self = Self { packed: Packed::Apart(len), value: OnceLock::new() };
+        *self = match u32::try_from(parts.len() - before).unwrap_or(u32::MAX) {
+            0 => Self(None),
+            len => Self::packed(Packed::Apart(len)),
+        };
         Ok(())
     }
 }
 
 impl<T> Default for Lazy<T> {
     fn default() -> Self {
-        Self { packed: Packed::No, value: OnceLock::new() }
+        Self(None)
     }
 }
 
 impl<T> Clone for Lazy<T> {
     fn clone(&self) -> Self {
-        Self { packed: self.packed.clone(), value: self.value.clone() }
+        Self(self.0.clone())
     }
 }
 
-impl<T> From<T> for Lazy<T> {
+impl<T: Stored> From<T> for Lazy<T> {
     fn from(value: T) -> Self {
-        Self { packed: Packed::No, value: OnceLock::from(Arc::new(value)) }
+        if value == *T::EMPTY {
+            return Self(None);
+        }
+        Self(Some(Arc::new(Inner { packed: Packed::No, value: OnceLock::from(value) })))
     }
 }
 
@@ -156,37 +187,48 @@ impl<T: Stored> Deref for Lazy<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.value()
+        self.0.as_deref().map_or(T::EMPTY, Inner::value)
     }
 }
 
 impl<T: Stored + Clone> DerefMut for Lazy<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.value();
-        self.packed = Packed::No;
-        match self.value.get_mut() {
-            Some(value) => Arc::make_mut(value),
-            None => unreachable!("it was just decoded"),
+        let own = |value: T| Inner { packed: Packed::No, value: OnceLock::from(value) };
+        let inner = self.0.get_or_insert_with(|| Arc::new(own(T::default())));
+        if let Some(inner) = Arc::get_mut(inner) {
+            inner.value();
+            inner.packed = Packed::No;
+        } else {
+            // Those that share it may never look at it.
+            let value = inner.value.get().cloned().unwrap_or_else(|| inner.decode());
+            *inner = Arc::new(own(value));
+        }
+        match Arc::get_mut(inner).and_then(|inner| inner.value.get_mut()) {
+            Some(value) => value,
+            None => unreachable!("it is not shared, and was just decoded"),
         }
     }
 }
 
 impl<T: Stored> PartialEq for Lazy<T> {
     fn eq(&self, other: &Self) -> bool {
-        if let (Packed::In(one, at), Packed::In(two, place)) = (&self.packed, &other.packed)
-            && Arc::ptr_eq(one, two)
-            && at == place
-        {
+        let same = match (&self.0, &other.0) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (one, two) => one.is_none() && two.is_none(),
+        };
+        if same {
             return true;
         }
-        let packed = self.packed.bytes().zip(other.packed.bytes());
-        packed.is_some_and(|(one, two)| one == two) || **self == **other
+        let packed = self.packed_in().zip(other.packed_in());
+        packed.is_some_and(|((one, at), (two, place))| {
+            (Arc::ptr_eq(one, two) && at == place) || one.bytes(at) == two.bytes(place)
+        }) || **self == **other
     }
 }
 
 impl<T: Stored + fmt::Debug> fmt::Debug for Lazy<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.value().fmt(f)
+        (**self).fmt(f)
     }
 }
 
@@ -198,17 +240,17 @@ where
     type IntoIter = <&'a T as IntoIterator>::IntoIter;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.value().into_iter()
+        (**self).into_iter()
     }
 }
 
 impl<T: Stored> Serialize for Lazy<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            return self.value().serialize(serializer);
+            return (**self).serialize(serializer);
         }
-        match self.packed {
-            Packed::Apart(len) => len.serialize(serializer),
+        match self.0.as_deref() {
+            Some(Inner { packed: Packed::Apart(len), .. }) => len.serialize(serializer),
             _ => serializer.serialize_bytes(&self.bytes().map_err(S::Error::custom)?),
         }
     }
@@ -223,8 +265,7 @@ impl<T> Decode<Parts> for Lazy<T> {
         }
         let Parts { blocks, left } = decoder.context();
         let missing = || DecodeError::UnexpectedEnd { additional: len as usize };
-        let packed = Packed::In(Arc::clone(blocks), left.take(len).ok_or_else(missing)?);
-        Ok(Self { packed, value: OnceLock::new() })
+        Ok(Self::at(blocks, left.take(len).ok_or_else(missing)?))
     }
 }
 bincode::impl_borrow_decode_with_context!(Lazy<T>, Parts, T);
@@ -234,7 +275,7 @@ mod tests {
     use super::*;
 
     type Labels = BTreeMap<String, Vec<u64>>;
-    stored!(codec::decode_part: Labels);
+    stored!(codec::decode_part: Labels = Labels::new());
 
     fn labels() -> Labels {
         [("lang", vec![1, 300]), ("ui", vec![])].map(|(name, dots)| (name.to_owned(), dots)).into()
@@ -256,7 +297,8 @@ mod tests {
         let made = Lazy::from(labels());
         let bytes = codec::encode_part(&made).expect("it encodes");
         let read = packed(&made.bytes().expect("it has bytes"));
-        assert!(matches!(read.packed, Packed::In(..)) && read.value.get().is_none());
+        let inner = read.0.as_deref().expect("it is not empty");
+        assert!(matches!(inner.packed, Packed::In(..)) && inner.value.get().is_none());
         let unseen = read.clone();
         assert_eq!((&*read, &read), (&labels(), &made));
         for part in [&made, &read, &unseen] {

@@ -9,6 +9,7 @@ pub(crate) mod bounded;
 mod change;
 pub mod design;
 mod edges;
+mod fields;
 mod fold;
 pub mod graph;
 pub mod lazy;

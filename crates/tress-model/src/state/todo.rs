@@ -1,92 +1,19 @@
 //! One todo: its fields, and the facts from which its status is derived.
 
-use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use bincode::Decode;
 use serde::{Deserialize, Serialize};
 
+pub use super::fields::{Fields, Seldom};
 use super::lazy::Lazy;
-use super::prose::Prose;
 use super::writers::Writers;
 use crate::clock::{Millis, VersionVector};
 use crate::codec::{CodecError, Passing};
 use crate::ids::{Dot, ReplicaId, TodoId};
 use crate::limits;
 use crate::operation::{BlockerKind, Check, FailureClass, ProseField, TodoEdit, Verdict};
-
-/// What of a todo changes seldom; shared with earlier states of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Decode)]
-#[bincode(decode_context = "crate::codec::Parts")]
-pub struct Fields {
-    /// The id it has in another system.
-    pub external_id: Option<String>,
-    /// One line that says what is to be done.
-    pub title: String,
-    /// What kind of work it is.
-    pub kind: String,
-    /// 0 (most urgent) to 4.
-    pub priority: u8,
-    /// Whom it is meant for.
-    pub assignee: Option<String>,
-    /// Who answers for it.
-    pub owner: Option<String>,
-    /// The status word of another system.
-    pub stage: Option<String>,
-    /// Estimated minutes.
-    pub estimate_minutes: Option<u32>,
-    /// The command that must succeed when it is done.
-    pub check: Option<String>,
-    /// The paths (globs) it is expected to touch.
-    pub files: Vec<String>,
-    /// The design section it implements.
-    pub section: Option<String>,
-    /// What an agent must be able to do to take it.
-    pub capabilities: Vec<String>,
-    /// Whether a checkpoint is taken before it is worked on.
-    pub high_risk: bool,
-    /// Kept in view, never worked on.
-    pub pinned: bool,
-    /// Not worth keeping.
-    pub ephemeral: bool,
-    /// Not before this time.
-    pub defer_until: Option<Millis>,
-    /// To be done by this time.
-    pub due_at: Option<Millis>,
-    /// A reference into another system.
-    pub external_ref: Option<String>,
-    /// When it came into being.
-    pub created_at: Millis,
-    /// Who brought it into being.
-    pub created_by: Option<String>,
-    /// Its prose, by field; what is missing is empty.
-    pub prose: Lazy<BTreeMap<ProseField, Arc<Prose>>>,
-    /// Its labels, each with the events that added it.
-    pub labels: Lazy<BTreeMap<String, Vec<Dot>>>,
-    /// Fields that Tress does not know, as JSON text.
-    pub extra: Lazy<BTreeMap<String, String>>,
-    /// How it was written where it came from.
-    pub layout: Lazy<Option<String>>,
-    /// Remarks, in order.
-    pub notes: Lazy<Vec<Arc<Note>>>,
-    /// The claim that a deletion ended, with that deletion: it comes back when the deletion loses.
-    pub(super) put_aside: Option<Box<(Dot, Claim)>>,
-    /// What is or was in the way.
-    pub blockers: Vec<Blocker>,
-    /// Closings without completion, in order.
-    pub closings: Vec<Closing>,
-    /// Deletions, in order.
-    pub deletions: Vec<Closing>,
-    /// Attempts that failed, in order.
-    pub failures: Vec<Failure>,
-    /// Whom the coordinator gave it to.
-    pub assigned: Option<String>,
-    /// Files that work on it made or changed, with the git blob they became.
-    pub artifacts: Lazy<BTreeMap<String, Option<String>>>,
-    /// Who wrote a field, for fields written since the todo came into being.
-    writers: Lazy<BTreeMap<String, Writers>>,
-}
 
 /// A todo, its history boiled down to the facts that still count.
 #[derive(Debug, Clone, PartialEq, Serialize, Decode)]
@@ -245,9 +172,9 @@ pub struct Completion {
     /// The evidence.
     pub checks: Vec<Check>,
     /// The verifier's answer.
-    pub verification: Option<Verification>,
+    pub verification: Option<Box<Verification>>,
     /// The commit on the run's branch, and when it came there.
-    pub integrated: Option<(String, Millis)>,
+    pub integrated: Option<Box<(String, Millis)>>,
     /// Why it no longer counts: it was refused, failed to integrate, or the todo was reopened.
     pub void: Option<String>,
 }
@@ -319,45 +246,10 @@ pub struct Failure {
 
 impl Todo {
     pub(super) fn new(id: TodoId, dot: Dot, title: String, agent: &str, at: Millis) -> Self {
-        let fields = Fields {
-            external_id: None,
-            title,
-            kind: "task".to_owned(),
-            priority: 2,
-            assignee: None,
-            owner: None,
-            stage: None,
-            estimate_minutes: None,
-            check: None,
-            files: Vec::new(),
-            section: None,
-            capabilities: Vec::new(),
-            high_risk: false,
-            pinned: false,
-            ephemeral: false,
-            defer_until: None,
-            due_at: None,
-            external_ref: None,
-            created_at: at,
-            created_by: Some(agent.to_owned()),
-            prose: Lazy::default(),
-            labels: Lazy::default(),
-            extra: Lazy::default(),
-            layout: Lazy::default(),
-            notes: Lazy::default(),
-            put_aside: None,
-            blockers: Vec::new(),
-            closings: Vec::new(),
-            deletions: Vec::new(),
-            failures: Vec::new(),
-            assigned: None,
-            artifacts: Lazy::default(),
-            writers: Lazy::default(),
-        };
         Self {
             id,
             dot,
-            fields: Arc::new(fields),
+            fields: Arc::new(Fields::new(title, agent, at)),
             updated_at: at,
             claim: None,
             lost: Vec::new(),
@@ -391,6 +283,19 @@ impl Todo {
     /// What stands for a todo that is in a snapshot and cannot be read there.
     pub(crate) fn unreadable(id: TodoId) -> Self {
         Self::new(id, Dot::new(ReplicaId([0; 16]), 0), String::new(), "", 0)
+    }
+
+    /// Gives `each` the agents that are named in its claims and claims of completion. What is shared with other
+    /// todos is passed over.
+    pub(crate) fn agents_mut(&mut self, mut each: impl FnMut(&mut Arc<str>)) {
+        let claims = self.claim.as_deref_mut().into_iter().chain(&mut self.lost);
+        claims.for_each(|claim| each(&mut claim.agent));
+        for completion in self.completions.iter_mut().filter_map(Arc::get_mut) {
+            each(&mut completion.agent);
+            completion.claimant.as_mut().into_iter().for_each(&mut each);
+            let answer = completion.verification.as_deref_mut();
+            answer.into_iter().for_each(|answer| each(&mut answer.agent));
+        }
     }
 
     /// The text of a prose field; empty where there is none.
@@ -431,7 +336,7 @@ impl Todo {
     /// When it was finished, if it is.
     pub fn finished_at(&self) -> Option<Millis> {
         let completed = self.completed().and_then(|completion| {
-            let integrated = completion.integrated.as_ref().map(|(_, at)| *at);
+            let integrated = completion.integrated.as_deref().map(|(_, at)| *at);
             integrated.or_else(|| completion.verification.as_ref().map(|v| v.at))
         });
         let closed = self.closing().map(|closing| closing.at);
@@ -520,35 +425,35 @@ impl Todo {
     }
 
     pub(super) fn set(&mut self, edit: &TodoEdit) -> Option<TodoEdit> {
-        fn swap<T: Clone + PartialEq>(
-            old: &mut T,
-            new: &T,
-            wrap: impl Fn(T) -> TodoEdit,
-        ) -> Option<TodoEdit> {
-            (old != new).then(|| wrap(std::mem::replace(old, new.clone())))
+        // What does not change stays shared, and takes no room.
+        macro_rules! swap {
+            ($field:ident, $new:expr, $edit:ident) => {
+                (self.$field != *$new)
+                    .then(|| E::$edit(std::mem::replace(&mut self.$field, $new.clone())))
+            };
         }
         use TodoEdit as E;
         match edit {
-            E::Title(new) => swap(&mut self.title, new, E::Title),
-            E::Kind(new) => swap(&mut self.kind, new, E::Kind),
-            E::Priority(new) => swap(&mut self.priority, new, E::Priority),
-            E::Assignee(new) => swap(&mut self.assignee, new, E::Assignee),
-            E::Owner(new) => swap(&mut self.owner, new, E::Owner),
-            E::Stage(new) => swap(&mut self.stage, new, E::Stage),
-            E::Estimate(new) => swap(&mut self.estimate_minutes, new, E::Estimate),
-            E::Check(new) => swap(&mut self.check, new, E::Check),
-            E::Files(new) => swap(&mut self.files, new, E::Files),
-            E::Section(new) => swap(&mut self.section, new, E::Section),
-            E::Capabilities(new) => swap(&mut self.capabilities, new, E::Capabilities),
-            E::HighRisk(new) => swap(&mut self.high_risk, new, E::HighRisk),
-            E::Pinned(new) => swap(&mut self.pinned, new, E::Pinned),
-            E::Ephemeral(new) => swap(&mut self.ephemeral, new, E::Ephemeral),
-            E::DeferUntil(new) => swap(&mut self.defer_until, new, E::DeferUntil),
-            E::DueAt(new) => swap(&mut self.due_at, new, E::DueAt),
-            E::ExternalRef(new) => swap(&mut self.external_ref, new, E::ExternalRef),
-            E::CreatedAt(new) => swap(&mut self.created_at, new, E::CreatedAt),
-            E::CreatedBy(new) => swap(&mut self.created_by, new, E::CreatedBy),
-            E::UpdatedAt(new) => swap(&mut self.updated_at, new, E::UpdatedAt),
+            E::Title(new) => swap!(title, new, Title),
+            E::Kind(new) => swap!(kind, new, Kind),
+            E::Priority(new) => swap!(priority, new, Priority),
+            E::Assignee(new) => swap!(assignee, new, Assignee),
+            E::Owner(new) => swap!(owner, new, Owner),
+            E::Stage(new) => swap!(stage, new, Stage),
+            E::Estimate(new) => swap!(estimate_minutes, new, Estimate),
+            E::Check(new) => swap!(check, new, Check),
+            E::Files(new) => swap!(files, new, Files),
+            E::Section(new) => swap!(section, new, Section),
+            E::Capabilities(new) => swap!(capabilities, new, Capabilities),
+            E::HighRisk(new) => swap!(high_risk, new, HighRisk),
+            E::Pinned(new) => swap!(pinned, new, Pinned),
+            E::Ephemeral(new) => swap!(ephemeral, new, Ephemeral),
+            E::DeferUntil(new) => swap!(defer_until, new, DeferUntil),
+            E::DueAt(new) => swap!(due_at, new, DueAt),
+            E::ExternalRef(new) => swap!(external_ref, new, ExternalRef),
+            E::CreatedAt(new) => swap!(created_at, new, CreatedAt),
+            E::CreatedBy(new) => swap!(created_by, new, CreatedBy),
+            E::UpdatedAt(new) => swap!(updated_at, new, UpdatedAt),
             E::Extra(key, new) => {
                 let old = match new {
                     Some(new) => self.extra.insert(key.clone(), new.clone()),

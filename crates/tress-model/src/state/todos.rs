@@ -130,8 +130,8 @@ impl Todos {
     /// The todo with this id, to be changed: copied where it is shared with another state.
     pub fn get_mut(&mut self, id: &TodoId) -> Option<&mut Todo> {
         let slot = self.slots.get_mut(id)?;
-        if let Slot::Shelved(..) = slot {
-            *slot = Slot::Folded(slot.read());
+        if let Slot::Shelved(shelf, index) = slot {
+            *slot = Slot::Folded(shelf.take(*index));
         }
         match slot {
             Slot::Folded(todo) => Some(Arc::make_mut(todo)),

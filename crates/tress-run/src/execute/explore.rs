@@ -172,7 +172,7 @@ async fn look(
     let changed = tree.added_lines(from, &explored.branch).await?;
     explored.lines = changed.values().map(std::collections::BTreeSet::len).sum();
     let claimed = found.claim.as_deref().map_or(made.at, |claim| claim.at);
-    let ended = made.integrated.as_ref().map_or(made.at, |(_, at)| *at);
+    let ended = made.integrated.as_deref().map_or(made.at, |(_, at)| *at);
     explored.took = ended.saturating_sub(claimed);
     Ok(explored)
 }

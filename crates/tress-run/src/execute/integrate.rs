@@ -140,7 +140,12 @@ impl Team {
     async fn reconcile(&self, todo: TodoId, completion: Dot) -> Result<(), RunError> {
         let state = self.run.state();
         let made = state.todo(todo).and_then(|todo| {
-            todo.completions.iter().find(|made| made.dot == completion)?.integrated.clone()
+            todo.completions
+                .iter()
+                .find(|made| made.dot == completion)?
+                .integrated
+                .as_deref()
+                .cloned()
         });
         let Some((commit, _)) = made else { return Ok(()) };
         let before = format!("{commit}^1");

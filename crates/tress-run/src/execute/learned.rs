@@ -23,7 +23,7 @@ pub(super) fn sample(state: &State, figures: &Figures, agents: u32) -> Option<Ru
         attempts += lost + u64::from(todo.completed().is_some());
         in_vain += lost;
         let times = todo.completed().zip(todo.claim.as_deref()).and_then(|(made, claim)| {
-            let (_, integrated) = made.integrated.as_ref()?;
+            let (_, integrated) = made.integrated.as_deref()?;
             Some((claim.at, claim.started_at?, made.at, *integrated))
         });
         if let Some((claimed, started, done, integrated)) = times {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tress_store::files::write_whole;
-use tress_store::{FaultyFiles, Files, MemoryFiles, RealFiles};
+use tress_store::{FaultyFiles, Files, MemoryFiles, RealFiles, Store};
 
 fn suite(files: &dyn Files, root: &Path) {
     appends_are_read_back(files, root);
@@ -41,6 +41,7 @@ fn appends_are_read_back(files: &dyn Files, root: &Path) {
     assert_eq!(files.read_part(&path, 4, 3).unwrap(), b"two");
     assert_eq!(files.read_part(&path, 7, 3).unwrap(), b"!");
     assert_eq!(files.read_part(&path, 99, 3).unwrap(), b"");
+    files.sync(&path).unwrap();
     files.rewrite(&path, 4, b"two!").unwrap();
     assert_eq!(files.read(&path, 0).unwrap(), b"one two!");
     files.sync_dir(&dir).unwrap();
@@ -50,6 +51,7 @@ fn what_is_missing_is_not_found(files: &dyn Files, root: &Path) {
     let missing = root.join("missing");
     assert_eq!(files.read(&missing, 0).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(files.rewrite(&missing, 0, b"x").unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(files.sync(&missing).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(files.list(&missing).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(files.remove(&missing).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(files.rename(&missing, &root.join("x")).unwrap_err().kind(), ErrorKind::NotFound);
@@ -152,6 +154,12 @@ fn memory_conforms() {
     let files = MemoryFiles::new();
     files.create_dir(Path::new("/root")).unwrap();
     suite(&files, Path::new("/root"));
+}
+
+#[test]
+fn what_shows_packed_files_conforms() {
+    let store = Store::create_on(Arc::new(MemoryFiles::new()), Path::new("/root"), String::new());
+    suite(&**store.unwrap().files(), Path::new("/root"));
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(crate) fn segment(
 }
 
 /// Appends `count` events to the run, each with a sync of its own.
-fn write(run: &mut RunStore, from: u64, count: u64) {
+pub(crate) fn write(run: &mut RunStore, from: u64, count: u64) {
     let (replica, store) = run.open_writer().unwrap();
     // Whoever writes has read what earlier holders of the replica wrote.
     run.poll().unwrap();
@@ -256,7 +256,7 @@ fn a_newer_format_is_refused_and_a_missing_store_named() {
     drop(Store::create(&path).unwrap());
     let file = path.join("store");
     let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("\"major\":1", "\"major\":2")).unwrap();
+    std::fs::write(&file, text.replace("\"major\":1", "\"major\":3")).unwrap();
     let refused = Store::open(&path).unwrap_err();
     assert!(matches!(refused, StoreError::NewerFormat { .. }), "{refused}");
     std::fs::write(&file, "not json").unwrap();

@@ -24,6 +24,10 @@ impl Files for Thief {
         self.files.rewrite(path, offset, bytes)
     }
 
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.files.sync(path)
+    }
+
     fn open(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
         self.files.open(path)
     }

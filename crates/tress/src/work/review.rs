@@ -70,7 +70,7 @@ fn counting(
         let holder = found.claim.as_deref().map(|claim| Arc::clone(&claim.agent));
         return Err(ReviewRefused::Void { reason: reason.clone(), holder });
     }
-    if let Some((commit, _)) = &made.integrated {
+    if let Some((commit, _)) = made.integrated.as_deref() {
         return Err(ReviewRefused::Integrated { commit: commit.clone() });
     }
     if found.deletion().is_some() || found.closing().is_some() {
@@ -119,7 +119,9 @@ pub fn integrable(state: &State, todo: TodoId, completion: Dot) -> Result<(), Re
     if made.verification.as_ref().is_none_or(|given| given.verdict != Verdict::Pass) {
         return Err(ReviewRefused::NotVerified);
     }
-    if let Some((commit, _)) = found.completed().and_then(|other| other.integrated.clone()) {
+    if let Some((commit, _)) =
+        found.completed().and_then(|other| other.integrated.as_deref().cloned())
+    {
         return Err(ReviewRefused::Integrated { commit });
     }
     Ok(())

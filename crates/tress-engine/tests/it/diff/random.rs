@@ -9,7 +9,7 @@ use tress_engine::difference;
 use tress_model::operation::{Check, ProseField};
 use tress_model::state::design::{Assessment, Decision, Deviation, Requirement, Section};
 use tress_model::state::team::{Agent, Alert};
-use tress_model::state::todo::{Claim, Fields};
+use tress_model::state::todo::{Claim, Fields, Seldom};
 use tress_model::state::{Design, Team};
 use tress_model::{State, Todo, TodoId, VersionVector};
 
@@ -45,12 +45,12 @@ fn sorted<T: Ord>(things: impl Iterator<Item = T>) -> Vec<T> {
 
 /// What there is one of in a todo, and what has a name in it.
 fn content(todo: &Todo, now: u64) -> impl Debug {
-    let Fields { external_id, title, kind, priority, assignee, owner, stage, check, .. } =
+    let Fields { external_id, title, kind, priority, assignee, owner, created_by, .. } =
         Fields::clone(&todo.fields);
-    let Fields { estimate_minutes, files, section, capabilities, external_ref, created_by, .. } =
-        Fields::clone(&todo.fields);
-    let Fields { high_risk, pinned, ephemeral, defer_until, due_at, .. } =
-        Fields::clone(&todo.fields);
+    let Seldom { stage, check, estimate_minutes, files, section, capabilities, .. } =
+        Seldom::clone(&todo.fields);
+    let Seldom { external_ref, high_risk, pinned, ephemeral, defer_until, due_at, .. } =
+        Seldom::clone(&todo.fields);
     let fields = (
         (external_id, title, kind, priority, assignee, owner, stage, check),
         (estimate_minutes, files, section, capabilities, external_ref, created_by),
@@ -85,7 +85,7 @@ fn work(todo: &Todo) -> String {
             let Check { layer, name, command, exit_code, verdict, detail, .. } = check;
             (layer, name, command, exit_code, verdict, detail)
         }));
-        let integrated = c.integrated.as_ref().map(|(commit, _)| commit);
+        let integrated = c.integrated.as_deref().map(|(commit, _)| commit);
         let texts = (&c.implementation, &c.tests, &c.integration);
         let claim = (&c.agent, &c.commit, c.to_integrate, texts);
         format!("{:?}", (claim, c.pending(), &c.void, answer, checks, integrated))

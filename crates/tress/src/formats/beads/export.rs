@@ -274,7 +274,7 @@ pub(super) fn ending(todo: &Todo) -> Option<(Millis, String)> {
     }
     let completion = todo.completed()?;
     let verification = completion.verification.as_ref();
-    let integrated = completion.integrated.as_ref().map(|&(_, at)| at);
+    let integrated = completion.integrated.as_deref().map(|&(_, at)| at);
     let at = integrated.or_else(|| verification.map(|v| v.at)).unwrap_or(completion.at);
     Some((at, verification.map(|v| v.reason.clone()).unwrap_or_default()))
 }
