@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use tress::{
@@ -105,6 +105,16 @@ impl Place {
         // Those who were to make it may all have died before.
         let store = Store::create(&self.store).must("opening the store again")?;
         store.create_run("main").await.must("opening the run again")
+    }
+
+    /// Begins to pack what is only read, if there is a store yet.
+    pub(crate) fn compacting(&self) -> Result<Option<Child>, Trouble> {
+        if !self.store.join("store").exists() {
+            return Ok(None);
+        }
+        let mut compact = Command::new(&self.tress);
+        let compact = compact.args(["compact", "--dir"]).arg(&self.store).stdout(Stdio::null());
+        compact.spawn().map(Some).harness("running tress compact")
     }
 
     /// `tress fsck` finds nothing.

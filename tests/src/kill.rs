@@ -9,7 +9,7 @@ use crate::check::{self, Acknowledged, Place};
 use crate::interrupt;
 use crate::random::Random;
 use crate::team::{Order, Team};
-use crate::trouble::{Trouble, While};
+use crate::trouble::{Trouble, While, violation};
 
 /// Kill writers at random moments
 #[derive(Debug, Args)]
@@ -35,6 +35,9 @@ struct Tally {
     events: usize,
     seals: usize,
     journals: usize,
+    /// How often journals were packed meanwhile, and how often whoever did was killed.
+    compacted: usize,
+    interrupted: usize,
 }
 
 /// Does `kill`.
@@ -60,10 +63,11 @@ pub(crate) fn run(args: &Kill, seed: u64) -> Result<(), Trouble> {
         tally.journals = tally.journals.max(place.journals()?);
         round = last;
     }
-    let Tally { started, killed, events, seals, journals } = tally;
+    let Tally { started, killed, events, seals, journals, compacted, interrupted } = tally;
     println!(
         "torture kill: {round} rounds, {started} writers, {killed} killed; all {events} \
-         acknowledged events are there; {seals} seals; at most {journals} journals of {} writers",
+         acknowledged events are there; {seals} seals; at most {journals} journals of {} writers; compacted \
+         {compacted} times meanwhile, {interrupted} of them killed",
         args.processes
     );
     Ok(())
@@ -82,6 +86,7 @@ fn one_round(
     // In each fourth round somebody dies while it opens the run or writes for the first time.
     let early = random.one_in(4);
     let operations = 10 + random.below(40);
+    let (compacts, mut compacting) = (random.one_in(2), None);
     for number in 0..args.processes {
         let order = Order {
             name: format!("r{round}p{number}"),
@@ -91,6 +96,9 @@ fn one_round(
             seed: random.next(),
         };
         team.start(&place.store, &order)?;
+        if number == args.processes / 2 && compacts {
+            compacting = place.compacting()?;
+        }
         if early && random.one_in(3) {
             random.linger();
             team.kill(number)?;
@@ -105,12 +113,25 @@ fn one_round(
     } else {
         team.kill(victim)?
     }
+    if let Some(mut compacting) = compacting {
+        tally.compacted += 1;
+        let interrupted = random.one_in(4);
+        if interrupted {
+            compacting.kill().harness("killing tress compact")?;
+            tally.interrupted += 1;
+        }
+        let ended = compacting.wait().harness("waiting for tress compact")?;
+        if !interrupted && !ended.success() {
+            return violation(format!("tress compact: {ended}"));
+        }
+    }
     tally.started += team.len();
     let (killed, acks) = team.end()?;
     tally.killed += killed;
     known.take(acks)?;
     place.check(known, true, round)?;
-    place.few_journals(args.processes)?;
+    // Who compacts holds one at a time, too, and what it does not finish may cost one.
+    place.few_journals(args.processes + 1 + tally.interrupted)?;
     if (round + 1).is_multiple_of(10) {
         let (events, journals) = (known.events.len(), place.journals()?);
         println!("round {}: {events} events here, {journals} journals", round + 1);

@@ -26,7 +26,10 @@ pub use message::{
 pub(crate) use pack::{Blocks, Packer, Part, Parts, Passing, Shelf};
 use segment::decode_within;
 pub use segment::{EventHasher, Staged, Written, decode_segment, encode_segment, withhold};
-pub use snapshot::{SNAPSHOT_FORM, Snapshot, decode_snapshot, encode_snapshot};
+pub use snapshot::{
+    SNAPSHOT_FORM, Snapshot, SnapshotLayout, decode_snapshot, decode_snapshot_parts,
+    encode_snapshot,
+};
 pub(crate) use snapshot::{decode_part, decode_whole, encode_part};
 
 /// The version of the stored and sent forms: a reader refuses a newer major version and reads a

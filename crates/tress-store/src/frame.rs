@@ -128,26 +128,52 @@ pub fn encode(kind: FrameKind, first: u64, previous: EventId, body: &[u8]) -> Ve
     bytes
 }
 
+/// What a frame says of itself before its body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) kind: FrameKind,
+    /// The length of its body.
+    pub(crate) len: usize,
+    pub(crate) first: u64,
+    previous: EventId,
+    /// The checksum of all of it, and of what is before the body.
+    sums: [u32; 2],
+}
+
+impl Head {
+    /// The head that `bytes` begin with; none where no frame begins so.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
+        let word = |at: usize| {
+            let bytes: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
+            Some(u32::from_le_bytes(bytes))
+        };
+        if bytes.get(..4)? != MAGIC || bytes.get(5..8)? != [0; 3] {
+            return None;
+        }
+        let kind = FrameKind::from_code(*bytes.get(4)?);
+        let len = usize::try_from(word(8)?).ok().filter(|&len| len <= kind.bytes_max())?;
+        let head = crc32c::crc32c(bytes.get(..12)?);
+        let head = crc32c::crc32c_append(head, bytes.get(16..HEADER_BYTES)?);
+        let first = u64::from_le_bytes(bytes.get(16..24)?.try_into().ok()?);
+        let previous = EventId(bytes.get(24..56)?.try_into().ok()?);
+        Some(Self { kind, len, first, previous, sums: [word(12)?, head] })
+    }
+
+    /// Whether its body is that of which these are the pieces.
+    pub(crate) fn fits(&self, body: &[&[u8]]) -> bool {
+        let [all, head] = self.sums;
+        let len: usize = body.iter().map(|piece| piece.len()).sum();
+        len == self.len
+            && body.iter().fold(head, |sum, piece| crc32c::crc32c_append(sum, piece)) == all
+    }
+}
+
 /// The valid frame that begins at the start of `bytes`; `None` where none does.
 pub fn decode(bytes: &[u8]) -> Option<Frame<'_>> {
-    let word = |at: usize| {
-        let bytes: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
-        Some(u32::from_le_bytes(bytes))
-    };
-    if bytes.get(..4)? != MAGIC || bytes.get(5..8)? != [0; 3] {
-        return None;
-    }
-    let kind = FrameKind::from_code(*bytes.get(4)?);
-    let len = usize::try_from(word(8)?).ok().filter(|&len| len <= kind.bytes_max())?;
-    let body = bytes.get(HEADER_BYTES..HEADER_BYTES.checked_add(len)?)?;
-    let head = crc32c::crc32c(bytes.get(..12)?);
-    let crc = crc32c::crc32c_append(head, bytes.get(16..HEADER_BYTES)?);
-    if crc32c::crc32c_append(crc, body) != word(12)? {
-        return None;
-    }
-    let first = u64::from_le_bytes(bytes.get(16..24)?.try_into().ok()?);
-    let previous = EventId(bytes.get(24..56)?.try_into().ok()?);
-    Some(Frame { kind, first, previous, body })
+    let head = Head::of(bytes)?;
+    let body = bytes.get(HEADER_BYTES..HEADER_BYTES.checked_add(head.len)?)?;
+    let Head { kind, first, previous, .. } = head;
+    head.fits(&[body]).then_some(Frame { kind, first, previous, body })
 }
 
 /// Where the frames at the start of `bytes` end.

@@ -51,6 +51,15 @@ pub struct JournalPosition {
     pub offset: u64,
 }
 
+impl JournalPosition {
+    /// How many bytes lie before it, where each file was gone on with until it was full.
+    pub(crate) fn bytes(self) -> u64 {
+        u64::from(self.file.saturating_sub(1))
+            .saturating_mul(FILE_BYTES)
+            .saturating_add(self.offset)
+    }
+}
+
 impl Default for JournalPosition {
     fn default() -> Self {
         Self { file: 1, offset: 0 }

@@ -202,6 +202,12 @@ impl RunStore {
         Ok(segments.chain(batch.seals.into_iter().map(Item::Seal)).collect())
     }
 
+    /// How many bytes its journals have up to where they were read, about.
+    pub fn bytes_read(&self) -> u64 {
+        let readers = self.readers.values().chain(self.received.values());
+        readers.map(|reader| reader.position().bytes()).fold(0, u64::saturating_add)
+    }
+
     /// Forgets how far the journals were read: the next look reads everything. Gives back what was
     /// known, for [`RunStore::restore`].
     pub fn rewind(&mut self) -> Readers {

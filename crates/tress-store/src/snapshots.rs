@@ -6,11 +6,12 @@
 //! that comes late finds one before its place that is not much further back than it must be.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tress_model::OrderKey;
-use tress_model::codec::{self, SNAPSHOT_FORM, Snapshot};
+use tress_model::codec::{self, SNAPSHOT_FORM, Snapshot, SnapshotLayout};
 use tress_model::event::Hole;
 use tress_model::ids::{EventId, ReplicaId, StoreId};
 
@@ -81,33 +82,55 @@ fn read(
     before: Option<OrderKey>,
     holes: &[Hole],
 ) -> Option<Option<StoredSnapshot>> {
-    let mut bytes = files.read(path, 0).ok()?;
+    let mut bytes = files.read_part(path, 0, BEGINNING).ok()?;
+    if frame::decode(&bytes).is_none() {
+        // There may be many journals.
+        bytes = files.read(path, 0).ok()?;
+    }
     let header = frame::decode(&bytes).filter(|frame| frame.kind == FrameKind::Header)?;
     let Header { positions, received, last } = serde_json::from_slice(header.body).ok()?;
     if before.is_some_and(|before| last >= Some(before)) {
         return Some(None);
     }
-    let state = frame::decode(bytes.get(header.len()..)?)?;
-    if state.kind != FrameKind::Snapshot {
+    let body_at = header.len() + frame::HEADER_BYTES;
+    let head = frame::Head::of(bytes.get(header.len()..)?)?;
+    if head.kind != FrameKind::Snapshot {
         return None;
     }
-    if state.first != SNAPSHOT_FORM {
+    if head.first != SNAPSHOT_FORM {
         // Another version made it: that is no reason to warn anybody.
-        tracing::debug!(path = %path.display(), form = state.first, "a snapshot of another form");
+        tracing::debug!(path = %path.display(), form = head.first, "a snapshot of another form");
         return Some(None);
     }
-    // The todos stay in these bytes: they are not copied.
-    let end = header.len() + state.len();
-    let start = end - state.body.len();
-    bytes.truncate(end);
-    bytes.drain(..start);
-    let snapshot = codec::decode_snapshot(bytes).ok()?;
+    // Its parts are kept as they are read: it is large, and to copy it would take as long as to read it.
+    let layout = SnapshotLayout::of(bytes.get(body_at..)?).ok()?;
+    let part = |part: Range<usize>| {
+        let (from, len) = (body_at.checked_add(part.start)?, part.len());
+        if let Some(there) = bytes.get(from..from.checked_add(len)?) {
+            return Some(there.to_vec());
+        }
+        let read = files.read_part(path, from as u64, len as u64).ok()?;
+        (read.len() == len).then_some(read)
+    };
+    let lengths = bytes.get(body_at..body_at.checked_add(layout.rest.start)?)?;
+    let (blocks, whole) = (layout.blocks, layout.blocks..head.len);
+    if blocks > head.len {
+        return None;
+    }
+    let (rest, hot, blocks) = (part(layout.rest)?, part(layout.hot)?, part(whole)?);
+    if !head.fits(&[lengths, &rest, &hot, &blocks]) {
+        return None;
+    }
+    let snapshot = codec::decode_snapshot_parts(&rest, hot, blocks).ok()?;
     let version = &snapshot.state.version;
     if holes.iter().any(|hole| version.get(hole.replica) < hole.last) {
         return Some(None);
     }
     Some(Some(StoredSnapshot { snapshot, positions, received }))
 }
+
+/// How much of a snapshot's file is read first: its header, as a rule, and where its parts are.
+const BEGINNING: u64 = 16 << 10;
 
 /// How many events a snapshot has, by its name.
 fn events_of(name: &str) -> u64 {

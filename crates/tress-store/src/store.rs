@@ -159,6 +159,20 @@ impl Tuning {
     }
 }
 
+impl Tuning {
+    /// How many bytes the journals grow behind a snapshot, which was made when they had `bytes`, before another is
+    /// made although there are few events: some events have long texts.
+    ///
+    /// ```
+    /// let tuning = tress_store::Tuning::default();
+    /// assert_eq!(tuning.snapshot_after_bytes(0), 512 << 10);
+    /// assert_eq!(tuning.snapshot_after_bytes(16 << 20), 2 << 20);
+    /// ```
+    pub fn snapshot_after_bytes(&self, bytes: u64) -> u64 {
+        (bytes / 8).max(256 * self.snapshot_events)
+    }
+}
+
 impl Default for Tuning {
     fn default() -> Self {
         let look_every = Duration::from_millis(250);

@@ -124,6 +124,7 @@ impl Core {
         let Parts { mut files, publish, followers } = parts;
         let snapshot = files.load_snapshot(None);
         let snapshot_events = snapshot.as_ref().map_or(0, |snapshot| snapshot.state.events());
+        let snapshots = Snapshots::new(snapshot_events, files.bytes_read());
         let log = log_of(&files, snapshot);
         let mut core = Self {
             log,
@@ -139,7 +140,7 @@ impl Core {
             behind: None,
             old_needed: None,
             ids: None,
-            snapshots: Snapshots::new(snapshot_events),
+            snapshots,
             publish,
             followers,
             looked: Instant::now(),
@@ -657,9 +658,10 @@ impl Core {
             && !self.log.has_waiting()
             && self.lost == 0;
         let events = self.log.version().events();
-        if whole && self.snapshots.is_due(events, self.files.store().tuning()) {
+        let bytes = self.files.bytes_read();
+        if whole && self.snapshots.is_due(events, bytes, self.files.store().tuning()) {
             let begun = self.files.begin_snapshot(self.log.snapshot());
-            self.snapshots.write(events, begun, self.files.store().is_real());
+            self.snapshots.write((events, bytes), begun, self.files.store().is_real());
         }
         self.forget_history(whole);
     }

@@ -14,32 +14,37 @@ const EVERY: Duration = Duration::from_millis(500);
 pub(crate) struct Snapshots {
     /// How many events the last one has.
     events: u64,
+    /// How many bytes the journals had when it was made.
+    bytes: u64,
     /// Writes one, while it does; and when it began.
     writing: Option<(JoinHandle<()>, Instant)>,
 }
 
 impl Snapshots {
-    pub(crate) const fn new(events: u64) -> Self {
-        Self { events, writing: None }
+    pub(crate) const fn new(events: u64, bytes: u64) -> Self {
+        Self { events, bytes, writing: None }
     }
 
-    /// Whether one is due for a run of so many events: one at a time, and not all the time.
-    pub(crate) fn is_due(&self, events: u64, tuning: Tuning) -> bool {
+    /// Whether one is due for a run of so many events, whose journals have so many bytes: one at a time, and not
+    /// all the time.
+    pub(crate) fn is_due(&self, events: u64, bytes: u64, tuning: Tuning) -> bool {
         let busy = self
             .writing
             .as_ref()
             .is_some_and(|(writing, began)| !writing.is_finished() || began.elapsed() < EVERY);
-        !busy && events >= self.events + tuning.snapshot_after(self.events)
+        let much = events >= self.events.saturating_add(tuning.snapshot_after(self.events))
+            || bytes >= self.bytes.saturating_add(tuning.snapshot_after_bytes(self.bytes));
+        !busy && much
     }
 
     /// Writes one: at once where nothing is `real`, so that all happens in the order in which it is asked for.
     pub(crate) fn write(
         &mut self,
-        events: u64,
+        (events, bytes): (u64, u64),
         begun: Result<BegunSnapshot, StoreError>,
         real: bool,
     ) {
-        self.events = events;
+        (self.events, self.bytes) = (events, bytes);
         let write = |begun: &BegunSnapshot| {
             if let Err(error) = begun.write() {
                 tracing::warn!(%error, "no snapshot was made");

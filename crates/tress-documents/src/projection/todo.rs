@@ -152,8 +152,8 @@ fn claim(claim: &Claim) -> Node {
         .maybe("until", claim.until.map(time))
         .group("scope", set(&claim.scope))
         .maybe("started_at", claim.started_at.map(time))
-        .maybe("base", claim.base.as_ref())
-        .maybe("branch", claim.branch.as_ref())
+        .maybe("base", claim.base.as_deref())
+        .maybe("branch", claim.branch.as_deref())
         .maybe("progress", claim.progress.as_ref().map(progress))
         .into()
 }

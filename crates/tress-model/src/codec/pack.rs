@@ -60,19 +60,17 @@ impl Block {
         Ok(Self { plain, lz4 })
     }
 
-    /// Takes a list of blocks off it.
-    pub(super) fn take_all(body: &[u8], left: &mut Range<usize>) -> Result<Vec<Self>, DecodeError> {
-        let rest = body.get(left.clone()).unwrap_or_default();
+    /// The blocks that `body` is a list of.
+    pub(super) fn all(body: &[u8]) -> Result<Vec<Self>, DecodeError> {
         let (count, used): (usize, _) =
-            bincode::decode_from_slice(rest, bincode::config::standard())?;
-        left.start += used;
-        (0..count).map(|_| Self::take(body, left)).collect()
-    }
-
-    /// The same block, of a body that begins only at `from`.
-    pub(super) fn moved(self, from: usize) -> Self {
-        let lz4 = self.lz4.start.saturating_sub(from)..self.lz4.end.saturating_sub(from);
-        Self { lz4, ..self }
+            bincode::decode_from_slice(body, bincode::config::standard())?;
+        let mut left = used..body.len();
+        let blocks = (0..count).map(|_| Self::take(body, &mut left)).collect::<Result<_, _>>()?;
+        if left.is_empty() {
+            Ok(blocks)
+        } else {
+            Err(DecodeError::Other("bytes behind the blocks"))
+        }
     }
 
     pub(super) fn unpack(&self, body: &[u8]) -> Option<Vec<u8>> {
@@ -117,18 +115,18 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn new(body: Vec<u8>, blocks: Vec<Block>) -> Self {
-        let blocks = blocks.into_iter().map(|block| (block, OnceLock::new())).collect();
-        Self { body, blocks }
+    /// The blocks that `body` is a list of.
+    pub(super) fn new(body: Vec<u8>) -> Result<Self, DecodeError> {
+        let blocks = Block::all(&body)?.into_iter().map(|block| (block, OnceLock::new())).collect();
+        Ok(Self { body, blocks })
     }
 
     /// One block, with these bytes in it, and where they are.
     #[cfg(test)]
     pub(crate) fn of(bytes: &[u8]) -> (Arc<Self>, Part) {
-        let Packed { plain, lz4 } = Packed::new(bytes);
-        let block = Block { plain, lz4: 0..lz4.len() };
-        let part = Part { block: 0, at: 0, len: u32::try_from(plain).expect("it is short") };
-        (Arc::new(Self::new(lz4, vec![block])), part)
+        let body = encode(&[Packed::new(bytes)].as_slice(), "blocks", usize::MAX);
+        let part = Part { block: 0, at: 0, len: u32::try_from(bytes.len()).expect("it is short") };
+        (Arc::new(Self::new(body.expect("it encodes")).expect("it is a list")), part)
     }
 
     /// How many bytes they have unpacked.
@@ -299,7 +297,17 @@ impl Packer {
         if size > limit {
             return Err(CodecError::TooLarge { what, size, limit });
         }
-        encode(&(Packed::new(&rest), self.blocks, self.hot), what, limit)
+        let encode = |blocks: &[Packed]| encode(&blocks, what, limit);
+        let rest = super::encode(&Packed::new(&rest), what, limit)?;
+        let (hot, blocks) = (encode(&self.hot)?, encode(&self.blocks)?);
+        let mut body = super::encode(&(rest.len(), hot.len()), what, limit)?;
+        let size = body.len() + rest.len() + hot.len() + blocks.len();
+        if size > limit {
+            return Err(CodecError::TooLarge { what, size, limit });
+        }
+        body.reserve_exact(size - body.len());
+        [rest, hot, blocks].iter().for_each(|part| body.extend_from_slice(part));
+        Ok(body)
     }
 }
 
@@ -540,7 +548,7 @@ impl Shelf {
         *left = left.saturating_sub(last.into());
         if *left > 0 {
             *bytes = Some(Arc::clone(&unpacked));
-        } else {
+        } else if !last {
             *held(&self.recent) = Some((place.finished, number, Arc::clone(&unpacked)));
         }
         Some(unpacked)

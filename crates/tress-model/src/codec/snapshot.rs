@@ -1,6 +1,7 @@
 //! Snapshots: the folded state in bytes. `pack` says where its todos are, and `state/read` how the rest is
 //! decoded.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bincode::Decode;
@@ -43,40 +44,86 @@ pub fn encode_snapshot(snapshot: &Snapshot) -> Result<Vec<u8>, CodecError> {
     })
 }
 
+/// Where the parts of a snapshot's body are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotLayout {
+    /// What says where all else is, and all that is not in blocks.
+    pub rest: Range<usize>,
+    /// What is looked at of unfinished todos.
+    pub hot: Range<usize>,
+    /// Where everything else begins, which goes on to the end.
+    pub blocks: usize,
+}
+
+impl SnapshotLayout {
+    /// The layout of a body that begins with `bytes`, of which a few are enough.
+    ///
+    /// # Errors
+    /// When they are not the beginning of one.
+    pub fn of(bytes: &[u8]) -> Result<Self, CodecError> {
+        let config = bincode::config::standard();
+        let ((rest, hot), used): ((usize, usize), _) =
+            bincode::decode_from_slice(bytes, config).map_err(malformed)?;
+        let hot_at = used.saturating_add(rest);
+        let blocks = hot_at.saturating_add(hot);
+        Ok(Self { rest: used..hot_at, hot: hot_at..blocks, blocks })
+    }
+}
+
 /// Reads the body of a snapshot file. Linear in the number of todos and in the size of all but the todos,
 /// which are decoded when they are looked at.
 ///
 /// # Errors
 /// When the bytes are not such a body, or are over the limit.
 pub fn decode_snapshot(mut body: Vec<u8>) -> Result<Snapshot, CodecError> {
-    let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
+    let (what, limit) = (WHAT, limits::SNAPSHOT_BYTES_MAX);
     if body.len() > limit {
         return Err(CodecError::TooLarge { what, size: body.len(), limit });
     }
-    let malformed = |error: DecodeError| CodecError::Malformed { what, reason: error.to_string() };
-    let mut left = 0..body.len();
-    let rest = Block::take(&body, &mut left).map_err(malformed)?;
-    let from = left.start;
-    let blocks = Block::take_all(&body, &mut left).map_err(malformed)?;
-    let hot_from = left.start;
-    let hot = Block::take_all(&body, &mut left).map_err(malformed)?;
+    let SnapshotLayout { rest, hot, blocks } = SnapshotLayout::of(&body)?;
+    if blocks > body.len() {
+        let additional = blocks - body.len();
+        return Err(malformed(DecodeError::UnexpectedEnd { additional }));
+    }
+    let blocks = body.split_off(blocks);
+    let hot = body.split_off(hot.start);
+    decode_snapshot_parts(body.get(rest).unwrap_or_default(), hot, blocks)
+}
+
+/// The same, of its parts. They are kept as they are, and none of them is copied.
+///
+/// # Errors
+/// As [`decode_snapshot`].
+pub fn decode_snapshot_parts(
+    rest: &[u8],
+    hot: Vec<u8>,
+    blocks: Vec<u8>,
+) -> Result<Snapshot, CodecError> {
+    let (what, limit) = (WHAT, limits::SNAPSHOT_BYTES_MAX);
+    let size = rest.len().saturating_add(hot.len()).saturating_add(blocks.len());
+    if size > limit {
+        return Err(CodecError::TooLarge { what, size, limit });
+    }
+    let mut left = 0..rest.len();
+    let packed = Block::take(rest, &mut left).map_err(malformed)?;
     if !left.is_empty() {
         return Err(CodecError::Trailing { what, count: left.len() });
     }
-    let rest = rest.unpack(&body).unwrap_or_default();
+    let (hot, blocks) = (Blocks::new(hot), Blocks::new(blocks));
+    let rest = packed.unpack(rest).unwrap_or_default();
     let (places, used) = decode_some::<Vec<Place>, ()>(&rest, ()).map_err(malformed)?;
-    // Each is let go of when nobody needs it any more.
-    let hot_body = body.split_off(hot_from);
-    body.drain(..from);
-    body.shrink_to_fit();
-    let blocks = Blocks::new(body, blocks.into_iter().map(|block| block.moved(from)).collect());
-    let hot = Blocks::new(hot_body, hot.into_iter().map(|block| block.moved(hot_from)).collect());
-    let shelf = Shelf::new(blocks, hot, places).map_err(malformed)?;
-    let shelf = Arc::new(shelf);
+    let shelf = Shelf::new(blocks.map_err(malformed)?, hot.map_err(malformed)?, places);
+    let shelf = Arc::new(shelf.map_err(malformed)?);
     let rest = rest.get(used..).unwrap_or_default();
     let (Compat(heads), state): (Compat<Vec<(ReplicaId, Head)>>, State) =
         decode_in(rest, what, shelf)?;
     Ok(Snapshot { heads, state: Arc::new(state) })
+}
+
+const WHAT: &str = "snapshot";
+
+fn malformed(error: DecodeError) -> CodecError {
+    CodecError::Malformed { what: WHAT, reason: error.to_string() }
 }
 
 /// What values of a snapshot may take in memory for each of its bytes: a text of no letters has one byte
@@ -343,16 +390,18 @@ mod tests {
         };
         assert!(look(body.clone()));
         // What says where all is.
-        let mut left = 0..body.len();
-        let rest = Block::take(&body, &mut left).expect("it is there");
-        let rest = rest.unpack(&body).expect("it is packed");
+        let layout = SnapshotLayout::of(&body).expect("it is one");
+        let packed = &body[layout.rest.clone()];
+        let block = Block::take(packed, &mut (0..packed.len())).expect("it is there");
+        let rest = block.unpack(packed).expect("it is packed");
         for at in 0..rest.len() {
             for other in [0, 0xfc] {
                 let mut changed = rest.clone();
                 changed[at] = other;
-                let mut changed = encode(&Packed::new(&changed), "rest", 1 << 20).expect("it fits");
-                changed.extend_from_slice(&body[left.clone()]);
-                look(changed);
+                let changed = encode(&Packed::new(&changed), "rest", 1 << 20).expect("it fits");
+                let lens = (changed.len(), layout.hot.len());
+                let lens = encode(&lens, "lengths", 100).expect("they fit");
+                look([&lens, &changed, &body[layout.hot.start..]].concat());
             }
         }
         for at in (0..body.len()).step_by(11) {
@@ -365,7 +414,7 @@ mod tests {
         }
         let mut longer = body;
         longer.push(0);
-        assert!(matches!(decode_snapshot(longer), Err(CodecError::Trailing { count: 1, .. })));
+        assert!(matches!(decode_snapshot(longer), Err(CodecError::Malformed { .. })));
     }
 
     #[test]

@@ -371,8 +371,8 @@ impl Change<'_> {
             }
             Operation::TaskStarted { base, branch, .. } => {
                 claim.started_at = Some(self.at);
-                claim.base.clone_from(base);
-                claim.branch.clone_from(branch);
+                (claim.base, claim.branch) =
+                    (base.as_deref().map(Box::from), branch.as_deref().map(Box::from));
                 claim.until = renewed(claim.lease);
             }
             Operation::ProgressReported { percent, message, next_milestone, .. } => {

@@ -87,9 +87,9 @@ pub struct Claim {
     /// When work began.
     pub started_at: Option<Millis>,
     /// The commit that work started from.
-    pub base: Option<String>,
+    pub base: Option<Box<str>>,
     /// The branch it is done on.
-    pub branch: Option<String>,
+    pub branch: Option<Box<str>>,
     /// How far it is.
     pub progress: Option<Progress>,
 }

@@ -98,7 +98,7 @@ fn of_work(event: &Event, todo: Option<&Todo>) -> Option<bool> {
         }
         O::Renewed { token, lease, .. } => shows(token, &|claim| claim.lease == *lease),
         O::TaskStarted { token, branch, .. } => shows(token, &|claim| {
-            claim.started_at == Some(event.moment()) && claim.branch == *branch
+            claim.started_at == Some(event.moment()) && claim.branch.as_deref() == branch.as_deref()
         }),
         O::ProgressReported { token, percent, message, .. } => shows(token, &|claim| {
             let told = claim.progress.as_ref();
