@@ -3,7 +3,6 @@
 //! In most runs nearly all todos are finished, and what is asked, asks of the others. So finished todos
 //! are in blocks of their own, and of those it is known without a look that they are finished.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -420,8 +419,13 @@ impl Shelf {
         hot.check(todos_of(false))?;
         let parts = || places.iter().map(|place| place.parts).filter(|part| part.len > 0);
         blocks.check(todos_of(true).chain(parts()))?;
-        let of_todos: BTreeSet<u32> = todos_of(true).map(|todo| todo.block).collect();
-        if parts().any(|part| of_todos.contains(&part.block)) {
+        let mut of_todos = vec![false; blocks.blocks.len()];
+        for todo in todos_of(true) {
+            if let Some(of_todos) = of_todos.get_mut(todo.block as usize) {
+                *of_todos = true;
+            }
+        }
+        if parts().any(|part| of_todos.get(part.block as usize) == Some(&true)) {
             // It would be unpacked twice.
             return Err(DecodeError::Other("a block has todos and parts of some"));
         }
