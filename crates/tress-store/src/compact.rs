@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 use tress_model::codec::FORMAT;
@@ -14,12 +14,14 @@ use tress_model::ids::ReplicaId;
 
 use crate::files::{Files, write_whole};
 use crate::frame::{self, FrameKind};
-use crate::journal::{JournalHeader, JournalPosition, file_name, file_number, read_settled};
+use crate::journal::{
+    HEADER_READ, JournalHeader, JournalPosition, file_name, file_number, read_settled,
+};
 use crate::packed::{PLAIN_BYTES_MAX, counting, pack, packed_file, packed_name, unpack};
 use crate::place::Mark;
 use crate::receive::copies;
 use crate::run::RunStore;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, dirs_in, list_if_there};
 use crate::writer::JournalWriter;
 
 /// A file that is still written is closed, and so can be packed, when it has this many bytes: less is not worth
@@ -117,10 +119,7 @@ impl RunStore {
     /// Packs the files of a journal that another follows.
     fn pack_in(&self, dir: &Path, compacted: &mut Compacted) -> Result<(), StoreError> {
         let files = &**self.store.beneath();
-        let listed = match files.list(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            listed => listed.map_err(|error| StoreError::io("list", dir, error))?,
-        };
+        let listed = list_if_there(files, dir)?;
         if listed.iter().any(|entry| packed_file(&entry.name).is_some()) {
             // An older form of the store's file may have been put in its place.
             self.store.will_be_packed()?;
@@ -176,9 +175,6 @@ impl RunStore {
     }
 }
 
-/// How much of a file is read to see whether it has a header, which takes some 150 bytes.
-const HEADER_READ: u64 = 4096;
-
 fn begins_with_header(bytes: &[u8]) -> bool {
     frame::decode(bytes).is_some_and(|frame| frame.kind == FrameKind::Header)
 }
@@ -204,17 +200,15 @@ fn pack_file(files: &dyn Files, dir: &Path, number: u32, bytes: &[u8]) -> io::Re
 
 /// The header of a journal's last file, where that is long enough to be closed.
 fn last_header(files: &dyn Files, dir: &Path) -> Result<Option<JournalHeader>, StoreError> {
-    let listed = match files.list(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        listed => listed.map_err(|error| StoreError::io("list", dir, error))?,
-    };
+    let listed = list_if_there(files, dir)?;
     let numbered = listed.iter().filter_map(|entry| Some((file_number(&entry.name)?, entry)));
     let Some((_, last)) = numbered.max_by_key(|(number, _)| *number) else { return Ok(None) };
     if last.len < CLOSED_BYTES {
         return Ok(None);
     }
     let path = dir.join(&last.name);
-    let bytes = files.read(&path, 0).map_err(|error| StoreError::io("read", &path, error))?;
+    let read = files.read_part(&path, 0, HEADER_READ);
+    let bytes = read.map_err(|error| StoreError::io("read", &path, error))?;
     let header = frame::decode(&bytes).filter(|frame| frame.kind == FrameKind::Header);
     let header = header.and_then(|frame| serde_json::from_slice::<JournalHeader>(frame.body).ok());
     Ok(header.filter(|header| header.format.readable()))
@@ -237,15 +231,4 @@ fn close(
     }
     writer.begin_next(files)?;
     Ok(Some(writer.position()))
-}
-
-fn dirs_in(files: &dyn Files, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    match files.list(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        listed => {
-            let listed = listed.map_err(|error| StoreError::io("list", dir, error))?;
-            let dirs = listed.into_iter().filter(|entry| entry.is_dir);
-            Ok(dirs.map(|entry| dir.join(entry.name)).collect())
-        }
-    }
 }

@@ -18,7 +18,7 @@ use crate::journal::{Damage, Item, JournalHeader, file_name, is_room, read_settl
 use crate::repairs::{Repair, Repairs, Skip};
 use crate::run::{Batch, RunStore};
 use crate::run_file::{RunFile, encode_run_file};
-use crate::store::StoreError;
+use crate::store::{StoreError, dirs_in};
 
 /// A stretch of a journal's file.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,12 +77,10 @@ impl RunStore {
     /// When they cannot be listed or read, or are of a newer format.
     pub fn examine(&self) -> Result<Vec<Examined>, StoreError> {
         let mut all = Vec::new();
-        let mut dirs = Vec::new();
-        self.dirs_in(&self.dir.join("journals"), &mut dirs)?;
-        let mut places = Vec::new();
-        self.dirs_in(&self.dir.join("received"), &mut places)?;
-        for place in places {
-            self.dirs_in(&place, &mut dirs)?;
+        let files = self.files();
+        let mut dirs = dirs_in(&*files, &self.dir.join("journals"))?;
+        for place in dirs_in(&*files, &self.dir.join("received"))? {
+            dirs.extend(dirs_in(&*files, &place)?);
         }
         let marks = &self.known.marks;
         for replica in marks.keys() {
@@ -116,18 +114,6 @@ impl RunStore {
         let mut batch = Batch::default();
         self.poll_shared(&*self.files(), &mut batch)?;
         Ok(batch)
-    }
-
-    fn dirs_in(&self, dir: &Path, dirs: &mut Vec<PathBuf>) -> Result<(), StoreError> {
-        match self.files().list(dir) {
-            Ok(entries) => {
-                let entries = entries.into_iter().filter(|entry| entry.is_dir);
-                dirs.extend(entries.map(|entry| dir.join(entry.name)));
-                Ok(())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(StoreError::io("list", dir, error)),
-        }
     }
 
     /// The note that `piece` of `journal` is to be passed over. Its bytes are copied to

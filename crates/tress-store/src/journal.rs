@@ -20,7 +20,7 @@ pub const FILE_BYTES: u64 = 8 << 20;
 /// How often a stretch is read that is never the same twice.
 const READS_MAX: usize = 8;
 /// How much of a file is read to find its header; what it says takes some 150 bytes.
-const HEADER_READ: u64 = 4096;
+pub(crate) const HEADER_READ: u64 = 4096;
 
 /// Whose journal a file is, and in which format. The body of its first frame, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use tress_model::ids::{ReplicaId, StoreId};
 use crate::files::Files;
 use crate::journal::{Item, JournalHeader, JournalPosition, JournalReader};
 use crate::run::{Batch, RunStore};
-use crate::store::StoreError;
+use crate::store::{StoreError, list_if_there};
 use crate::writer::JournalWriter;
 
 /// How many copies of one replica may be damaged before no other is begun.
@@ -139,13 +139,12 @@ impl RunStore {
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
         let all = self.dir.join("received");
-        let list = |dir: &PathBuf| match files.list(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            listed => listed.map_err(|error| StoreError::io("list", dir, error)),
-        };
-        for place in list(&all)?.into_iter().filter(|entry| entry.is_dir) {
+        for place in list_if_there(files, &all)?.into_iter().filter(|entry| entry.is_dir) {
             let Ok(id) = place.name.parse() else { continue };
-            for copy in list(&all.join(&place.name))?.into_iter().filter(|entry| entry.is_dir) {
+            for copy in list_if_there(files, &all.join(&place.name))?
+                .into_iter()
+                .filter(|entry| entry.is_dir)
+            {
                 let Ok(replica) = copy.name.parse() else { continue };
                 let dir = self.received_dir(id, replica);
                 let reader = self.received.entry((id, replica)).or_insert_with(|| {

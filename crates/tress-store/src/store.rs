@@ -11,7 +11,7 @@ use tress_model::Strands;
 use tress_model::codec::{CodecError, FORMAT, FORMAT_PACKED, FormatVersion};
 use tress_model::ids::{ReplicaId, StoreId};
 
-use crate::files::{Files, Lock, write_whole};
+use crate::files::{DirEntry, Files, Lock, write_whole};
 use crate::host::{Host, RealHost};
 use crate::journal::{Damage, FILE_BYTES};
 use crate::origin::Origin;
@@ -119,6 +119,23 @@ struct StoreFile {
     id: StoreId,
 }
 
+impl StoreFile {
+    fn read(files: &dyn Files, dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join("store");
+        let bytes = files.read(&path, 0).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::NotAStore { dir: dir.to_owned() },
+            _ => StoreError::io("read", &path, error),
+        })?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            StoreError::Damaged(Damage { path, offset: 0, reason: error.to_string() })
+        })
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, StoreError> {
+        serde_json::to_vec(self).map_err(|error| StoreError::Internal(error.to_string()))
+    }
+}
+
 /// What does not travel with the store.
 const GITIGNORE: &str = "local/\ndocuments/\nquarantine/\nruns/*/lock\nruns/*/snapshots/\n*.new\n";
 
@@ -157,9 +174,7 @@ impl Tuning {
         let most = self.snapshot_events.max(events / 32).max(1);
         (events / 8).max(self.snapshot_events / 8).clamp(1, most)
     }
-}
 
-impl Tuning {
     /// How many bytes the journals grow behind a snapshot, which was made when they had `bytes`, before another is
     /// made although there are few events: some events have long texts.
     ///
@@ -270,15 +285,7 @@ impl Store {
         identity: String,
     ) -> Result<Self, StoreError> {
         let path = dir.join("store");
-        let bytes = files.read(&path, 0).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => StoreError::NotAStore { dir: dir.to_owned() },
-            _ => StoreError::io("read", &path, error),
-        })?;
-        let damaged = |error: serde_json::Error| {
-            let reason = error.to_string();
-            StoreError::Damaged(Damage { path: path.clone(), offset: 0, reason })
-        };
-        let file: StoreFile = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let file = StoreFile::read(&*files, dir)?;
         if !file.format.readable() && file.format.major != FORMAT_PACKED.major {
             return Err(StoreError::NewerFormat { path, found: file.format, known: FORMAT_PACKED });
         }
@@ -323,11 +330,9 @@ impl Store {
                 // It may have been lost, and packed files be there.
                 let format = if any_packed(&*files, dir)? { FORMAT_PACKED } else { FORMAT };
                 let file = StoreFile { format, id: StoreId(place::random(&*host)?) };
-                let bytes = serde_json::to_vec(&file)
-                    .map_err(|error| StoreError::Internal(error.to_string()))?;
                 let ignore = dir.join(".gitignore");
                 write_whole(&*files, &ignore, GITIGNORE.as_bytes()).map_err(error)?;
-                write_whole(&*files, &path, &bytes).map_err(error)?;
+                write_whole(&*files, &path, &file.encode()?).map_err(error)?;
             }
             drop(held);
         }
@@ -369,23 +374,14 @@ impl Store {
 
     /// Takes note, durably, that there may be packed files from now on.
     pub(crate) fn will_be_packed(&self) -> Result<(), StoreError> {
-        let (files, path) = (self.files(), self.dir().join("store"));
-        let read = || -> Result<StoreFile, StoreError> {
-            let bytes = files.read(&path, 0).map_err(|e| StoreError::io("read", &path, e))?;
-            serde_json::from_slice(&bytes).map_err(|error| {
-                let reason = error.to_string();
-                StoreError::Damaged(Damage { path: path.clone(), offset: 0, reason })
-            })
-        };
-        if read()?.format >= FORMAT_PACKED {
+        let (files, dir) = (&**self.files(), self.dir());
+        if StoreFile::read(files, dir)?.format >= FORMAT_PACKED {
             return Ok(());
         }
-        let lock = self.dir().join("local").join("lock");
+        let (path, lock) = (dir.join("store"), dir.join("local").join("lock"));
         let held = files.lock(&lock, true).map_err(|error| StoreError::lock(&lock, error))?;
-        let file = StoreFile { format: FORMAT_PACKED, ..read()? };
-        let bytes = serde_json::to_vec(&file);
-        let bytes = bytes.map_err(|error| StoreError::Internal(error.to_string()))?;
-        let written = write_whole(&**files, &path, &bytes);
+        let file = StoreFile { format: FORMAT_PACKED, ..StoreFile::read(files, dir)? };
+        let written = write_whole(files, &path, &file.encode()?);
         drop(held);
         written.map_err(|error| StoreError::io("write", &path, error))
     }
@@ -584,11 +580,7 @@ pub(crate) fn lock_of_run(files: &dyn Files, dir: &Path) -> Result<Box<dyn Lock>
 fn any_packed(files: &dyn Files, dir: &Path) -> Result<bool, StoreError> {
     let mut dirs = vec![dir.join("runs")];
     while let Some(dir) = dirs.pop() {
-        let entries = match files.list(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            listed => listed.map_err(|error| StoreError::io("list", &dir, error))?,
-        };
-        for entry in entries {
+        for entry in list_if_there(files, &dir)? {
             if packed_file(&entry.name).is_some() {
                 return Ok(true);
             }
@@ -598,6 +590,20 @@ fn any_packed(files: &dyn Files, dir: &Path) -> Result<bool, StoreError> {
         }
     }
     Ok(false)
+}
+
+/// What is in a directory; nothing where it is not there.
+pub(crate) fn list_if_there(files: &dyn Files, dir: &Path) -> Result<Vec<DirEntry>, StoreError> {
+    match files.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(|error| StoreError::io("list", dir, error)),
+    }
+}
+
+/// The directories in a directory; none where it is not there.
+pub(crate) fn dirs_in(files: &dyn Files, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let dirs = list_if_there(files, dir)?.into_iter().filter(|entry| entry.is_dir);
+    Ok(dirs.map(|entry| dir.join(entry.name)).collect())
 }
 
 fn journals_of(runs: &Path, name: &str) -> PathBuf {

@@ -296,10 +296,10 @@ impl Packer {
         if size > limit {
             return Err(CodecError::TooLarge { what, size, limit });
         }
-        let encode = |blocks: &[Packed]| encode(&blocks, what, limit);
-        let rest = super::encode(&Packed::new(&rest), what, limit)?;
-        let (hot, blocks) = (encode(&self.hot)?, encode(&self.blocks)?);
-        let mut body = super::encode(&(rest.len(), hot.len()), what, limit)?;
+        let rest = encode(&Packed::new(&rest), what, limit)?;
+        let hot = encode(&self.hot, what, limit)?;
+        let blocks = encode(&self.blocks, what, limit)?;
+        let mut body = encode(&(rest.len(), hot.len()), what, limit)?;
         let size = body.len() + rest.len() + hot.len() + blocks.len();
         if size > limit {
             return Err(CodecError::TooLarge { what, size, limit });
@@ -368,7 +368,6 @@ struct Shelved {
 type Recent = (bool, u32, Arc<Vec<u8>>);
 
 /// A block of todos.
-#[derive(Default)]
 struct Unpacked {
     /// How many of its todos were not decoded yet.
     left: usize,
@@ -419,31 +418,24 @@ impl Shelf {
         hot.check(todos_of(false))?;
         let parts = || places.iter().map(|place| place.parts).filter(|part| part.len > 0);
         blocks.check(todos_of(true).chain(parts()))?;
-        let mut of_todos = vec![false; blocks.blocks.len()];
-        for todo in todos_of(true) {
-            if let Some(of_todos) = of_todos.get_mut(todo.block as usize) {
-                *of_todos = true;
-            }
-        }
-        if parts().any(|part| of_todos.get(part.block as usize) == Some(&true)) {
-            // It would be unpacked twice.
-            return Err(DecodeError::Other("a block has todos and parts of some"));
-        }
-        let unpacked = |blocks: &Blocks, todos: &mut dyn Iterator<Item = Part>| {
-            let mut left = vec![0; blocks.blocks.len()];
-            for todo in todos {
+        let count = |blocks: &Blocks, finished| {
+            let mut left = vec![0_usize; blocks.blocks.len()];
+            for todo in todos_of(finished) {
                 if let Some(left) = left.get_mut(todo.block as usize) {
                     *left += 1;
                 }
             }
-            let unpacked = |left| Mutex::new(Unpacked { left, bytes: None });
-            left.into_iter().map(unpacked).collect::<Vec<_>>()
+            left
         };
+        let left = [count(&hot, false), count(&blocks, true)];
+        let [_, of_todos] = &left;
+        if parts().any(|part| of_todos.get(part.block as usize).is_some_and(|todos| *todos > 0)) {
+            // It would be unpacked twice.
+            return Err(DecodeError::Other("a block has todos and parts of some"));
+        }
+        let unpacked = |left| Mutex::new(Unpacked { left, bytes: None });
         Ok(Self {
-            unpacked: [
-                unpacked(&hot, &mut todos_of(false)),
-                unpacked(&blocks, &mut todos_of(true)),
-            ],
+            unpacked: left.map(|left| left.into_iter().map(unpacked).collect()),
             hot_left: AtomicUsize::new(places.iter().filter(|place| !place.finished).count()),
             hot: Mutex::new(Some(Arc::new(hot))),
             blocks: Arc::new(blocks),

@@ -119,10 +119,7 @@ impl DerefMut for Rare {
 /// Nothing is the same as some of which all is gone again.
 impl PartialEq for Rare {
     fn eq(&self, other: &Self) -> bool {
-        let same = match (&self.0, &other.0) {
-            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
-            (one, two) => one.is_none() && two.is_none(),
-        };
+        let same = self.0.as_ref().map(Arc::as_ptr) == other.0.as_ref().map(Arc::as_ptr);
         same || **self == **other
     }
 }

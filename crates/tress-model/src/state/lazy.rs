@@ -212,10 +212,7 @@ impl<T: Stored + Clone> DerefMut for Lazy<T> {
 
 impl<T: Stored> PartialEq for Lazy<T> {
     fn eq(&self, other: &Self) -> bool {
-        let same = match (&self.0, &other.0) {
-            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
-            (one, two) => one.is_none() && two.is_none(),
-        };
+        let same = self.0.as_ref().map(Arc::as_ptr) == other.0.as_ref().map(Arc::as_ptr);
         if same {
             return true;
         }

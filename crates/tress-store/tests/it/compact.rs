@@ -15,13 +15,13 @@ use crate::journals::{memory, numbers, write};
 const DIR: &str = "/project/.tress";
 
 /// The store on `files`, whose journals go on in a new file after some events.
-fn open(files: &dyn Fn() -> Arc<dyn Files>) -> Store {
-    let store = Store::create_on(files(), Path::new(DIR), "here".to_owned()).unwrap();
+fn open(files: Arc<dyn Files>) -> Store {
+    let store = Store::create_on(files, Path::new(DIR), "here".to_owned()).unwrap();
     store.tuned(Tuning { file_bytes: 700, ..Tuning::default() })
 }
 
 fn on(files: &MemoryFiles) -> Store {
-    open(&|| Arc::new(files.clone()))
+    open(Arc::new(files.clone()))
 }
 
 /// A run with so many events, which nobody writes just now.
@@ -135,7 +135,7 @@ fn whatever_happens_nothing_is_lost() {
                 drop(written(&on(&files), 30));
                 let before = all(&on(&files));
                 let faulty = FaultyFiles::on(&files);
-                let store = open(&|| Arc::new(faulty.clone()));
+                let store = open(Arc::new(faulty.clone()));
                 let first = faulty.calls() + step;
                 faulty.plan(move |call, _, _| (call == first).then_some(fault));
                 let failed = store.compact("main").is_err();
@@ -259,7 +259,7 @@ fn the_faults_of_a_reading_are_not_packed() {
     let before = all(&on(&files));
     for step in 1..60 {
         let faulty = FaultyFiles::on(&files);
-        let store = open(&|| Arc::new(faulty.clone()));
+        let store = open(Arc::new(faulty.clone()));
         let mut reads = 0;
         faulty.plan(move |_, call, path| {
             reads += u64::from(call == Call::Read && path.to_string_lossy().contains("journals"));
