@@ -16,6 +16,7 @@ use super::{CodecError, encode};
 use crate::ids::TodoId;
 use crate::limits;
 use crate::state::Todo;
+use crate::state::overlay::ascend;
 
 /// How much is put into a block before the next one is begun. LZ4 looks back 64 KiB. Tests have many blocks.
 const BLOCK_BYTES: usize = if cfg!(test) { 300 } else { 64 << 10 };
@@ -411,6 +412,9 @@ impl Shelf {
         if blocks.plain().saturating_add(hot.plain()) > limits::SNAPSHOT_BYTES_MAX as u64 {
             return Err(DecodeError::LimitExceeded);
         }
+        if !ascend(places.iter().map(|place| &place.id)) {
+            return Err(DecodeError::Other("the todos do not lie in the order of their ids"));
+        }
         let todos_of = |finished: bool| {
             let of = move |place: &&Place| place.finished == finished;
             places.iter().filter(of).map(|place| place.todo).filter(|todo| todo.len > 0)
@@ -456,24 +460,24 @@ impl Shelf {
     }
 
     /// What is known of each todo, in order of their ids.
-    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
+    pub(crate) fn places(&self) -> impl ExactSizeIterator<Item = &Place> {
         self.todos.iter().map(|shelved| &shelved.place)
     }
 
-    fn at(&self, index: u32) -> &Shelved {
-        match self.todos.get(index as usize) {
+    fn at(&self, index: usize) -> &Shelved {
+        match self.todos.get(index) {
             Some(found) => found,
             None => unreachable!("an index of another shelf"),
         }
     }
 
     /// The place with this index; the indices are those of [`Shelf::places`].
-    pub(crate) fn place(&self, index: u32) -> &Place {
+    pub(crate) fn place(&self, index: usize) -> &Place {
         &self.at(index).place
     }
 
     /// The todo at a place. It is kept.
-    pub(crate) fn todo(&self, index: u32) -> &Arc<Todo> {
+    pub(crate) fn todo(&self, index: usize) -> &Arc<Todo> {
         let Shelved { place, todo, .. } = self.at(index);
         let mut fresh = false;
         let todo = todo.get_or_init(|| {
@@ -488,16 +492,16 @@ impl Shelf {
     }
 
     /// The todo at a place, for whoever will not ask for it again. It is not kept.
-    pub(crate) fn take(&self, index: u32) -> Arc<Todo> {
+    pub(crate) fn take(&self, index: usize) -> Arc<Todo> {
         self.decoded(index, true)
     }
 
     /// The todo at a place. It is not kept, unless somebody looked at it before.
-    pub(crate) fn read(&self, index: u32) -> Arc<Todo> {
+    pub(crate) fn read(&self, index: usize) -> Arc<Todo> {
         self.decoded(index, false)
     }
 
-    fn decoded(&self, index: u32, last: bool) -> Arc<Todo> {
+    fn decoded(&self, index: usize, last: bool) -> Arc<Todo> {
         let kept = self.at(index).todo.get().cloned();
         // Where the blocks are gone, all todos in them are kept by now.
         kept.or_else(|| self.decode(index, last)).unwrap_or_else(|| Arc::clone(self.todo(index)))
@@ -505,7 +509,7 @@ impl Shelf {
 
     /// The todo at a place; none where its blocks are gone. Whoever decodes it for the `last` time does not ask
     /// again.
-    fn decode(&self, index: u32, last: bool) -> Option<Arc<Todo>> {
+    fn decode(&self, index: usize, last: bool) -> Option<Arc<Todo>> {
         let Shelved { place, decoded, .. } = self.at(index);
         let first = last && !decoded.swap(true, Ordering::Relaxed);
         let unpacked = self.unpacked(place, first)?;
@@ -554,7 +558,7 @@ impl Shelf {
     /// there undecoded, or its parts cannot be unpacked, nothing is put.
     pub(crate) fn put(
         &self,
-        index: u32,
+        index: usize,
         packer: &mut Packer,
         [todos, parts]: &mut [Passing; 2],
     ) -> bool {

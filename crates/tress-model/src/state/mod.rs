@@ -14,6 +14,7 @@ mod fold;
 pub mod graph;
 pub mod lazy;
 mod ledger;
+pub(crate) mod overlay;
 pub mod prose;
 mod read;
 mod removal;

@@ -4,10 +4,9 @@ use std::fmt;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
-use imbl::OrdMap;
 use serde::{Serialize, Serializer};
 
-use super::edges::changed_key;
+use super::overlay::{self, At, Layer, Overlay};
 use super::todo::Todo;
 use crate::codec::{self, CodecError, Packer, Passing, Shelf};
 use crate::ids::TodoId;
@@ -16,86 +15,84 @@ use crate::ids::TodoId;
 ///
 /// [`Todos::unfinished`] and [`Todos::is_finished`] do not look at what a snapshot says to be finished:
 /// where a run is opened, that is the difference between some of it and all of it.
-#[derive(Clone, Default, PartialEq)]
-pub struct Todos {
-    slots: OrdMap<TodoId, Slot>,
+#[derive(Clone, Default)]
+pub struct Todos(Overlay<Shelf, Arc<Todo>>);
+
+/// What a todo is: as the fold made it, or as it is in a snapshot.
+type Slot<'a> = At<'a, Shelf, Arc<Todo>>;
+
+impl Layer for Shelf {
+    fn len(&self) -> usize {
+        self.places().len()
+    }
+
+    fn id(&self, place: usize) -> &TodoId {
+        &self.place(place).id
+    }
 }
 
-#[derive(Clone)]
-enum Slot {
-    /// What the fold made.
-    Folded(Arc<Todo>),
-    /// As it is in a snapshot, at this place.
-    Shelved(Arc<Shelf>, u32),
-}
-
-impl Slot {
-    fn todo(&self) -> &Arc<Todo> {
+impl<'a> Slot<'a> {
+    fn todo(self) -> &'a Arc<Todo> {
         match self {
-            Self::Folded(todo) => todo,
-            Self::Shelved(shelf, index) => shelf.todo(*index),
+            Self::Over(todo) => todo,
+            Self::Under(shelf, place) => shelf.todo(place),
         }
     }
 
     /// The todo, decoded anew where nobody looked at it yet.
-    fn read(&self) -> Arc<Todo> {
+    fn read(self) -> Arc<Todo> {
         match self {
-            Self::Folded(todo) => Arc::clone(todo),
-            Self::Shelved(shelf, index) => shelf.read(*index),
+            Self::Over(todo) => Arc::clone(todo),
+            Self::Under(shelf, place) => shelf.read(place),
         }
     }
 
-    fn is_finished(&self) -> bool {
+    fn is_finished(self) -> bool {
         match self {
-            Self::Folded(todo) => todo.finished(),
-            Self::Shelved(shelf, index) => shelf.place(*index).finished,
+            Self::Over(todo) => todo.finished(),
+            Self::Under(shelf, place) => shelf.place(place).finished,
         }
     }
 
     /// Whether the todo's id is made of its external id, or it has none.
-    fn is_regular(&self) -> bool {
+    fn is_regular(self) -> bool {
         match self {
-            Self::Folded(todo) => {
+            Self::Over(todo) => {
                 let external = todo.external_id.as_deref();
                 external.is_none_or(|external| TodoId::from_external(external) == todo.id)
             }
-            Self::Shelved(shelf, index) => shelf.place(*index).regular,
+            Self::Under(shelf, place) => shelf.place(place).regular,
         }
     }
 
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Folded(one), Self::Folded(two)) => Arc::ptr_eq(one, two),
-            (Self::Shelved(one, at), Self::Shelved(two, place)) => {
-                Arc::ptr_eq(one, two) && at == place
-            }
+    fn same(self, other: Self) -> bool {
+        let same = match (self, other) {
+            (Self::Over(one), Self::Over(two)) => Arc::ptr_eq(one, two),
+            (Self::Under(one, at), Self::Under(two, place)) => Arc::ptr_eq(one, two) && at == place,
             _ => false,
-        }
+        };
+        same || self.todo() == other.todo()
     }
 }
 
-impl PartialEq for Slot {
+impl PartialEq for Todos {
     fn eq(&self, other: &Self) -> bool {
-        self.is(other) || self.todo() == other.todo()
+        self.len() == other.len() && self.changed(other).next().is_none()
     }
 }
 
 impl Todos {
     /// The todos that a snapshot has.
     pub(super) fn on(shelf: &Arc<Shelf>) -> Self {
-        let mut slots = OrdMap::new();
-        for (index, place) in (0..).zip(shelf.places()) {
-            slots.insert(place.id, Slot::Shelved(Arc::clone(shelf), index));
-        }
-        Self { slots }
+        Self(Overlay::on(Arc::clone(shelf)))
     }
 
     /// Puts them into a snapshot.
     pub(crate) fn pack(&self, packer: &mut Packer) -> Result<(), CodecError> {
         let (mut passing, mut folded) = (<[Passing; 2]>::default(), Passing::default());
-        for (&id, slot) in &self.slots {
-            if let Slot::Shelved(shelf, index) = slot
-                && shelf.put(*index, packer, &mut passing)
+        for (&id, slot) in self.0.iter() {
+            if let Slot::Under(shelf, place) = slot
+                && shelf.put(place, packer, &mut passing)
             {
                 continue;
             }
@@ -109,53 +106,50 @@ impl Todos {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.0.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
     /// Whether there is one with this id.
     pub fn contains_key(&self, id: &TodoId) -> bool {
-        self.slots.contains_key(id)
+        self.0.get(id).is_some()
     }
 
     /// The todo with this id.
     pub fn get(&self, id: &TodoId) -> Option<&Arc<Todo>> {
-        self.slots.get(id).map(Slot::todo)
+        self.0.get(id).map(Slot::todo)
     }
 
     /// The todo with this id, to be changed: copied where it is shared with another state.
     pub fn get_mut(&mut self, id: &TodoId) -> Option<&mut Todo> {
-        let slot = self.slots.get_mut(id)?;
-        if let Slot::Shelved(shelf, index) = slot {
-            *slot = Slot::Folded(shelf.take(*index));
-        }
-        match slot {
-            Slot::Folded(todo) => Some(Arc::make_mut(todo)),
-            Slot::Shelved(..) => None,
-        }
+        self.0.get_mut(id, |shelf, place| shelf.take(place)).map(Arc::make_mut)
     }
 
     pub(super) fn insert(&mut self, todo: Todo) {
-        self.slots.insert(todo.id, Slot::Folded(Arc::new(todo)));
+        self.0.insert(todo.id, Arc::new(todo));
     }
 
     /// The ids, in order.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &TodoId> {
-        self.slots.keys()
+        self.0.iter().map(|(id, _)| id)
+    }
+
+    fn slots(&self) -> impl DoubleEndedIterator<Item = Slot<'_>> {
+        self.0.iter().map(|(_, slot)| slot)
     }
 
     /// The todos, in order of their ids.
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &Arc<Todo>> {
-        self.slots.values().map(Slot::todo)
+        self.slots().map(Slot::todo)
     }
 
     /// The todos with their ids, in order of these.
     pub fn iter(&self) -> Iter<'_> {
-        Iter(self.slots.iter())
+        Iter(self.0.iter())
     }
 
     /// The ids in a range, in order.
@@ -163,34 +157,34 @@ impl Todos {
         &self,
         range: impl RangeBounds<TodoId>,
     ) -> impl DoubleEndedIterator<Item = TodoId> {
-        self.slots.range(range).map(|(&id, _)| id)
+        self.0.range(range).map(|(&id, _)| id)
     }
 
     /// The todos of which something is left to do, in order of their ids.
     pub fn unfinished(&self) -> impl Iterator<Item = &Arc<Todo>> {
-        self.slots.values().filter(|slot| !slot.is_finished()).map(Slot::todo)
+        self.slots().filter(|slot| !slot.is_finished()).map(Slot::todo)
     }
 
     /// Whether nothing is left to do of the todo with this id; `None` where there is no such.
     pub fn is_finished(&self, id: &TodoId) -> Option<bool> {
-        self.slots.get(id).map(Slot::is_finished)
+        self.0.get(id).map(Slot::is_finished)
     }
 
     /// All todos but those that a snapshot says to have an id that is made of their external id, or none.
     pub(super) fn maybe_irregular(&self) -> impl Iterator<Item = &Arc<Todo>> {
-        let known = |slot: &&Slot| matches!(slot, Slot::Folded(_)) || !slot.is_regular();
-        self.slots.values().filter(known).map(Slot::todo)
+        let known = |slot: &Slot<'_>| matches!(slot, Slot::Over(_)) || !slot.is_regular();
+        self.slots().filter(known).map(Slot::todo)
     }
 
     /// The ids of the todos that are otherwise in `other`, or in one of the two only. What they share is not
     /// looked at.
     pub fn changed<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = TodoId> + 'a {
-        self.slots.diff(&other.slots).map(changed_key)
+        self.0.changed(&other.0, Slot::same)
     }
 }
 
 /// The todos with their ids, in order of these.
-pub struct Iter<'a>(imbl::ordmap::Iter<'a, TodoId, Slot, imbl::shared_ptr::DefaultSharedPtr>);
+pub struct Iter<'a>(overlay::Iter<'a, Shelf, Arc<Todo>>);
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a TodoId, &'a Arc<Todo>);
@@ -222,6 +216,6 @@ impl fmt::Debug for Todos {
 /// As a map. What was not looked at is not kept for it.
 impl Serialize for Todos {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.slots.iter().map(|(id, slot)| (id, slot.read())))
+        self.0.serialize(serializer, Slot::read)
     }
 }
