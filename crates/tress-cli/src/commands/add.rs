@@ -104,10 +104,14 @@ pub(crate) async fn add(context: &Context, args: Add) -> Result<(), Failure> {
 
 /// The todo of an external id that no todo has yet.
 fn free(state: &State, external: &str) -> Result<TodoId, Failure> {
-    match state.external(external) {
+    let alike = || {
+        let (first, last) = TodoId::prefix_range(external)?;
+        state.todos.keys_in(first..=last).next().filter(|_| external.starts_with("t-"))
+    };
+    match state.external(external).map(|todo| todo.id).or_else(alike) {
         None => Ok(TodoId::from_external(external)),
         Some(todo) => {
-            let message = format!("{} has this id already", name_title(state, todo.id));
+            let message = format!("{} has this id already", name_title(state, todo));
             Err(Failure::conflict(message).hint(format!("`tress edit {external}` changes it")))
         }
     }

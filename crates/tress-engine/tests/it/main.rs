@@ -672,6 +672,61 @@ fn a_finished_parent_holds_nothing_back() {
     assert_eq!(left.log.state().readiness(300).ready, [child]);
 }
 
+/// A parent that needed what is part of it held that back, and was held back by it: neither could ever be done.
+#[test]
+fn a_parent_does_not_hold_back_what_it_waits_for() {
+    use tress_model::operation::EdgeKind;
+    let (mut left, _, parent) = two_sides();
+    let [child, grandchild, other, beside] =
+        ["child", "grandchild", "other", "beside"].map(TodoId::from_external);
+    let edge = |todo, on, kind| {
+        let (external_id, layout) = (None, None);
+        let operation = Operation::DependencyAdded { todo, on, external_id, kind, layout };
+        draft("ada", Role::Human, operation)
+    };
+    for (at, todo) in (200..).zip([child, grandchild, other, beside]) {
+        left.append(at, draft("ada", Role::Human, added(todo)));
+    }
+    left.append(210, edge(child, parent, EdgeKind::ParentChild));
+    left.append(211, edge(grandchild, child, EdgeKind::ParentChild));
+    left.append(212, edge(beside, parent, EdgeKind::ParentChild));
+    left.append(213, edge(parent, grandchild, EdgeKind::Blocks));
+    left.append(214, edge(parent, parent, EdgeKind::WaitsFor));
+    let look = |left: &Side| {
+        let state = left.log.state();
+        let readiness = state.readiness(300);
+        for todo in state.todos.keys() {
+            assert_eq!(state.is_blocked(*todo), readiness.blocked.contains_key(todo));
+        }
+        (readiness.ready, readiness.blocked.into_keys().collect::<Vec<_>>())
+    };
+    let sorted = |mut ids: Vec<TodoId>| {
+        ids.sort_unstable();
+        ids
+    };
+    // In the order in which they were made.
+    assert_eq!(look(&left), (vec![child, grandchild, other, beside], vec![parent]));
+    // What holds the parent back from elsewhere holds back all of it.
+    left.append(220, edge(parent, other, EdgeKind::Blocks));
+    let (ready, blocked) = look(&left);
+    assert_eq!(ready, [other]);
+    assert_eq!(blocked, sorted(vec![parent, child, grandchild, beside]));
+}
+
+/// Todos that were made in the same millisecond came in the order of their ids, which mean nothing.
+#[test]
+fn what_is_ready_comes_in_the_order_in_which_it_was_made() {
+    let (mut left, _, _) = two_sides();
+    let todos: Vec<_> = (0..20).map(|n| TodoId::from_external(&format!("todo-{n}"))).collect();
+    let made =
+        |todo: &TodoId| Draft { occurred: Some(150), ..draft("ada", Role::Human, added(*todo)) };
+    for todo in &todos {
+        left.append(200, made(todo));
+    }
+    let ready = left.log.state().readiness(300).ready;
+    assert_eq!(ready.get(ready.len() - 20..), Some(todos.as_slice()));
+}
+
 /// Work that was verified, closed and then integrated became completed without a word.
 #[test]
 fn a_closing_between_verification_and_integration_stands() {

@@ -170,29 +170,33 @@ impl State {
                 });
             }
         }
-        let mut queue: VecDeque<TodoId> = blocked.keys().copied().collect();
+        let passes_on = |(&parent, reasons): (&TodoId, &Vec<BlockReason>)| {
+            reasons.iter().any(|reason| self.comes_from_outside(parent, reason)).then_some(parent)
+        };
+        let mut queue: VecDeque<TodoId> = blocked.iter().filter_map(passes_on).collect();
+        let mut queued: BTreeSet<TodoId> = queue.iter().copied().collect();
         while let Some(parent) = queue.pop_front() {
             if self.todos.is_finished(&parent) == Some(true) {
                 // Nor is anything in the way of what is part of it.
                 continue;
             }
             for child in self.children(parent) {
-                let reasons = blocked.entry(child).or_default();
-                if reasons.is_empty() {
-                    queue.push_back(child);
-                }
-                let reason = BlockReason::Parent { parent };
+                let (reasons, reason) =
+                    (blocked.entry(child).or_default(), BlockReason::Parent { parent });
                 if !reasons.contains(&reason) {
                     reasons.push(reason);
+                }
+                if queued.insert(child) {
+                    queue.push_back(child);
                 }
             }
         }
         let free = self.todos.unfinished().filter(|todo| !blocked.contains_key(&todo.id));
         let ready = free.filter(|todo| self.workable(todo, now));
         let mut ready: Vec<_> =
-            ready.map(|todo| (todo.priority, todo.created_at, todo.id)).collect();
+            ready.map(|todo| (todo.priority, todo.created_at, todo.dot, todo.id)).collect();
         ready.sort_unstable();
-        let ready = ready.into_iter().map(|(_, _, id)| id).collect();
+        let ready = ready.into_iter().map(|(_, _, _, id)| id).collect();
         blocked.retain(|id, _| left(id));
         Readiness { ready, blocked }
     }
@@ -210,7 +214,8 @@ impl State {
             }
             for edge in self.edges(id).iter().filter(|edge| !edge.suspended) {
                 // The time decides only how the reason is worded.
-                if self.block_reason(id, edge, 0).is_some() {
+                let reason = self.block_reason(id, edge, 0);
+                if reason.is_some_and(|reason| id == todo || self.comes_from_outside(id, &reason)) {
                     return true;
                 }
                 if edge.kind == EdgeKind::ParentChild && seen.insert(edge.on) {
@@ -241,6 +246,18 @@ impl State {
                     && !edge.suspended
                     && self.todos.get(&edge.on).is_some_and(|parent| deferred(parent))
             })
+    }
+
+    /// Whether what blocks a todo holds back what is part of it, too: what is part of it itself does not, or
+    /// neither could ever be done.
+    fn comes_from_outside(&self, todo: TodoId, reason: &BlockReason) -> bool {
+        match reason {
+            BlockReason::DependsOn { on: target, .. }
+            | BlockReason::WaitsForChildren { of: target, .. } => {
+                *target != todo && !self.reaches(*target, todo, &EdgeKind::ParentChild)
+            }
+            BlockReason::Parent { .. } | BlockReason::Blocker { .. } => true,
+        }
     }
 
     fn block_reason(&self, source: TodoId, edge: &Edge, now: Millis) -> Option<BlockReason> {

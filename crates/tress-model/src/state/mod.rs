@@ -225,14 +225,23 @@ impl State {
     }
 
     /// The todo that `text` names: an external id, a todo id, or a prefix of one that fits no
-    /// other.
+    /// other. A todo made here may be called what another's external id is: then neither is meant.
     ///
     /// # Errors
     /// When it names none, or several.
     pub fn find(&self, text: &str) -> Result<&Arc<Todo>, FindError> {
         let unknown = || FindError::Unknown(text.to_owned());
         if let Some(todo) = self.external(text) {
-            return Ok(todo);
+            let range = TodoId::prefix_range(text).filter(|_| text.starts_with("t-"));
+            let mut alike =
+                range.into_iter().flat_map(|(first, last)| self.todos.keys_in(first..=last));
+            return match alike.find(|&id| id != todo.id) {
+                None => Ok(todo),
+                Some(other) => Err(FindError::Ambiguous {
+                    text: text.to_owned(),
+                    candidates: [todo.id, other].map(|id| id.to_string()).into(),
+                }),
+            };
         }
         let mut found: Vec<&Arc<Todo>> = Vec::new();
         if let Some((first, last)) = TodoId::prefix_range(text) {
@@ -256,7 +265,7 @@ impl State {
     }
 
     /// The id of a todo as it is shown: `t-` and the fewest digits (four at least, more in large
-    /// runs, so that what was noted stays unique for long) that no other todo shares.
+    /// runs, so that what was noted stays unique for long) that no other todo shares, nor is called.
     pub fn short_id(&self, id: TodoId) -> String {
         let count = self.todos.len() as u64;
         let roomy = (TODO_DIGITS_MIN..TODO_DIGITS)
@@ -266,9 +275,14 @@ impl State {
         let after = self.todos.keys_in((Bound::Excluded(id), Bound::Unbounded)).next();
         let shared = before.into_iter().chain(after);
         let shared = shared.map(|other| id.shared_digits(other) + 1).max().unwrap_or(0);
-        let digits = shared.max(roomy).min(TODO_DIGITS);
-        let text = id.digits();
-        format!("t-{}", text.get(..digits).unwrap_or(&text))
+        let text = id.to_string();
+        let short = |digits: usize| text.get(..2 + digits).unwrap_or(text.as_str());
+        let taken = |name: &str| {
+            let other = self.todos.get(&TodoId::from_external(name)).filter(|todo| todo.id != id);
+            other.is_some_and(|todo| todo.external_id.as_deref() == Some(name))
+        };
+        let mut lengths = shared.max(roomy).min(TODO_DIGITS)..TODO_DIGITS;
+        lengths.find(|&digits| !taken(short(digits))).map_or(text.as_str(), short).to_owned()
     }
 
     /// What a todo is called where people see it: its external id, or its short id.

@@ -15,8 +15,8 @@ impl<'a> Names<'a> {
         Self(named.filter_map(|todo| Some((todo.external_id.as_deref()?, todo.id))).collect())
     }
 
-    /// The todo that `id` means: one that bears it, one made here whose short id it is, or the one
-    /// that is to be.
+    /// The todo that `id` means: one that bears it, the one whose whole id it is, one made here whose short id
+    /// it is, or the one that is to be.
     pub(crate) fn locate(&self, state: &State, id: &str) -> TodoId {
         let ours = || {
             let (first, last) = TodoId::prefix_range(id).filter(|_| id.starts_with("t-"))?;
@@ -25,6 +25,23 @@ impl<'a> Names<'a> {
             let made_here = state.todo(found.0)?.external_id.is_none();
             (found.1.is_none() && made_here).then_some(found.0)
         };
-        self.0.get(id).copied().or_else(ours).unwrap_or_else(|| TodoId::from_external(id))
+        let known = self.0.get(id).copied().or_else(|| whole(id)).or_else(ours);
+        known.unwrap_or_else(|| TodoId::from_external(id))
     }
+}
+
+/// The todo whose whole id this is: wherever it is read, it means the same one.
+fn whole(id: &str) -> Option<TodoId> {
+    id.starts_with("t-").then(|| id.parse().ok()).flatten()
+}
+
+/// What a todo is called in a file that others read: its external id, or its whole id.
+pub(crate) fn abroad(state: &State, todo: TodoId) -> String {
+    let external = state.todo(todo).and_then(|todo| todo.external_id.clone());
+    external.unwrap_or_else(|| todo.to_string())
+}
+
+/// The external id of a todo that a file calls `id`: none where that is its own.
+pub(crate) fn external(id: &str, todo: TodoId) -> Option<String> {
+    Some(id.to_owned()).filter(|id| whole(id) != Some(todo))
 }

@@ -308,14 +308,14 @@ fn worked() -> Bench {
 fn todos_made_here_come_out_as_beads() {
     let todo = TodoId::from_random(1);
     let mut bench = worked();
-    let short = bench.state.short_id(todo);
+    let whole = todo.to_string();
     let value = |bench: &Bench| -> serde_json::Value {
         serde_json::from_str(&beads::export(&bench.state, NOON)).expect("one line of JSON")
     };
     let out = value(&bench);
     assert_eq!(
         (out["id"].as_str(), out["status"].as_str()),
-        (Some(short.as_str()), Some("in_progress"))
+        (Some(whole.as_str()), Some("in_progress"))
     );
     assert_eq!(
         (out["assignee"].as_str(), out["created_by"].as_str()),
@@ -350,6 +350,59 @@ fn todos_made_here_come_out_as_beads() {
     assert_eq!((again.operations, again.report.unchanged), (vec![], 1));
     bench.append(&[planned(Operation::Deleted { todo, reason: "no".to_owned() })]);
     assert_eq!(value(&bench)["status"], "tombstone");
+}
+
+#[test]
+fn what_was_made_here_is_the_same_todo_where_it_is_imported() {
+    let (todo, on) = (TodoId::from_random(1), TodoId::from_random(36_u64.pow(8)));
+    let mut bench = worked();
+    let added = Operation::TodoAdded {
+        todo: on,
+        external_id: None,
+        title: "Needed".to_owned(),
+        edits: vec![],
+        prose: vec![],
+        labels: vec![],
+        layout: None,
+    };
+    let needs = |layout| Operation::DependencyAdded {
+        todo,
+        on,
+        external_id: None,
+        kind: EdgeKind::Blocks,
+        layout,
+    };
+    bench.append(&[added, needs(None)].map(planned));
+    let text = beads::export(&bench.state, NOON);
+    let there = lossless(&text);
+    assert_eq!(there.todos.keys().collect::<Vec<_>>(), [&todo, &on]);
+    assert!(there.todos.values().all(|todo| todo.external_id.is_none()));
+    assert_eq!(there.edges(todo).iter().map(|edge| edge.on).collect::<Vec<_>>(), [on]);
+    // A file that has a short id means the todo that has it here; elsewhere it is another one, and says so.
+    let short = bench.state.short_id(todo);
+    let old = text.replace(&todo.to_string(), &short);
+    assert_eq!(beads::import_over(&bench.state, &old).report.added, 0);
+    let mut twins = Bench::new();
+    twins.append(&beads::import(&text).operations);
+    let other = TodoId::from_external(&short);
+    let added = Operation::TodoAdded {
+        todo: other,
+        external_id: Some(short.clone()),
+        title: "Twin".to_owned(),
+        edits: vec![],
+        prose: vec![],
+        labels: vec![],
+        layout: None,
+    };
+    twins.append(&[planned(added)]);
+    let state = &twins.state;
+    assert_eq!(state.name(other), short);
+    assert_ne!(state.name(todo), short);
+    assert!(state.find(&short).is_err(), "either may be meant");
+    for id in [todo, other] {
+        assert_eq!(state.find(&id.to_string()).map(|found| found.id), Ok(id));
+    }
+    assert_eq!(state.find(&state.name(todo)).map(|found| found.id), Ok(todo));
 }
 
 #[test]

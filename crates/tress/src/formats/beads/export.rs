@@ -11,6 +11,7 @@ use tress_model::{State, Todo};
 use super::json::{self, Entries, Out, Style};
 use super::keys::{self, Key, TressFields, key};
 use super::layout::{ItemLayout, Layout, WHATEVER};
+use crate::formats::names::abroad;
 use crate::formats::write_time;
 
 /// The usual order of the members of an edge.
@@ -99,7 +100,7 @@ impl<'a> Exporter<'a> {
         let holder = todo.holder(self.now).filter(|_| !todo.finished());
         let assignee =
             holder.map(|claim| claim.agent.to_string()).or_else(|| todo.assignee.clone());
-        put("id", Some(Out::Text(self.state.name(todo.id))));
+        put("id", Some(Out::Text(abroad(self.state, todo.id))));
         put("title", Out::text(todo.title.clone()));
         for field in ProseField::ALL {
             put(field.name(), Out::text(todo.prose(field)));
@@ -178,11 +179,11 @@ impl<'a> Exporter<'a> {
     fn target(&self, edge: &tress_model::state::Edge) -> String {
         let there = self.state.todo(edge.on).is_some();
         let known = edge.external_id.clone().filter(|_| !there);
-        known.unwrap_or_else(|| self.state.name(edge.on))
+        known.unwrap_or_else(|| abroad(self.state, edge.on))
     }
 
     fn edge(&self, todo: &Todo, edge: &tress_model::state::Edge) -> Out {
-        let typed = edge_members(&self.state.name(todo.id), &self.target(edge), &edge.kind);
+        let typed = edge_members(&abroad(self.state, todo.id), &self.target(edge), &edge.kind);
         if let Some(layout) = edge.layout.as_deref().and_then(ItemLayout::read) {
             return layout.write(typed, &EDGE_ORDER);
         }
@@ -196,7 +197,7 @@ impl<'a> Exporter<'a> {
     }
 
     fn note(&self, todo: &Todo, note: &Note) -> Out {
-        let typed = note_members(&self.state.name(todo.id), &note.agent, &note.text, note.at);
+        let typed = note_members(&abroad(self.state, todo.id), &note.agent, &note.text, note.at);
         if let Some(layout) = note.layout.as_deref().and_then(ItemLayout::read) {
             return layout.write(typed, &NOTE_ORDER);
         }

@@ -13,7 +13,7 @@ use super::changes::{closed, closed_so, deleted, field_edits, label_change, note
 use super::export::{Exporter, fit};
 use super::layout::Layout;
 use super::read::{EdgeLine, Issue, Standing};
-use crate::formats::names::Names;
+use crate::formats::names::{Names, external};
 use crate::formats::scratch::Scratch;
 use crate::formats::{Import, Planned, ProblemKind, Report};
 
@@ -114,7 +114,7 @@ impl<'a> Planner<'a> {
         let prose = issue.prose.iter().map(|(field, text)| (*field, text.clone())).collect();
         let added = Operation::TodoAdded {
             todo: id,
-            external_id: Some(issue.id.clone()),
+            external_id: external(&issue.id, id),
             title: issue.title.clone(),
             edits,
             prose,

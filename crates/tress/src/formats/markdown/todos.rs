@@ -10,7 +10,7 @@ use tress_model::{State, Todo};
 
 use super::list::{Item, Placed, read};
 use crate::formats::cycles::{circle, cycles};
-use crate::formats::names::Names;
+use crate::formats::names::{Names, external};
 use crate::formats::words::did_you_mean;
 use crate::formats::{Import, Planned, Problem, ProblemKind, Report};
 
@@ -130,7 +130,7 @@ impl Planner<'_> {
             Some((ProseField::Description, description)).filter(|(_, text)| !text.is_empty());
         let mut operations = vec![Operation::TodoAdded {
             todo: self.id,
-            external_id: Some(placed.id.clone()),
+            external_id: external(&placed.id, self.id),
             title: item.title.clone(),
             edits: edits(None, None, item),
             prose: prose.into_iter().collect(),
