@@ -144,6 +144,8 @@ pub struct Session {
     met: bool,
     documents: Documents,
     gives_only: bool,
+    /// Whether it does not leave before the peer has taken in all that it was sent, or [`Session::enough`].
+    waits_for_taking: bool,
     over: bool,
 }
 
@@ -169,6 +171,7 @@ impl Session {
             met: false,
             documents: Documents::default(),
             gives_only: false,
+            waits_for_taking: false,
             over: false,
             me,
         };
@@ -197,6 +200,31 @@ impl Session {
     /// How many messages with events the peer has not acknowledged yet.
     pub fn under_way(&self) -> u64 {
         self.batches - self.acknowledged
+    }
+
+    /// How many events the peer was sent, said that it got, and has not taken in: it refused them, or nobody whom
+    /// it trusts has signed them yet.
+    pub fn untaken(&self) -> u64 {
+        let held = || self.sent.meet(&self.theirs).events();
+        let answered = self.under_way() == 0 && self.sent != self.theirs;
+        if answered { self.sent.events() - held() } else { 0 }
+    }
+
+    /// Does not leave by itself before the peer has taken in what it was sent, since it may yet, or until
+    /// [`Session::enough`].
+    pub const fn wait_for_taking(&mut self) {
+        self.waits_for_taking = true;
+    }
+
+    /// Whether nothing else is waited for than that the peer takes in what it was sent.
+    pub fn only_waits_for_taking(&self) -> bool {
+        self.waits_for_taking && !self.over && self.met && self.untaken() > 0
+    }
+
+    /// It was waited long enough that the peer takes in what it was sent.
+    pub fn enough(&mut self) {
+        self.waits_for_taking = false;
+        self.go_on();
     }
 
     /// Whether it is over.
@@ -515,7 +543,8 @@ impl Session {
                 return self.leave(Leave::Failed, &error.to_string());
             }
         }
-        if self.met && !live && (!self.documents_go() || self.documents.settled()) {
+        let waits = self.waits_for_taking && self.untaken() > 0;
+        if self.met && !live && !waits && (!self.documents_go() || self.documents.settled()) {
             self.leave(Leave::Done, "");
         }
     }

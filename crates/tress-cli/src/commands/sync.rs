@@ -64,6 +64,8 @@ struct SyncView {
     strands: String,
     /// Events that the other side does not take from us.
     kept_back: u64,
+    /// Events that the other side got, and does not take since nobody it trusts has signed them.
+    not_taken: u64,
     refused: usize,
     up_to_date: bool,
     version: String,
@@ -81,8 +83,9 @@ impl SyncView {
             unsigned: exchanged.unsigned,
             strands: run.strands().to_string(),
             kept_back: exchanged.kept_back,
+            not_taken: exchanged.not_taken,
             refused: exchanged.refused,
-            up_to_date: exchanged.up_to_date,
+            up_to_date: exchanged.up_to_date && exchanged.not_taken == 0,
             version: state.version.to_string(),
             root: state.root().to_string(),
         }
@@ -94,6 +97,13 @@ impl SyncView {
         if self.kept_back > 0 {
             let kept = count(self.kept_back, "event");
             text += &format!("; {kept} kept here: this token may only read");
+        }
+        if self.not_taken > 0 {
+            let events = count(self.not_taken, "event");
+            text += &format!(
+                "; {events} of ours not taken there: no member that is trusted there has signed them \
+                 (`tress members list` says what this store signs)"
+            );
         }
         if self.unsigned > 0 {
             let events = count(self.unsigned, "event");

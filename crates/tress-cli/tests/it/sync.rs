@@ -169,6 +169,34 @@ fn who_wants_the_todos_alone_gets_them_alone() {
     guest.run_as("ada", &["sync", &socket(&house), "--only", "docs"]).fails(2, "is no strand");
 }
 
+/// A hub that took only what members sign dropped the rest without a word, to either side.
+#[cfg(unix)]
+#[test]
+fn a_hub_that_takes_only_what_members_sign_says_so() {
+    let (house, guest) = (Bench::new(), Bench::new());
+    let first = house.run_as("ada", &["members", "init"]);
+    let line = first.stdout.lines().last().expect("a line").to_owned();
+    let (_hub, _) = Running::hub(&house, "127.0.0.1:0");
+    let sync = || guest.run_as("ada", &["sync", "--once", &socket(&house), "--json"]).data();
+    let number = |view: &serde_json::Value, name: &str| {
+        view.get(name).and_then(serde_json::Value::as_u64).expect("a number")
+    };
+    sync();
+    guest.ok(&["add", "of a stranger"]);
+    let view = sync();
+    assert_eq!((number(&view, "sent"), number(&view, "not_taken")), (0, 1));
+    assert_eq!(view.get("up_to_date"), Some(&false.into()));
+    assert!(guest.ok(&["sync", "--once", &socket(&house)]).contains("1 event of ours not taken"));
+    // Whoever learns that it is a member signs and is heard in the same breath.
+    let key = guest.run_as("ada", &["members", "key"]).stdout.trim().to_owned();
+    guest.ok(&["members", "trust", &line]);
+    house.ok(&["members", "add", &key]);
+    let view = sync();
+    assert_eq!((number(&view, "sent"), number(&view, "not_taken")), (2, 0));
+    assert_eq!(view.get("up_to_date"), Some(&true.into()));
+    assert!(house.ok(&["list"]).contains("of a stranger"));
+}
+
 #[test]
 fn who_trusts_a_member_takes_only_what_members_signed_whoever_carries_it() {
     let (remote, one, two) = (Bench::bare(), Bench::new(), Bench::new());

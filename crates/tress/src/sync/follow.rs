@@ -80,7 +80,12 @@ impl FollowError {
 /// # Errors
 /// When there is nobody, it refuses, or the exchange breaks off. What came in until then stays.
 pub async fn sync_once(run: &Run, follow: &Follow) -> Result<Exchanged, FollowError> {
-    meet(run, Way::To(follow), false, |_| {}).await
+    let exchanged = meet(run, Way::To(follow), false, |_| {}).await?;
+    // Who learned just now that it is a member signs what it wrote, and then it is taken.
+    if exchanged.not_taken > 0 && run.sign().await?.is_some() {
+        return Ok(exchanged.then(meet(run, Way::To(follow), false, |_| {}).await?));
+    }
+    Ok(exchanged)
 }
 
 /// Follows a hub or a relay for as long as that makes sense: what comes in on one side comes to the

@@ -485,6 +485,15 @@ async fn talk(
             Err(error) => Err(error.to_string()),
         };
     }
-    let ended = super::converse_until(&run, link, &terms, |_| {}, closing).await;
+    let mut unsigned = 0;
+    let told = |exchanged: &super::Exchanged| unsigned = exchanged.unsigned;
+    let ended = super::converse_until(&run, link, &terms, told, closing).await;
+    if unsigned > 0 {
+        tracing::warn!(
+            run = run.name(),
+            unsigned,
+            "events came that no member has signed: they were not taken"
+        );
+    }
     ended.map(|_| ()).map_err(|broken| broken.to_string())
 }

@@ -56,6 +56,10 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How long after something was written here it is signed, while others are told of it.
 const SIGN_AFTER: Duration = Duration::from_millis(100);
+/// How long is waited that a peer takes in what it got, where it trusts only what members sign.
+const TAKING: Duration = Duration::from_millis(500);
+/// How long whoever is done waits until the peer has heard so.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// When documents are tried again that could not be had.
 const AGAIN: Duration = Duration::from_secs(3);
 
@@ -130,6 +134,22 @@ pub struct Exchanged {
     pub up_to_date: bool,
     /// How many events are here that the peer does not take, since we may only read there.
     pub kept_back: u64,
+    /// How many events the peer got and did not take in: where only what members sign is taken, nobody it trusts
+    /// has signed them.
+    pub not_taken: u64,
+}
+
+impl Exchanged {
+    /// The same, after another exchange that followed at once.
+    pub(crate) fn then(self, next: Self) -> Self {
+        Self {
+            received: self.received + next.received,
+            sent: self.sent + next.sent,
+            changes: self.changes + next.changes,
+            refused: self.refused + next.refused,
+            ..next
+        }
+    }
 }
 
 /// Why a conversation ended before both had what the other had, or before it was to end.
@@ -211,18 +231,22 @@ pub(crate) async fn converse_until(
     // While one converses, the documents are kept.
     let (_shelf, mut seals) = (Shelf::new(run), run.seals());
     let (at_first, again, signs) = (None, None, run.signs()?);
-    let mut sign_at = None;
+    let (mut sign_at, mut taking) = (None, None);
     let mut talk =
-        Talk { run, terms, link, session, exchanged, at_first, told, pace, again, intake };
+        Talk { run, terms, link, session, exchanged, at_first, told, pace, again, intake, signs };
     if terms.role.is_some() {
         // Nobody can say in which role a change of a document was made.
         talk.session.only_gives();
     }
+    talk.session.wait_for_taking();
     let mut heard = Instant::now();
     loop {
         let began = Instant::now();
         if talk.act().await? {
-            return Ok(talk.exchanged);
+            return Ok(talk.end().await);
+        }
+        if talk.session.only_waits_for_taking() {
+            taking.get_or_insert(Instant::now() + TAKING);
         }
         // While we were at work, nobody could be heard.
         heard += began.elapsed();
@@ -260,6 +284,10 @@ pub(crate) async fn converse_until(
                 sign_at = None;
                 run.sign().await?;
             }
+            () = tokio::time::sleep_until(taking.unwrap_or(heard)), if taking.is_some() => {
+                taking = None;
+                talk.session.enough();
+            }
             () = tokio::time::sleep_until(talk.again.unwrap_or(heard)), if talk.again.is_some() => {
                 talk.again = None;
                 talk.session.documents_changed();
@@ -288,6 +316,8 @@ struct Talk<'a, F> {
     /// When documents are tried again that could not be had.
     again: Option<Instant>,
     intake: Intake,
+    /// Whether what is written here is signed.
+    signs: bool,
 }
 
 /// Holds up who sends more than so many events a second: a bucket of tokens that fills up in a second
@@ -438,6 +468,21 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
         if !peer.takes {
             self.exchanged.kept_back = ours.events().saturating_sub(both(theirs));
         }
+        // What comes in between appending and signing is taken a moment later.
+        self.exchanged.not_taken = match peer.takes && !(self.terms.live && self.signs) {
+            true => self.session.untaken(),
+            false => 0,
+        };
+    }
+
+    /// What it came to, once the peer has heard the last word: whoever ends the process behind it would take it
+    /// back.
+    async fn end(self) -> Exchanged {
+        let Link { to, mut from } = self.link;
+        drop(to);
+        let closed = async { while from.recv().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_WORD, closed).await;
+        self.exchanged
     }
 
     /// Says the last words, as far as the peer still listens.

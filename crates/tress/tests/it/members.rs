@@ -52,8 +52,9 @@ async fn who_trusts_a_member_takes_what_members_signed_and_nothing_else() {
     assert_eq!(b.run.state().todos.len(), 1);
     // A stranger is taken from by those who trust nobody, and by nobody else.
     human(&stranger.run).add("of a stranger").await.unwrap();
-    let (met, _) = meet(&b.run, &stranger.run).await;
-    assert_eq!((met.received, met.unsigned), (0, 1));
+    let (met, other) = meet(&b.run, &stranger.run).await;
+    assert_eq!((met.received, met.unsigned, met.not_taken), (0, 1, 0));
+    assert_eq!((other.sent, other.not_taken), (0, 1), "and both know it");
     assert_eq!(b.run.state().todos.len(), 1);
     assert_eq!(stranger.run.state().todos.len(), 2);
     // Also one with a key, until a member says so; then all of it comes.
@@ -66,16 +67,20 @@ async fn who_trusts_a_member_takes_what_members_signed_and_nothing_else() {
     add(&a.run, joining).await;
     meet(&a.run, &b.run).await;
     meet(&b.run, &stranger.run).await;
-    let (met, _) = meet(&b.run, &stranger.run).await;
-    assert_eq!(met.unsigned, 0);
-    assert_eq!(b.run.state().todos.len(), 2);
+    let before = b.run.state().version.events();
+    human(&stranger.run).add("of a new member").await.unwrap();
+    let (met, other) = meet(&b.run, &stranger.run).await;
+    assert_eq!((met.unsigned, other.not_taken), (0, 0));
+    // What is taken only with its signature was sent all the same.
+    assert_eq!(other.sent, b.run.state().version.events() - before);
+    assert_eq!(b.run.state().todos.len(), 3);
     // Who is removed is a stranger again, and what it signed stays.
     change(&a.run, Operation::MemberRemoved { store: joining.store }).await;
     meet(&a.run, &b.run).await;
     human(&stranger.run).add("too late").await.unwrap();
     let (met, _) = meet(&b.run, &stranger.run).await;
     assert!(met.unsigned > 0, "{met:?}");
-    assert_eq!(b.run.state().todos.len(), 2);
+    assert_eq!(b.run.state().todos.len(), 3);
     let signed = b.run.signed().await.unwrap();
     assert_eq!(signed.members.keys().copied().collect::<Vec<_>>(), [member.store]);
 }
