@@ -8,7 +8,8 @@ use clap::Args;
 use serde::Serialize;
 use tokio::sync::watch;
 use tress::formats::{Import, Planned, Problem, markdown};
-use tress::{DIR, Role, Run, State, Store};
+use tress::state::Phase;
+use tress::{DIR, Millis, Role, Run, State, Store};
 use tress_run::verify::Lint;
 use tress_run::{CommandDriver, Options, Orchestrator, Outcome, RunError, Summary, Tree};
 
@@ -153,7 +154,7 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
     let run = store.create_run(&context.global.run).await?;
     let learned = learned(&store).await?;
     take_in(context, &run, &texts).await?;
-    if run.state().todos.unfinished().next().is_none() {
+    if nothing_left(&run.state()) {
         return Err(Failure::invalid("there is nothing to do")
             .hint("name a todo list with --todo FILE, or `tress add` something"));
     }
@@ -186,6 +187,10 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
     tell(context, &run, &summary, &next(&summary))
 }
 
+fn nothing_left(state: &State) -> bool {
+    state.todos.unfinished().next().is_none()
+}
+
 /// Does `resume`.
 pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failure> {
     context.no_at()?;
@@ -197,6 +202,10 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
     };
     let options = Options::from_state(&run.state());
     let mut options = options.ok_or_else(|| RunError::NotStarted(run.name().to_owned()))?;
+    if run.state().team.phase == Phase::Finished && nothing_left(&run.state()) {
+        return Err(Failure::invalid(format!("the run {} is finished", run.name()))
+            .hint("`tress add` something that is to be done, or go on from an earlier moment: --from WHEN --as NAME"));
+    }
     if args.from.is_some() {
         let state = run.state();
         let last = state.team.integrations.last().map(|last| last.commit.clone());
@@ -339,7 +348,6 @@ fn next(summary: &Summary) -> String {
 fn sentences(run: &Run, summary: &Summary) -> String {
     let state = run.state();
     let team = &state.team;
-    let took = team.started_at.zip(team.ended_at).map(|(from, to)| to.saturating_sub(from));
     let mut first =
         format!("{}: {} completed", summary.outcome.name(), count(summary.completed, "todo"));
     for (number, what) in [
@@ -351,7 +359,8 @@ fn sentences(run: &Run, summary: &Summary) -> String {
             first.push_str(&format!(", {number} {what}"));
         }
     }
-    first.push_str(&took.map(|took| format!(", in {}", length(took))).unwrap_or_default());
+    let took = Millis::try_from(summary.took.as_millis()).unwrap_or(Millis::MAX);
+    first.push_str(&format!(", in {}", length(took)));
     let mut lines = vec![first];
     match summary.outcome {
         Outcome::Done => {}
@@ -361,6 +370,15 @@ fn sentences(run: &Run, summary: &Summary) -> String {
                 lines.push(format!("  {}", alert.message));
             }
             lines.push("`tress blocked` says why; mend it, then `tress resume`".to_owned());
+            let held =
+                state.todos.unfinished().filter(|todo| todo.open_blockers().next().is_some());
+            for todo in held {
+                let id = state.name(todo.id);
+                lines.push(format!(
+                    "  `tress unblock {id} -m HOW` once that is mended: {}",
+                    todo.title
+                ));
+            }
         }
     }
     lines.join("\n")

@@ -33,6 +33,8 @@ pub(crate) struct StatusArgs {}
 struct View {
     #[serde(flatten)]
     whole: Whole,
+    /// Whether it is said to run, and the process that coordinated it here is gone.
+    abandoned: bool,
     agents: Vec<AgentView>,
     alerts: Vec<AlertView>,
 }
@@ -52,6 +54,8 @@ pub(super) struct Whole {
     pub(super) todos: usize,
     pub(super) finished: usize,
     pub(super) percent: usize,
+    /// Unfinished subtasks that verifiers made of what they missed: they are done with their todo, and not counted.
+    subtasks: usize,
     counts: BTreeMap<&'static str, usize>,
     ready: usize,
     /// When everything will be done at the pace of the run, in milliseconds from now.
@@ -119,7 +123,9 @@ struct Metrics {
 /// Does `status`.
 pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
     let moment = context.moment().await?;
-    let view = View::new(moment.run.name(), &moment.state, &moment.readiness, moment.now);
+    let mut view = View::new(moment.run.name(), &moment.state, &moment.readiness, moment.now);
+    let running = view.whole.phase == Phase::Running && context.global.at.is_none();
+    view.abandoned = running && tress_run::is_at_work(&moment.run)? == Some(false);
     context.out.answer(&view, || page(context, &view, moment.now))
 }
 
@@ -133,7 +139,7 @@ pub(super) fn page_of(context: &Context, run: &tress::Run) -> String {
 impl View {
     fn new(run: &str, state: &State, readiness: &Readiness, now: Millis) -> Self {
         let (whole, agents) = of(run, state, readiness, now);
-        Self { whole, agents, alerts: alerts(state) }
+        Self { whole, abandoned: false, agents, alerts: alerts(state) }
     }
 }
 
@@ -184,6 +190,7 @@ pub(super) fn of(
         todos,
         finished,
         percent: (finished * 100).checked_div(todos).unwrap_or(0),
+        subtasks: state.todos.unfinished().filter(|todo| todo.ephemeral).count(),
         ready: readiness.ready.len(),
         eta_ms: eta(state, todos - finished, elapsed_ms),
         metrics: metrics(state),
@@ -217,7 +224,11 @@ impl Whole {
             Some(format!("{number} {}", status.name().replace('_', " ")))
         });
         let counts: Vec<String> = counts.collect();
-        format!("{}; {} ready", counts.join(", "), self.ready)
+        let beside = match self.subtasks {
+            0 => String::new(),
+            some => format!("; {} of sent-back work beside", count(some, "subtask")),
+        };
+        format!("{}; {} ready{beside}", counts.join(", "), self.ready)
     }
 
     /// The figures, in lines.
@@ -311,6 +322,10 @@ fn metrics(state: &State) -> Metrics {
 fn page(context: &Context, view: &View, now: Millis) -> String {
     let (out, whole) = (&context.out, &view.whole);
     let mut text = heading(out, whole);
+    if view.abandoned {
+        let line = "! nobody coordinates it here any more: `tress resume` goes on";
+        text.push_str(&format!("{}\n", out.paint(Tone::Bad, line)));
+    }
     if !view.agents.is_empty() {
         text.push('\n');
         text.push_str(&table(out, &view.agents, now));

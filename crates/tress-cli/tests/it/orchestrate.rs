@@ -165,11 +165,25 @@ fn after_kill_9_of_everything_resume_goes_on_and_does_nothing_twice() {
             break;
         }
     }
+    let abandoned = || data(dir.path(), &["status", "--json"])["abandoned"].clone();
+    assert_eq!(abandoned(), false);
     started.kill().expect("it works");
     started.wait().expect("it works");
+    assert_eq!(abandoned(), true);
+    let page = run(dir.path(), &["status"]).stdout;
+    let page = String::from_utf8_lossy(&page);
+    assert!(page.contains("nobody coordinates it here any more: `tress resume`"), "{page}");
     std::fs::write(&gate, "").expect("it works");
     let done = data(dir.path(), &["resume", "--json"]);
     assert_eq!((&done["outcome"], &done["completed"]), (&"done".into(), &3.into()));
+    assert_eq!(abandoned(), false);
+    // What it begins with stays what it began with, and there is nothing to go on with.
+    let (code, said) = failure(dir.path(), &["resume"]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("is finished"), "{said}");
+    let checkpoints = data(dir.path(), &["checkpoints", "--json"]).to_string();
+    let taken = |name: &str| checkpoints.matches(&format!("\"name\":\"{name}\"")).count();
+    assert_eq!((taken("start"), taken("resume"), taken("end")), (1, 1, 1), "{checkpoints}");
     let log = data(dir.path(), &["log", "--limit", "10000", "--json"]);
     let integrated = log.to_string().matches("\"integrated\"").count();
     assert_eq!(integrated, 3, "no work is done twice, and none is lost");

@@ -10,7 +10,7 @@ use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -95,6 +95,8 @@ pub struct Summary {
     pub failed: usize,
     /// The branch that holds the integrated work.
     pub branch: String,
+    /// How long the team was at it, this time.
+    pub took: Duration,
 }
 
 /// What all parts of the team share.
@@ -116,6 +118,8 @@ pub(crate) struct Team {
     pub(crate) integrating: AtomicBool,
     /// The claims of completion that a verifier is at.
     pub(crate) reviewing: Mutex<BTreeSet<Dot>>,
+    /// When it began.
+    began: Instant,
 }
 
 /// A team at work on a run.
@@ -151,7 +155,7 @@ impl Orchestrator {
             let made = tokio::fs::create_dir_all(dir).await;
             made.map_err(|source| RunError::Io { path: dir.clone(), source })?;
         }
-        let lock = lock(&local.join(format!("{}.orchestrator", run.name())), run.name()).await?;
+        let lock = lock(&lock_of(&run), run.name()).await?;
         run.refresh().await?;
         let halt = watch::Sender::new(false);
         let mut team = Team {
@@ -167,6 +171,7 @@ impl Orchestrator {
             figures: Mutex::default(),
             integrating: AtomicBool::new(false),
             reviewing: Mutex::default(),
+            began: Instant::now(),
         };
         let planned = team.begin().await?;
         team.implementers = planned.implementers;
@@ -271,6 +276,31 @@ impl Members {
 const LOCK_TRIES: u32 = 20;
 const LOCK_WAIT: Duration = Duration::from_millis(25);
 
+/// The file by which a run's orchestrator is known to be there.
+fn lock_of(run: &Run) -> PathBuf {
+    run.store_dir().join("local").join(format!("{}.orchestrator", run.name()))
+}
+
+/// Whether an orchestrator is at `run` here, in whatever process; `None` where none ever was.
+///
+/// # Errors
+/// When that cannot be seen.
+pub fn is_at_work(run: &Run) -> Result<Option<bool>, RunError> {
+    let path = lock_of(run);
+    let error = |source| RunError::Io { path: path.clone(), source };
+    let file = match File::options().append(true).open(&path) {
+        Ok(file) => file,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(error(source)),
+    };
+    // Beside others who look, and not beside who holds it.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(false)),
+        Err(TryLockError::WouldBlock) => Ok(Some(true)),
+        Err(TryLockError::Error(source)) => Err(error(source)),
+    }
+}
+
 /// The lock that keeps a second orchestrator from a run; it dies with the process.
 async fn lock(path: &std::path::Path, run: &str) -> Result<File, RunError> {
     let error = |source| RunError::Io { path: path.to_owned(), source };
@@ -343,7 +373,10 @@ impl Team {
             coordinators: planned.coordinators,
         };
         coordinator.append([made]).await?;
-        coordinator.checkpoint("start", "before the first todo").await?;
+        match state.team.started_at {
+            None => coordinator.checkpoint("start", "before the first todo").await?,
+            Some(_) => coordinator.checkpoint("resume", "before the team goes on").await?,
+        };
         Ok(planned)
     }
 
@@ -367,7 +400,8 @@ impl Team {
             (_, false) => Outcome::Stuck,
         };
         let branch = self.options.branch.clone();
-        let summary = Summary { outcome, completed, left, refused, failed, branch };
+        let took = self.began.elapsed();
+        let summary = Summary { outcome, completed, left, refused, failed, branch, took };
         if self.options.only.is_some() {
             self.clear_away().await;
             return Ok(summary);
