@@ -22,6 +22,8 @@ pub mod tier;
 pub use alerts::Limits;
 pub use metrics::{Figures, Meter};
 pub use outlook::{Outlook, integration_order, outlook, unable};
-pub use select::{Board, Candidate, Choice, TRIES_PER_AGENT, Terms, all_tries, choose, tries};
+pub use select::{
+    ANYTHING, Board, Candidate, Choice, TRIES_PER_AGENT, Terms, able, all_tries, choose, tries,
+};
 pub use strategy::{Strategy, StrategyChange, adapt};
 pub use tier::{Plan, implementer, is_implementer, plan};

@@ -556,7 +556,7 @@ fn widened(scope: &[String], isolation: Isolation) -> Vec<String> {
 }
 
 /// Whether who has these capabilities can do what needs those.
-pub(crate) fn able(has: &[String], needs: &[String]) -> bool {
+pub fn able(has: &[String], needs: &[String]) -> bool {
     needs.iter().all(|need| has.iter().any(|have| have == need || have == ANYTHING))
 }
 

@@ -25,6 +25,7 @@ claiming again. What lost the race exits with 5 and says what is ready instead.
 Examples:
   tress claim --next
   tress claim t-7f3a --lease 2h
+  tress claim --next --can sql,rust
   tress claim --next --label backend --json | jq -r .data.id")]
 pub(crate) struct Claim {
     /// The todo
@@ -39,6 +40,10 @@ pub(crate) struct Claim {
     /// With --next: only with this label; may be given several times
     #[arg(long = "label", value_name = "LABEL", value_delimiter = ',', requires = "next")]
     labels: Vec<String>,
+    /// With --next: what you can do, `*` for everything; what needs more (`tress add --capability`) is left for
+    /// others
+    #[arg(long = "can", value_name = "NAME", value_delimiter = ',', requires = "next")]
+    can: Vec<String>,
 }
 
 /// Say that work on a claimed todo begins: how long it may take, what it needs
@@ -186,10 +191,16 @@ pub(crate) async fn claim(context: &Context, args: &Claim) -> Result<(), Failure
         }
         None => {
             let (name, labels) = (agent.name().to_owned(), args.labels.clone());
+            let mut can = args.can.clone();
+            // And what it said when it joined.
+            let joined = writer.state.team.agents.get(agent.name());
+            can.extend(joined.iter().flat_map(|agent| agent.capabilities.iter().cloned()));
             let filter = move |state: &State, id| {
                 let todo = state.todo(id);
                 todo.is_some_and(|todo| {
-                    meant_for(todo, &name) && labels.iter().all(|l| todo.labels.contains_key(l))
+                    meant_for(todo, &name)
+                        && labels.iter().all(|l| todo.labels.contains_key(l))
+                        && tress_run::plan::able(&can, &todo.capabilities)
                 })
             };
             let claimed = agent.claim_next(lease, filter).await;
@@ -293,7 +304,10 @@ fn nothing_ready(state: &State, now: Millis) -> Failure {
     let failure = |message: &str, hint: &str| Failure::new(Code::NothingReady, message).hint(hint);
     if ready > 0 {
         let message = format!("nothing is ready for you; {ready} ready are not what you asked for");
-        return failure(&message, "`tress ready` lists them; `tress claim ID` takes any");
+        return failure(
+            &message,
+            "`tress ready` lists them; `tress claim ID` takes any, --can says what you can do",
+        );
     }
     let message = format!("nothing is ready to be claimed; {blocked} blocked");
     failure(&message, "`tress blocked` says why, `tress list` what is under way")

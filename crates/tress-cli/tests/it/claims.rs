@@ -46,6 +46,21 @@ fn of_sixteen_processes_that_claim_at_once_one_wins() {
 }
 
 #[test]
+fn next_is_left_for_others_where_it_needs_what_one_cannot_do() {
+    let bench = Bench::new();
+    bench.ok(&["add", "schema", "--capability", "sql", "--priority", "0"]);
+    bench.ok(&["add", "words"]);
+    let next = |agent: &str, can: &[&str]| {
+        text(&bench.json_as(agent, &[&["claim", "--next"], can].concat()), "title")
+    };
+    assert_eq!(next("ann", &[]), "words");
+    bench.run_as("bob", &["claim", "--next", "--can", "rust"]).fails(5, "nothing is ready for you");
+    assert_eq!(next("bob", &["--can", "rust,sql"]), "schema");
+    bench.ok(&["add", "more", "--capability", "go"]);
+    assert_eq!(next("cy", &["--can", "*"]), "more");
+}
+
+#[test]
 fn next_is_the_most_urgent_that_is_not_meant_for_another() {
     let bench = Bench::new();
     bench.ok(&["add", "for bo", "-p", "0", "--assignee", "bo"]);
