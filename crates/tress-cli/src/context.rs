@@ -290,7 +290,19 @@ impl Context {
         losses: &[LossRow],
         say: impl FnOnce(&State) -> String,
     ) -> Result<(), Failure> {
-        self.answer_change(run, id, events, losses, |state, notices| {
+        self.changed_beside(run, id, events, Beside { losses, warnings: &[] }, say)
+    }
+
+    /// The same, with all that is told beside the sentence.
+    pub(crate) fn changed_beside(
+        &self,
+        run: &Run,
+        id: TodoId,
+        events: &[Arc<Event>],
+        beside: Beside<'_>,
+        say: impl FnOnce(&State) -> String,
+    ) -> Result<(), Failure> {
+        self.answer_change(run, id, events, beside, |state, notices| {
             let notices = notices.iter().map(|notice| format!("\nnote: {notice}"));
             say(state) + &notices.collect::<String>()
         })
@@ -304,7 +316,7 @@ impl Context {
         events: &[Arc<Event>],
         say: impl FnOnce(&State, &[String]) -> String,
     ) -> Result<(), Failure> {
-        self.answer_change(run, id, events, &[], say)
+        self.answer_change(run, id, events, Beside::default(), say)
     }
 
     fn answer_change(
@@ -312,7 +324,7 @@ impl Context {
         run: &Run,
         id: TodoId,
         events: &[Arc<Event>],
-        losses: &[LossRow],
+        beside: Beside<'_>,
         say: impl FnOnce(&State, &[String]) -> String,
     ) -> Result<(), Failure> {
         let (state, now) = (run.state(), tress::now());
@@ -321,7 +333,10 @@ impl Context {
             let todo = state.todo(id).ok_or_else(|| Failure::internal("the todo is gone"))?;
             let row = TodoRow::new(&state, &state.readiness(now), todo, now);
             let event = events.first().map(|event| event.id.to_string());
-            return self.out.data(&Changed { row, event, notices, losses });
+            return self.out.data(&Changed { row, event, notices, beside });
+        }
+        for warning in beside.warnings {
+            self.out.warn(&format!("warning: {warning}"));
         }
         self.out.text(&say(&state, &notices))
     }
@@ -335,8 +350,17 @@ struct Changed<'a> {
     event: Option<String>,
     /// What the merge decided against the change.
     notices: Vec<String>,
-    /// What the agent had lost before, and is told now.
-    losses: &'a [LossRow],
+    #[serde(flatten)]
+    beside: Beside<'a>,
+}
+
+/// What is told beside a change.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Beside<'a> {
+    /// What the agent had lost before, and is told now; people were told at once.
+    pub(crate) losses: &'a [LossRow],
+    /// What was done as asked, and may not be what is wanted.
+    pub(crate) warnings: &'a [String],
 }
 
 /// What the ledger says against `events`.

@@ -2,10 +2,12 @@
 
 mod events;
 mod facts;
+mod relations;
 mod standing;
 
-pub(crate) use events::{blocker, describe};
+pub(crate) use events::{blocker, describe, more, verdict};
 pub(crate) use facts::{Names, item, lines, phrases};
+pub(crate) use relations::{KINDS, kind_word, relation, remark, verb, whether_over};
 pub(crate) use standing::{Why, reasons, standing};
 
 /// Text that a terminal shows as it is: no control characters, one line.

@@ -2,18 +2,22 @@
 
 use clap::Args;
 use tress::operation::Verdict;
-use tress::{Dot, Operation, State, Todo, TodoId};
+use tress::{Dot, Millis, Operation, State, Status, Todo, TodoId};
 
 use super::claim::{not_yours, own_claim};
-use crate::context::{Context, name_title};
+use crate::context::{Beside, Context, name_title};
 use crate::failure::Failure;
 use crate::told::Told;
-use crate::words::short;
+use crate::words::{reasons, short, standing};
+
+/// So many open children are named.
+const SHOWN: usize = 5;
 
 /// Say that a todo is done; a verifier has to agree
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It counts as completed once somebody else has verified it (`tress verify`).
+It counts as completed once somebody else has verified it (`tress verify`). What is still open of it, a
+dependency, a blocker or a child, is warned of.
 
 Example:
   tress done t-7f3a --commit 1a2b3c4 -m \"parser.rs, all productions\" --tests \"cargo test parse\"")]
@@ -78,6 +82,7 @@ fn token(state: &State, todo: &Todo, agent: &str) -> Result<Option<Dot>, Failure
 pub(crate) async fn done(context: &Context, args: Done) -> Result<(), Failure> {
     let writer = context.writer().await?;
     let todo = writer.find_alive(&args.id)?.id;
+    let warnings = still_open(&writer.state, todo, writer.now);
     let told = Told::tell(context, &writer).await?;
     let noted = told.noted();
     let name = writer.agent.name().to_owned();
@@ -97,13 +102,38 @@ pub(crate) async fn done(context: &Context, args: Done) -> Result<(), Failure> {
         Ok::<_, Failure>(operations)
     });
     let events = events.await.map_err(|refused| told.with(refused.into()))?;
-    context.changed_told(writer.agent.run(), todo, &events, &told.rows, |state| {
+    let beside = Beside { losses: &told.rows, warnings: &warnings };
+    context.changed_beside(writer.agent.run(), todo, &events, beside, |state| {
         let (title, name) = (name_title(state, todo), state.name(todo));
         format!(
             "done, says {}: {title}; somebody else has to agree: tress verify {name}",
             writer.agent.name()
         )
     })
+}
+
+/// What is still open of a todo that somebody says is done: what holds it back, and its children.
+fn still_open(state: &State, todo: TodoId, now: Millis) -> Vec<String> {
+    let name = name_title(state, todo);
+    let blocked = reasons(state, &state.readiness(now), todo, now).into_iter();
+    let blocked: Vec<String> = blocked.map(|why| why.text).collect();
+    let mut warnings = Vec::new();
+    if !blocked.is_empty() {
+        warnings.push(format!("{name} is still blocked: {}", blocked.join("; ")));
+    }
+    // Subtasks that verifiers made are done with their todo.
+    let left = |child: &TodoId| {
+        state.todo(*child).is_some_and(|child| !child.finished() && !child.ephemeral)
+    };
+    let children: Vec<TodoId> = state.children(todo).filter(left).collect();
+    if !children.is_empty() {
+        let some = children.iter().take(SHOWN).map(|child| name_title(state, *child));
+        let some = some.collect::<Vec<_>>().join(", ");
+        let more = if children.len() > SHOWN { ", …" } else { "" };
+        let open = if children.len() == 1 { "open child" } else { "open children" };
+        warnings.push(format!("{name} has {} {open}: {some}{more}", children.len()));
+    }
+    warnings
 }
 
 /// The claim of completion that `agent` may answer.
@@ -140,6 +170,7 @@ pub(crate) async fn verify(context: &Context, args: Verify) -> Result<(), Failur
             .hint("verifiers, coordinators and humans can: --role verifier"));
     }
     let pass = !args.fail;
+    let warnings = if pass { still_open(&writer.state, todo, writer.now) } else { Vec::new() };
     let (name, gaps) = (writer.agent.name().to_owned(), args.gaps);
     let percent = if pass { 100 } else { args.percent.unwrap_or(0) };
     let events = writer.agent.append_if(move |state| {
@@ -154,20 +185,33 @@ pub(crate) async fn verify(context: &Context, args: Verify) -> Result<(), Failur
         }])
     });
     let events = events.await?;
-    context.changed(writer.agent.run(), todo, &events, |state| say_verified(state, todo, pass))
+    let beside = Beside { losses: &[], warnings: &warnings };
+    let run = writer.agent.run();
+    context.changed_beside(run, todo, &events, beside, |state| say_verified(state, todo, pass))
 }
 
 fn say_verified(state: &State, todo: TodoId, pass: bool) -> String {
     let name = name_title(state, todo);
     if !pass {
-        return format!("sent {name} back; it can be claimed again");
+        return format!("sent {name} back; {}", what_now(state, todo));
     }
     let status = state.todo(todo).map(|todo| state.status_unblocked(todo, tress::now()));
-    let status = status.map_or("verified", tress::Status::name);
+    let status = status.map_or("verified", Status::name);
     let free: Vec<String> = freed(state, todo);
     let free =
         if free.is_empty() { String::new() } else { format!("; now ready: {}", free.join(", ")) };
     format!("verified {name}: {status}{free}")
+}
+
+/// Whether a todo that was sent back can be claimed again, or what holds it.
+fn what_now(state: &State, todo: TodoId) -> String {
+    let now = tress::now();
+    let readiness = state.readiness(now);
+    match state.todo(todo).map(|todo| (todo, state.status(todo, &readiness, now))) {
+        None | Some((_, Status::Open)) => "it can be claimed again".to_owned(),
+        Some((todo, Status::Blocked)) => standing(state, &readiness, todo, now),
+        Some((todo, _)) => format!("it is not open: {}", standing(state, &readiness, todo, now)),
+    }
 }
 
 /// The todos that wait for `todo` and are ready now.

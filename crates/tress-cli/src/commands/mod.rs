@@ -15,6 +15,7 @@ pub(crate) mod dep;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod documents;
+mod evidence;
 pub(crate) mod explore;
 pub(crate) mod export;
 pub(crate) mod fields;

@@ -1,8 +1,8 @@
 //! `show`: one todo, whole.
 
 use clap::Args;
-use tress::operation::ProseField;
-use tress::{State, Todo};
+use tress::operation::{EdgeKind, ProseField};
+use tress::{Millis, State, Todo};
 
 use super::list::tone;
 use crate::context::{Context, Moment};
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::{Output, Tone};
 use crate::time::{ago, length};
 use crate::view::{TodoDetail, agent_of};
-use crate::words::{clean, clean_lines, reasons, short, standing};
+use crate::words::{clean, clean_lines, reasons, relation, remark, short, standing, whether_over};
 
 /// Show everything about one todo
 #[derive(Debug, Args)]
@@ -53,7 +53,13 @@ fn text(out: &Output, moment: &Moment, todo: &Todo) -> String {
     lines.extend(facts(moment, todo).into_iter().map(|(name, value)| {
         format!("{} {}", out.paint(Tone::Dim, &format!("{name:<12}")), clean(&value))
     }));
-    lines.extend(edges(state, todo));
+    let evidence = super::evidence::lines(out, todo, now);
+    lines.extend(
+        evidence.into_iter().map(|(name, value)| {
+            format!("{} {value}", out.paint(Tone::Dim, &format!("{name:<12}")))
+        }),
+    );
+    lines.extend(edges(state, todo, now));
     for field in ProseField::ALL {
         let text = todo.prose(field);
         if !text.trim().is_empty() {
@@ -106,26 +112,33 @@ fn facts(moment: &Moment, todo: &Todo) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn edges(state: &State, todo: &Todo) -> Vec<String> {
+fn edges(state: &State, todo: &Todo, now: Millis) -> Vec<String> {
     let name = |id| short(&state.name(id), 60);
-    let title = |id| state.todo(id).map(|todo| short(&todo.title, 60)).unwrap_or_default();
+    let title = |id| state.todo(id).map(|todo| format!(" {}", short(&todo.title, 60)));
+    let line = |relation: &str, id, remark: String| {
+        format!("{relation:<12} {}{}{remark}", name(id), title(id).unwrap_or_default())
+    };
     let mut lines = Vec::new();
     for edge in state.edges(todo.id) {
-        let known = edge.external_id.clone().filter(|_| state.todo(edge.on).is_none());
-        let missing = if state.todo(edge.on).is_none() { " (not there)" } else { "" };
         let suspended = if edge.suspended { " (suspended: would close a cycle)" } else { "" };
-        let on = known.map_or_else(|| name(edge.on), |known| short(&known, 60));
-        let kind = short(edge.kind.name(), 40);
-        lines.push(format!("{kind:<12} {on} {}{missing}{suspended}", title(edge.on)));
+        let remark = remark(state, edge.on, &edge.kind, now) + suspended;
+        let relation = short(relation(&edge.kind), 40);
+        let known = edge.external_id.as_deref().filter(|_| state.todo(edge.on).is_none());
+        lines.push(match known {
+            Some(known) => format!("{relation:<12} {}{remark}", short(known, 60)),
+            None => line(&relation, edge.on, remark),
+        });
     }
     for source in state.dependents(todo.id) {
-        let mut edges = state.edges(source).iter();
-        if edges.any(|edge| edge.on == todo.id && edge.kind.blocks()) {
-            lines.push(format!("{:<12} {} {}", "needed by", name(source), title(source)));
+        let mut edges = state.edges(source).iter().filter(|edge| edge.on == todo.id);
+        let waits = |kind: &EdgeKind| matches!(kind, EdgeKind::WaitsFor | EdgeKind::WaitsForAny);
+        if let Some(edge) = edges.find(|edge| edge.kind.blocks()) {
+            let relation = if waits(&edge.kind) { "awaited by" } else { "needed by" };
+            lines.push(line(relation, source, whether_over(state, source, now)));
         }
     }
     for child in state.children(todo.id) {
-        lines.push(format!("{:<12} {} {}", "child", name(child), title(child)));
+        lines.push(line("child", child, whether_over(state, child, now)));
     }
     lines
 }

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output::Tone;
 use crate::time::{clock, rfc3339};
 use crate::view::TodoRow;
-use crate::words::{describe, reasons, short, standing};
+use crate::words::{describe, more, reasons, short, standing};
 
 /// Tell what happened to a todo, and why it stands where it stands
 #[derive(Debug, Args)]
@@ -140,6 +140,9 @@ fn text(
             "{}  {agent:wide$}  {what}",
             out.paint(Tone::Dim, &format!("{when:<12}"))
         ));
+        for more in more(&event.operation) {
+            lines.push(format!("{:<12}    {}", "", out.paint(Tone::Dim, &more)));
+        }
         for lost in lost {
             let against = lost.against.as_deref().map(|who| format!(" against {}", short(who, 40)));
             let against = against.unwrap_or_default();

@@ -1,9 +1,9 @@
 //! What an event says, as a phrase that follows the agent's name.
 
-use tress::operation::{Outcome, ProseTarget, TodoEdit, Verdict};
+use tress::operation::{EdgeKind, Outcome, ProseTarget, TodoEdit, Verdict};
 use tress::{Millis, Operation, State};
 
-use super::{after_colon, count, quoted, short};
+use super::{after_colon, count, kind_word, quoted, short, verb};
 use crate::time::{clock, length};
 
 /// What happened, as a phrase; the todo it is about is not named in it.
@@ -15,6 +15,32 @@ pub(crate) fn describe(operation: &Operation, state: &State, now: Millis) -> Str
         .or_else(|| team(operation))
         .or_else(|| history(operation));
     phrase.unwrap_or_else(|| operation.name().replace('_', " "))
+}
+
+/// What [`describe`] leaves out of a report of work, one line each.
+pub(crate) fn more(operation: &Operation) -> Vec<String> {
+    use Operation as O;
+    let line = |name: &str, text: &str| {
+        let text = short(text, 200);
+        (!text.is_empty()).then(|| format!("{name}: {text}"))
+    };
+    match operation {
+        O::ProgressReported { next_milestone, .. } => {
+            next_milestone.iter().filter_map(|next| line("next", next)).collect()
+        }
+        O::BlockerRaised { tried, .. } => {
+            tried.iter().filter_map(|tried| line("tried", tried)).collect()
+        }
+        O::CompletionClaimed { tests, integration, .. } => {
+            let lines = [line("tests", tests), line("integration", integration)];
+            lines.into_iter().flatten().collect()
+        }
+        O::Verified { verdict, percent, gaps, .. } => {
+            let percent = (*verdict != Verdict::Pass).then(|| format!("{percent}% is there"));
+            percent.into_iter().chain(gaps.iter().filter_map(|gap| line("gap", gap))).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn todo(operation: &Operation, state: &State, now: Millis) -> Option<String> {
@@ -40,12 +66,19 @@ fn todo(operation: &Operation, state: &State, now: Millis) -> Option<String> {
         O::NoteAdded { text, .. } => format!("noted{}", after_colon(text)),
         O::DependencyAdded { on, kind, external_id, .. } => {
             let known = state.todo(*on).is_none().then(|| external_id.clone()).flatten();
-            let on = known.unwrap_or_else(|| state.name(*on));
-            format!("made it depend on {} ({})", short(&on, 60), short(kind.name(), 40))
+            let on = short(&known.unwrap_or_else(|| state.name(*on)), 60);
+            match kind {
+                EdgeKind::Blocks | EdgeKind::ConditionalBlocks => {
+                    format!("made it depend on {on} ({})", kind_word(kind))
+                }
+                kind => {
+                    format!("said that it {} {on} ({})", verb(kind), short(kind_word(kind), 40))
+                }
+            }
         }
         O::DependencyRemoved { on, kind, .. } => {
             let on = state.name(*on);
-            format!("took away the dependency on {on} ({})", short(kind.name(), 40))
+            format!("took away the dependency on {on} ({})", short(kind_word(kind), 40))
         }
         O::Closed { reason, .. } => format!("closed it{}", after_colon(reason)),
         O::Reopened { reason, .. } => format!("reopened it{}", after_colon(reason)),
@@ -123,7 +156,8 @@ pub(crate) const fn blocker(kind: tress::operation::BlockerKind) -> &'static str
     }
 }
 
-const fn verdict(verdict: Verdict) -> &'static str {
+/// A verdict, as a word.
+pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
         Verdict::Fail => "fail",

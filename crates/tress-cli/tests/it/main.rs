@@ -4,6 +4,7 @@ mod care;
 mod claims;
 mod contract;
 mod diff;
+mod evidence;
 mod formats;
 mod history;
 mod merge_file;
