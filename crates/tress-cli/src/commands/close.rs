@@ -1,7 +1,7 @@
 //! `close`, `reopen`, `delete`: the end of a todo that was not completed, and its return.
 
 use clap::Args;
-use tress::{Operation, Status};
+use tress::{Operation, State, Status, TodoId};
 
 use super::claim::not_yours;
 use super::finish::freed;
@@ -48,9 +48,15 @@ pub(crate) struct Delete {
     force: bool,
 }
 
-fn status(writer: &Writer, id: tress::TodoId) -> Option<Status> {
+fn status(writer: &Writer, id: TodoId) -> Option<Status> {
     let todo = writer.state.todo(id)?;
     Some(writer.state.status_unblocked(todo, writer.now))
+}
+
+/// `; now ready: …`, or nothing where nothing waited for `todo`.
+fn now_ready(state: &State, todo: TodoId) -> String {
+    let free = freed(state, todo);
+    if free.is_empty() { String::new() } else { format!("; now ready: {}", free.join(", ")) }
 }
 
 /// Does `close`.
@@ -68,13 +74,8 @@ pub(crate) async fn close(context: &Context, args: Close) -> Result<(), Failure>
     }
     let events = writer.agent.append([Operation::Closed { todo, reason: args.reason }]).await?;
     context.changed(run, todo, &events, |state| {
-        let free = freed(state, todo);
-        let free = if free.is_empty() {
-            String::new()
-        } else {
-            format!("; now ready: {}", free.join(", "))
-        };
-        format!("closed {}{}{free}", name_title(state, todo), holder.unwrap_or_default())
+        let (name, free) = (name_title(state, todo), now_ready(state, todo));
+        format!("closed {name}{}{free}", holder.unwrap_or_default())
     })
 }
 
@@ -114,7 +115,8 @@ pub(crate) async fn delete(context: &Context, args: Delete) -> Result<(), Failur
     });
     let events = events.await?;
     context.changed(run, todo, &events, |state| {
-        let name = state.name(todo);
-        format!("deleted {}; `tress reopen {name}` brings it back", name_title(state, todo))
+        let (name, title, free) =
+            (state.name(todo), name_title(state, todo), now_ready(state, todo));
+        format!("deleted {title}; `tress reopen {name}` brings it back{free}")
     })
 }

@@ -9,26 +9,38 @@ use tress::{Operation, State, TodoId};
 use super::fields::edge_kind;
 use crate::context::{Context, Writer, name_title};
 use crate::failure::Failure;
-use crate::words::short;
+use crate::words::{kind_word, short, verb};
 
 /// Change what a todo depends on.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dep {
     /// ID depends on ON: with the kind `blocks`, ON must be finished first
     #[command(after_help = "\
+Kinds:
+  blocks              ON must be finished before ID can be worked on
+  conditional-blocks  the same; the edge was made under a condition
+  waits-for           every child of ON must be finished first; ON itself need not be
+  waits-for-any       one finished child of ON is enough
+  parent-child        ID is part of ON, and blocked while ON is
+  relates-to          the two have to do with each other
+  discovered-from     ID was found in work on ON
+  duplicates          ID is the same as ON
+  supersedes          ID takes the place of ON
+Only the first five can hold ID back.
+
 An edge that would close a cycle is kept and suspended: it holds nothing back until the cycle is
 gone, and then comes back by itself.
 
 Examples:
   tress dep add t-7f3a t-91xa              t-7f3a needs t-91xa
-  tress dep add t-7f3a t-epic --kind parent-child")]
+  tress dep add t-7f3a t-epic --kind parent-child
+  tress dep add t-7f3a t-epic --kind waits-for    t-7f3a waits for what is part of t-epic")]
     Add {
         /// The todo that depends
         id: String,
         /// The todo it depends on
         on: String,
-        /// blocks, conditional-blocks, waits-for, waits-for-any, parent-child, relates-to,
-        /// discovered-from, duplicates, supersedes
+        /// What the dependency means, one of those below
         #[arg(long, default_value = "blocks", value_parser = edge_kind, value_name = "KIND")]
         kind: EdgeKind,
     },
@@ -75,7 +87,7 @@ async fn add(
         let mut edges = state.edges(todo).iter();
         edges.find(|edge| edge.on == on && edge.kind == *kind).map(|edge| edge.suspended)
     };
-    let say = |state: &State, verb: &str| {
+    let say = |state: &State, again: &str| {
         let (source, target) = (name_title(state, todo), name_title(state, on));
         if there(state) == Some(true) {
             let cycle = path(state, on, todo, kind).join(" -> ");
@@ -85,15 +97,19 @@ async fn add(
                 short(&state.name(on), 60)
             );
         }
-        format!("{source} {verb} {target} ({})", kind.name())
+        let children = "; it has no other children yet, so nothing is waited for";
+        let waits = matches!(kind, EdgeKind::WaitsFor | EdgeKind::WaitsForAny);
+        let alone = waits && state.children(on).all(|child| child == todo);
+        let alone = if alone { children } else { "" };
+        format!("{source} {} {target} ({}){again}{alone}", verb(kind), kind_word(kind))
     };
     if there(&writer.state).is_some() {
-        return context.changed(run, todo, &[], |state| say(state, "depends already on"));
+        return context.changed(run, todo, &[], |state| say(state, " already"));
     }
     let added =
         Operation::DependencyAdded { todo, on, external_id, kind: kind.clone(), layout: None };
     let events = writer.agent.append([added]).await?;
-    context.changed_as(run, todo, &events, |state, _| say(state, "depends on"))
+    context.changed_as(run, todo, &events, |state, _| say(state, ""))
 }
 
 /// The names on the way from `from` to `to` along edges of the kind's family.
@@ -142,11 +158,9 @@ async fn remove(
     let edges = writer.state.edges(todo).iter();
     let edges =
         edges.filter(|edge| edge.on == target && kind.is_none_or(|kind| *kind == edge.kind));
-    let removed = edges.map(|edge| Operation::DependencyRemoved {
-        todo,
-        on: target,
-        kind: edge.kind.clone(),
-    });
+    let kinds: Vec<EdgeKind> = edges.map(|edge| edge.kind.clone()).collect();
+    let removed = kinds.iter().cloned();
+    let removed = removed.map(|kind| Operation::DependencyRemoved { todo, on: target, kind });
     let removed: Vec<_> = removed.collect();
     if removed.is_empty() {
         let (todo, on) = (name_title(&writer.state, todo), short(on, 60));
@@ -154,7 +168,12 @@ async fn remove(
     }
     let events = writer.agent.append(removed).await?;
     context.changed(writer.agent.run(), todo, &events, |state| {
-        let on = short(&state.name(target), 60);
-        format!("{} no longer depends on {on}", name_title(state, todo))
+        let (source, on) = (name_title(state, todo), short(&state.name(target), 60));
+        let needs = |kind: &EdgeKind| verb(kind) == verb(&EdgeKind::Blocks);
+        if kinds.iter().all(needs) {
+            return format!("{source} no longer depends on {on}");
+        }
+        let gone = kinds.iter().map(|kind| format!("{} {on}", verb(kind)));
+        format!("no longer: {source} {}", gone.collect::<Vec<_>>().join(", "))
     })
 }

@@ -8,6 +8,7 @@ use tress::operation::{EdgeKind, ProseField, TodoEdit};
 
 use crate::failure::Failure;
 use crate::time::parse_time;
+use crate::words::KINDS;
 
 /// The fields of a todo. An empty text takes an optional field away.
 #[derive(Debug, Args)]
@@ -159,19 +160,7 @@ impl Fields {
 
 /// The kind of an edge, as users write it; a word that means nothing is refused.
 pub(crate) fn edge_kind(word: &str) -> Result<EdgeKind, String> {
-    const KNOWN: [&str; 9] = [
-        "blocks",
-        "conditional-blocks",
-        "waits-for",
-        "waits-for-any",
-        "parent-child",
-        "relates-to",
-        "discovered-from",
-        "duplicates",
-        "supersedes",
-    ];
-    if !KNOWN.contains(&word) {
-        return Err(format!("the kinds are {}", KNOWN.join(", ")));
-    }
-    Ok(if word == "waits-for-any" { EdgeKind::WaitsForAny } else { EdgeKind::from_name(word) })
+    let kind = KINDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| kind.clone());
+    let known = || KINDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+    kind.ok_or_else(|| format!("the kinds are {}", known()))
 }

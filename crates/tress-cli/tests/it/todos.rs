@@ -205,3 +205,81 @@ fn remarks_come_from_the_command_line_and_from_stdin() {
     assert_eq!(text(&shown, "remarks/1/agent"), "bo");
     bench.run(&["note", &id, " "]).fails(4, "the remark is empty");
 }
+
+/// A dependency was shown as `blocks`, which reads the wrong way round, and as good as new when its target
+/// was finished or gone.
+#[test]
+fn relations_read_from_the_todo_that_is_shown() {
+    let bench = Bench::new();
+    let (it, needed, gone) = (bench.add("it"), bench.add("needed"), bench.add("gone"));
+    let (whole, seen) = (bench.add("whole"), bench.add("seen"));
+    for (on, kind) in [
+        (&needed, "blocks"),
+        (&gone, "waits-for"),
+        (&whole, "parent-child"),
+        (&seen, "discovered-from"),
+        (&seen, "relates-to"),
+    ] {
+        bench.ok(&["dep", "add", &it, on, "--kind", kind]);
+    }
+    bench.ok(&["close", &needed]);
+    bench.ok(&["delete", &gone]);
+    let shown = bench.ok(&["show", &it]);
+    for line in [
+        format!("needs        {needed} needed (closed)"),
+        format!("waits for    {gone} gone (its children) (deleted)"),
+        format!("part of      {whole} whole"),
+        format!("found during {seen} seen"),
+        format!("relates to   {seen} seen"),
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "no {line:?} in {shown}");
+    }
+    let line = format!("needed by    {it} it");
+    assert!(bench.ok(&["show", &needed]).lines().any(|shown| shown == line));
+    let line = format!("awaited by   {it} it");
+    assert!(bench.ok(&["show", &gone]).lines().any(|shown| shown == line));
+    let json = bench.json(&["show", &it]);
+    assert_eq!(text(&json, "dependencies/0/kind"), "blocks", "scripts see what they saw");
+}
+
+/// No kind of dependency was explained, and each was told as `depends on`.
+#[test]
+fn kinds_of_dependencies_are_explained_and_told_as_what_they_are() {
+    let bench = Bench::new();
+    let help = bench.ok(&["dep", "add", "--help"]);
+    for kind in [
+        "blocks",
+        "conditional-blocks",
+        "waits-for",
+        "waits-for-any",
+        "parent-child",
+        "relates-to",
+        "discovered-from",
+        "duplicates",
+        "supersedes",
+    ] {
+        let explained = |line: &str| {
+            let words = line.trim_start().strip_prefix(kind);
+            words.is_some_and(|words| words.starts_with("  "))
+        };
+        assert!(help.lines().any(explained), "{kind} is not explained: {help}");
+    }
+    let (a, b) = (bench.add("a"), bench.add("b"));
+    let said = bench.ok(&["dep", "add", &a, &b, "--kind", "waits-for"]);
+    assert!(said.contains("waits for the children of") && said.contains("no other children"));
+    bench.ok(&["add", "c", "--parent", &b]);
+    let again = bench.ok(&["dep", "add", &a, &b, "--kind", "waits-for"]);
+    assert!(again.ends_with("\"b\" (waits-for) already\n"), "{again}");
+    assert!(bench.ok(&["log"]).contains("said that it waits for the children of"));
+    let gone = bench.ok(&["dep", "rm", &a, &b]);
+    assert!(gone.starts_with("no longer: ") && gone.contains("waits for the children"), "{gone}");
+}
+
+#[test]
+fn deleting_says_what_became_ready() {
+    let bench = Bench::new();
+    let first = bench.add("first");
+    let second = text(&bench.json(&["add", "second", "--needs", &first]), "id");
+    let said = bench.ok(&["delete", &first]);
+    assert!(said.contains(&format!("; now ready: {second} \"second\"")), "{said}");
+}
