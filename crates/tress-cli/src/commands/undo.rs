@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use serde::Serialize;
-use tress::{Refused, UndoError};
+use tress::operation::ProseTarget;
+use tress::{Event, Operation, Refused, Run, UndoError, VersionVector};
 
 use super::log::{EventView, sentence};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::time::clock;
-use crate::words::short;
+use crate::words::{describe, short};
 
 /// Take back the effect of one event, by new events
 #[derive(Debug, Args)]
@@ -40,20 +41,11 @@ pub(crate) async fn undo(context: &Context, args: &Undo) -> Result<(), Failure> 
     let writer = context.writer().await?;
     let agent = &writer.agent;
     let event = agent.run().event(&args.event).await?;
-    let events = agent.undo(event.dot, &args.message).await.map_err(|refused| match refused {
-        Refused::Error(error) => error.into(),
-        Refused::Condition(error) => {
-            let what = sentence(&writer.state, &event, writer.now);
-            let failure = Failure::conflict(format!("{}: {error}", event.id.short()));
-            match error {
-                UndoError::Final { .. } | UndoError::OthersBuilt { .. } => failure.hint(format!(
-                    "`tress replay --without event:{} --as NAME` makes a path without it",
-                    event.id.short()
-                )),
-                _ => failure.hint(what),
-            }
-        }
-    })?;
+    let events = match agent.undo(event.dot, &args.message).await {
+        Ok(events) => events,
+        Err(Refused::Error(error)) => return Err(error.into()),
+        Err(Refused::Condition(error)) => return Err(refused(agent.run(), &event, error).await?),
+    };
     let (state, now) = (agent.run().state(), tress::now());
     let views = events.iter().map(|event| EventView::new(event, &state, now));
     let undone = Undone { event: event.id.to_string(), appended: views.collect() };
@@ -67,5 +59,126 @@ pub(crate) async fn undo(context: &Context, args: &Undo) -> Result<(), Failure> 
         let (at, done) = (clock(event.moment(), now), done.collect::<String>());
         let what = event.operation.name();
         format!("took back {what} {} of {at}, by:{done}{lost}", event.id.short())
+    })
+}
+
+/// Why an event cannot be undone, and what to do instead.
+async fn refused(run: &Run, event: &Event, error: UndoError) -> Result<Failure, Failure> {
+    let (state, now, id) = (run.state(), tress::now(), event.id.short());
+    let path = format!("`tress replay --without event:{id} --as NAME` makes a path without it");
+    let what = sentence(&state, event, now);
+    let because = |why: &str| Failure::conflict(format!("{id}: {why}"));
+    match error {
+        UndoError::Final { .. } | UndoError::OthersBuilt { .. } => {
+            return Ok(because(&error.to_string()).hint(path));
+        }
+        UndoError::Unknown(_) | UndoError::LeftOut => {
+            return Ok(because(&error.to_string()).hint(what));
+        }
+        UndoError::Already | UndoError::NothingLeft => {}
+    }
+    let events = run.events_since(VersionVector::new()).await?;
+    let later = events.iter().rev().take_while(|later| later.order() > event.order());
+    let told = |later: &Event| {
+        let (who, when) = (short(&later.author.name, 60), clock(later.moment(), now));
+        (format!("{who} at {when}"), later.id.short())
+    };
+    if error == UndoError::Already {
+        let undid = |later: &&std::sync::Arc<Event>| matches!(&later.operation, Operation::Undone { event: undone, .. } if *undone == event.dot);
+        let by = later.clone().find(undid).map(|later| format!(", by {}", told(later).0));
+        let again =
+            "if its effect is there again, undo the event that brought it back (`tress log`)";
+        let by = by.unwrap_or_default();
+        return Ok(because(&format!("it was undone already{by}")).hint(again));
+    }
+    if let Some(lost) = state.ledger.iter().rev().find(|entry| entry.loser == event.dot) {
+        let (detail, rule) = (short(&lost.detail, 200), lost.rule);
+        return Ok(because(&format!(
+            "nothing of its effect is left: it lost, {detail} (rule {rule})"
+        ))
+        .hint("there is nothing to take back; `tress conflicts` says what lost against what"));
+    }
+    let Some(over) = later.clone().find(|later| takes_over(event, &later.operation)) else {
+        let why = match &event.operation {
+            Operation::Claimed { .. } => "the claim has ended by itself, when its lease did",
+            _ => "it changed nothing: what it says was so already when it came",
+        };
+        return Ok(because(why).hint(format!("there is nothing to take back: {what}")));
+    };
+    let (by, later) = told(over);
+    let done = describe(&over.operation, &state, now);
+    let instead = match &over.operation {
+        Operation::Released { .. }
+        | Operation::AttemptFailed { .. }
+        | Operation::Verified { .. }
+        | Operation::RolledBack { .. } => "there is nothing to take back".to_owned(),
+        _ => format!("`tress undo {later}` takes that back; or change it anew"),
+    };
+    let why = format!("nothing of its effect is left: {by} {done} ({later})");
+    Ok(because(&why).hint(instead))
+}
+
+/// Whether `later` replaces or ends what `event` did.
+fn takes_over(event: &Event, later: &Operation) -> bool {
+    use Operation as O;
+    let ours = &event.operation;
+    if ours.todo().is_some() && ours.todo() != later.todo() {
+        return false;
+    }
+    match (ours, later) {
+        (O::TodoAdded { .. }, O::Deleted { .. }) => true,
+        (O::TodoEdited { edits, .. }, O::TodoEdited { edits: later, .. }) => {
+            edits.iter().any(|edit| later.iter().any(|later| later.field() == edit.field()))
+        }
+        (O::ProseEdited { target, .. }, O::ProseEdited { target: later, .. }) => target == later,
+        (
+            O::LabelsChanged { added, removed, .. },
+            O::LabelsChanged { added: more, removed: less, .. },
+        ) => {
+            let touched = |label: &String| more.contains(label) || less.contains(label);
+            added.iter().chain(removed).any(touched)
+        }
+        (
+            O::DependencyAdded { on, .. } | O::DependencyRemoved { on, .. },
+            O::DependencyAdded { on: later, .. } | O::DependencyRemoved { on: later, .. },
+        ) => on == later,
+        (
+            O::Closed { .. } | O::Reopened { .. } | O::Deleted { .. },
+            O::Closed { .. } | O::Reopened { .. } | O::Deleted { .. } | O::Verified { .. },
+        ) => true,
+        (O::Claimed { .. }, O::Released { token, .. } | O::AttemptFailed { token, .. }) => {
+            *token == event.dot
+        }
+        (
+            O::Claimed { .. },
+            O::Claimed { .. } | O::Verified { .. } | O::Closed { .. } | O::Deleted { .. },
+        ) => true,
+        (O::BlockerRaised { .. }, O::BlockerResolved { blocker, .. }) => *blocker == event.dot,
+        (O::CompletionClaimed { .. }, O::Verified { completion, .. }) => *completion == event.dot,
+        (O::CompletionClaimed { .. }, O::Reopened { .. } | O::RolledBack { .. }) => true,
+        (
+            O::AlertRaised { alert, .. },
+            O::AlertRaised { alert: later, .. } | O::AlertCleared { alert: later },
+        ) => alert == later,
+        (ours, later) => match (design(ours), design(later)) {
+            (Some(ours), Some(later)) => ours == later,
+            _ => false,
+        },
+    }
+}
+
+/// The part of the design that an operation changes.
+fn design(operation: &Operation) -> Option<(&'static str, &str)> {
+    use Operation as O;
+    Some(match operation {
+        O::SectionAdded { section: key, .. }
+        | O::SectionRemoved { section: key }
+        | O::ProseEdited { target: ProseTarget::Section(key), .. } => ("section", key.as_str()),
+        O::RequirementAdded { requirement: key, .. }
+        | O::RequirementRemoved { requirement: key } => ("requirement", key.as_str()),
+        O::DesignRuleAdded { rule: key, .. } | O::DesignRuleRemoved { rule: key } => {
+            ("rule", key.as_str())
+        }
+        _ => return None,
     })
 }

@@ -114,7 +114,7 @@ fn an_event_is_undone_and_what_cannot_be_says_why() {
     let undone = bench.ok(&["undo", short, "-m", "it was one"]);
     assert!(undone.contains("set title to \"asked for\""), "{undone}");
     assert!(bench.ok(&["list", "--all"]).contains("asked for"));
-    bench.run(&["undo", short]).fails(5, "undone already");
+    bench.run(&["undo", short]).fails(5, "undone already, by ada at ");
     let verified = bench.json(&["log"]);
     let verified = verified.as_array().expect("a list");
     let verified = verified.iter().find(|event| text(event, "operation") == "verified");
@@ -122,6 +122,28 @@ fn an_event_is_undone_and_what_cannot_be_says_why() {
     bench.run(&["undo", &verified]).fails(5, "`reopen` opens the todo again");
     bench.run(&["undo", "ffffffffff"]).fails(3, "ffffffffff");
     bench.run(&["undo", short, "--at", "early"]).fails(2, "--at");
+}
+
+/// That nothing of an effect is left was said, but not why, nor what can be done.
+#[test]
+fn what_has_no_effect_any_more_says_what_took_it() {
+    let bench = Bench::new();
+    let id = bench.add("one");
+    let event = |args: &[&str]| text(&bench.json(args), "event");
+    let first = event(&["edit", &id, "--title", "two", "-p", "2"]);
+    let second = event(&["edit", &id, "--title", "three"]);
+    let short = second.get(..10).expect("it is long enough");
+    let refused = bench.run(&["undo", &first]);
+    refused.fails(5, "nothing of its effect is left: ada at ");
+    refused.fails(5, &format!("set title to \"three\" ({short})"));
+    refused.fails(5, &format!("hint: `tress undo {short}` takes that back"));
+    let claimed = event(&["claim", &id]);
+    bench.ok(&["release", &id]);
+    let refused = bench.run(&["undo", &claimed]);
+    refused.fails(5, "released it");
+    refused.fails(5, "hint: there is nothing to take back");
+    let nothing = event(&["edit", &id, "--title", "three"]);
+    bench.run(&["undo", &nothing]).fails(5, "it changed nothing");
 }
 
 /// `diff` and `--at` take moments and paths; a path that is called like a moment could not be named.
