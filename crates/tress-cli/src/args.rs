@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tress::Role;
@@ -38,7 +39,6 @@ Exit codes:
     version,
     arg_required_else_help = true,
     subcommand_required = true,
-    disable_help_subcommand = true,
     max_term_width = 100,
     after_help = EXAMPLES
 )]
@@ -71,11 +71,11 @@ impl Cli {
     /// Reads what the process was called with.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let args: Vec<OsString> = std::env::args_os().collect();
-        let line = match meant(args.get(1..).unwrap_or_default()) {
+        let mut line = match meant(args.get(1..).unwrap_or_default()) {
             Some(command) => Top::command().subcommand(command),
             None => whole(),
         };
-        let matches = line.try_get_matches_from(args)?;
+        let matches = line.try_get_matches_from_mut(args).map_err(|error| tip(error, &line))?;
         let Top { global } = Top::from_arg_matches(&matches)?;
         let given = Given::of(&global, &matches);
         Ok(Self { global, given, command: Command::from_arg_matches(&matches)? })
@@ -130,6 +130,62 @@ fn meant(args: &[OsString]) -> Option<clap::Command> {
 /// A command line of which only the commands are of use.
 fn commands() -> clap::Command {
     Command::augment_subcommands(clap::Command::new("tress"))
+}
+
+/// What people call what has another name here: what they write, and what does it.
+const OTHER_NAMES: [(&[&str], &str); 11] = [
+    (&["search", "find", "grep"], "tress list --text WORDS"),
+    (&["rename", "retitle"], "tress edit ID --title TEXT"),
+    (&["update", "set", "modify"], "tress edit ID"),
+    (&["label", "tag"], "tress edit ID --label LABEL"),
+    (&["assign"], "tress edit ID --assignee NAME"),
+    (&["new", "create"], "tress add TITLE"),
+    (&["rm", "remove"], "tress delete ID"),
+    (&["view", "get", "info"], "tress show ID"),
+    (&["comment"], "tress note ID TEXT"),
+    (&["next", "take"], "tress claim --next"),
+    (&["finish", "complete"], "tress done ID"),
+];
+
+/// The command that was meant, where only that one was built.
+fn only(line: &clap::Command) -> Option<&clap::Command> {
+    let mut commands = line.get_subcommands().filter(|command| command.get_name() != "help");
+    commands.next().filter(|_| commands.next().is_none())
+}
+
+/// The same error, with a tip where what was meant is plain.
+fn tip(mut error: clap::Error, line: &clap::Command) -> clap::Error {
+    let said = |kind| match error.get(kind) {
+        Some(ContextValue::String(said)) => Some(said.clone()),
+        Some(ContextValue::Strings(said)) => said.first().cloned(),
+        _ => None,
+    };
+    let tip = match error.kind() {
+        ErrorKind::InvalidSubcommand => said(ContextKind::InvalidSubcommand).and_then(|said| {
+            let (_, does) = OTHER_NAMES.iter().find(|(names, _)| names.contains(&said.as_str()))?;
+            // What looks alike is not what was meant.
+            error.remove(ContextKind::SuggestedSubcommand);
+            Some(format!("`{does}` does that"))
+        }),
+        // `edit ID title TEXT`: an option without its dashes.
+        ErrorKind::UnknownArgument => said(ContextKind::InvalidArg).and_then(|said| {
+            let command = only(line)?;
+            let mut options = command.get_arguments().filter_map(clap::Arg::get_long);
+            options
+                .find(|option| *option == said)
+                .map(|option| format!("fields are options: --{option}"))
+        }),
+        ErrorKind::MissingRequiredArgument => {
+            let claim = only(line).is_some_and(|command| command.get_name() == "claim");
+            claim
+                .then(|| "`tress claim --next` takes the most urgent todo that is ready".to_owned())
+        }
+        _ => None,
+    };
+    if let Some(tip) = tip {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 /// Options of every command.

@@ -95,7 +95,8 @@ pub(crate) struct Progress {
     /// The todo
     id: String,
     /// 0 to 100
-    percent: u32,
+    #[arg(allow_negative_numbers = true)]
+    percent: i64,
     /// What was done
     #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     message: String,

@@ -23,7 +23,7 @@ pub(crate) struct Fields {
     #[arg(long, value_name = "TEXT")]
     design: Option<String>,
     /// 0 (most urgent) to 4
-    #[arg(short, long, value_name = "0-4", value_parser = priority)]
+    #[arg(short, long, value_name = "0-4", value_parser = priority, allow_negative_numbers = true)]
     priority: Option<u8>,
     /// What kind of work: task, bug, feature, epic …
     #[arg(long, value_name = "KIND")]

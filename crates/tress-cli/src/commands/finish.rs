@@ -56,7 +56,8 @@ pub(crate) struct Verify {
     #[arg(long, short = 'm', visible_alias = "message", value_name = "TEXT")]
     reason: Option<String>,
     /// With --fail: how much of it is there, 0 to 100
-    #[arg(long, value_name = "0-100", requires = "fail")]
+    #[arg(long, value_name = "0-100", requires = "fail", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
     percent: Option<u8>,
     /// With --fail: what is missing; may be given several times
     #[arg(long = "gap", value_name = "TEXT", requires = "fail")]

@@ -1,7 +1,8 @@
 //! `list`, `ready`, `blocked`: todos, one a line.
 
 use clap::Args;
-use tress::{Millis, Status, Todo};
+use tress::operation::ProseField;
+use tress::{Millis, State, Status, Todo};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -17,6 +18,7 @@ Examples:
   tress list                               what is not finished, the most urgent first
   tress list --all --status closed --label lang
   tress list --agent codex-1               what codex-1 holds or is meant to do
+  tress list --all --text \"utf-8 lexer\"    what has both words, finished or not
   tress list --json | jq -r '.data[].id'
   tress list --at \"2h ago\"")]
 pub(crate) struct List {
@@ -30,6 +32,9 @@ pub(crate) struct List {
     /// Only with this label; may be given several times
     #[arg(long = "label", value_name = "LABEL", value_delimiter = ',')]
     labels: Vec<String>,
+    /// Only with all of these words in title, id, labels or texts; case does not matter
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    text: Option<String>,
     /// At most so many
     #[arg(long, short = 'n', value_name = "N")]
     limit: Option<usize>,
@@ -66,6 +71,22 @@ fn status(word: &str) -> Result<Status, String> {
     found.ok_or_else(|| format!("the statuses are {}", known()))
 }
 
+/// The words of a search, in lower case.
+fn words(text: Option<&str>) -> Vec<String> {
+    text.unwrap_or_default().split_whitespace().map(str::to_lowercase).collect()
+}
+
+/// Whether each of the `words` is somewhere in what a todo says. Texts are looked at last: they cost most.
+fn says(state: &State, todo: &Todo, words: &[String]) -> bool {
+    let ids = [todo.external_id.clone(), Some(state.short_id(todo.id))].into_iter().flatten();
+    let heads = ids.chain([todo.title.clone()]).chain(todo.labels.keys().cloned());
+    let heads: Vec<String> = heads.map(|text| text.to_lowercase()).collect();
+    let mut left = words.iter().filter(|word| !heads.iter().any(|text| text.contains(*word)));
+    let Some(first) = left.next() else { return true };
+    let texts = ProseField::ALL.map(|field| todo.prose(field).to_lowercase());
+    std::iter::once(first).chain(left).all(|word| texts.iter().any(|text| text.contains(word)))
+}
+
 fn has_labels(todo: &Todo, labels: &[String]) -> bool {
     labels.iter().all(|label| todo.labels.contains_key(label))
 }
@@ -88,6 +109,8 @@ pub(crate) async fn list(context: &Context, args: &List) -> Result<(), Failure> 
         _ => todos.values().collect(),
     };
     let todos = todos.into_iter().filter(|todo| has_labels(todo, &args.labels));
+    let words = words(args.text.as_deref());
+    let todos = todos.filter(|todo| says(&moment.state, todo, &words));
     let rows = todos.map(|todo| (todo, moment.row(todo))).filter(|(_, row)| wanted(row));
     let mut rows: Vec<_> = rows
         .map(|(todo, row)| ((row.status.finished(), row.priority, todo.created_at, todo.id), row))

@@ -35,6 +35,45 @@ fn help_is_no_error_and_tress_alone_is_help() {
     assert_eq!(bench.run(&["nonsense"]).code, 2);
 }
 
+/// `tress help` was no command, and what other tools call by other names was answered with what looks alike.
+#[test]
+fn help_is_a_command_and_other_names_lead_to_what_does_it() {
+    let bench = Bench::new();
+    let id = bench.add("it");
+    assert_eq!(bench.ok(&["help"]), bench.ok(&["--help"]));
+    assert_eq!(bench.ok(&["help", "claim"]), bench.ok(&["claim", "--help"]));
+    assert!(bench.ok(&["help", "dep", "add"]).contains("waits-for-any"));
+    let tips = [
+        (["search", "x"].as_slice(), "`tress list --text WORDS`"),
+        (&["find", "x"], "`tress list --text WORDS`"),
+        (&["rename", &id, "x"], "`tress edit ID --title TEXT`"),
+        (&["edit", &id, "title", "x"], "--title"),
+        (&["claim"], "`tress claim --next`"),
+    ];
+    for (args, tip) in tips {
+        let said = bench.run(args);
+        assert_eq!((said.code, said.stderr.contains(tip)), (2, true), "{args:?}: {said:?}");
+        let args = [args, &["--json"]].concat();
+        assert!(text(&bench.run(&args).error(), "hint").contains(tip), "{args:?}");
+    }
+    assert!(bench.run(&["lst"]).stderr.contains("'list'"), "a slip is still told as one");
+}
+
+/// A number below the range was told to be an option that is not there.
+#[test]
+fn numbers_below_the_range_are_refused_with_the_range() {
+    let bench = Bench::new();
+    let id = bench.add("it");
+    bench.run(&["add", "x", "-p", "-1"]).fails(2, "a priority is a number from 0");
+    bench.run(&["edit", &id, "--priority", "-1"]).fails(2, "a priority is a number from 0");
+    bench.ok(&["claim", &id]);
+    bench.run(&["progress", &id, "-5"]).fails(4, "-5 is not a percentage (0 to 100)");
+    let verify = ["verify", &id, "--fail", "--reason", "no", "--percent"];
+    for percent in ["-1", "101"] {
+        bench.run(&[&verify[..], &[percent]].concat()).fails(2, "0..=100");
+    }
+}
+
 #[test]
 fn without_a_store_every_command_says_how_to_make_one() {
     let bench = Bench::bare();

@@ -131,6 +131,21 @@ fn lists_are_arrays_and_filter() {
 }
 
 #[test]
+fn words_are_looked_for_in_all_that_a_todo_says() {
+    let bench = Bench::new();
+    bench.ok(&["add", "Write the Lexer", "-d", "all of UTF-8", "--label", "lang"]);
+    bench.ok(&["add", "write the parser", "--external-id", "bd-12"]);
+    let titles = |words: &str| texts(&bench.json(&["list", "--text", words]), "title");
+    assert_eq!(titles("WRITE the"), ["Write the Lexer", "write the parser"]);
+    for words in ["utf-8 lexer", "lang", "lexer"] {
+        assert_eq!(titles(words), ["Write the Lexer"], "{words}");
+    }
+    assert_eq!(titles("BD-12"), ["write the parser"]);
+    assert!(titles("parser utf-8").is_empty(), "every word counts");
+    assert!(bench.ok(&["list", "--text", "parser"]).contains("1 todo\n"));
+}
+
+#[test]
 fn what_is_blocked_says_why() {
     let bench = Bench::new();
     let first = bench.add("first");
