@@ -95,8 +95,10 @@ pub(crate) fn parse_time(text: &str, now: Millis) -> Option<Millis> {
     if text == "now" {
         return Some(now);
     }
-    let away = text.strip_prefix("in ").unwrap_or(text);
-    absolute(text).or_else(|| shifted(away, now).map(|(time, _)| time))
+    let ahead = text.strip_prefix("in ");
+    // What is `in` some time is not past.
+    let away = shifted(ahead.unwrap_or(text), now).filter(|&(_, past)| !(past && ahead.is_some()));
+    absolute(text).or_else(|| away.map(|(time, _)| time))
 }
 
 /// A moment of a run: a dot, a version, a time, `2h ago`; anything else is a name.
@@ -162,5 +164,7 @@ mod tests {
         assert_eq!(ago(NOW - SECOND, NOW), "just now");
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(parse_time("in 3d", NOW), Some(NOW + 3 * DAY));
+        assert_eq!(parse_time("3d ago", NOW), Some(NOW - 3 * DAY));
+        assert_eq!(parse_time("in -3d", NOW), None);
     }
 }

@@ -8,7 +8,7 @@ use tress::state::prose::difference;
 use tress::{Event, Operation, State, Todo, TodoId};
 
 use super::fields::Fields;
-use crate::context::{Context, Writer, name_title};
+use crate::context::{Beside, Context, Writer, name_title};
 use crate::failure::Failure;
 
 /// Add a todo
@@ -96,8 +96,10 @@ pub(crate) async fn add(context: &Context, args: Add) -> Result<(), Failure> {
     if let Some(parent) = &args.fields.parent {
         operations.push(depends(&writer, todo, parent, EdgeKind::ParentChild)?);
     }
+    let warnings = args.fields.warnings(&writer.state);
     let events = writer.agent.append(operations).await?;
-    context.changed(writer.agent.run(), todo, &events, |state| {
+    let beside = Beside { losses: &[], warnings: &warnings };
+    context.changed_beside(writer.agent.run(), todo, &events, beside, |state| {
         format!("added {}", name_title(state, todo))
     })
 }
@@ -160,8 +162,10 @@ pub(crate) async fn edit(context: &Context, args: Edit) -> Result<(), Failure> {
             format!("{} is just so already", name_title(state, id))
         });
     }
+    let warnings = args.fields.warnings(&writer.state);
     let events = writer.agent.append(operations).await?;
-    context.changed(run, id, &events, |state| say_edited(state, id, &events))
+    let beside = Beside { losses: &[], warnings: &warnings };
+    context.changed_beside(run, id, &events, beside, |state| say_edited(state, id, &events))
 }
 
 /// Out of its parents, and into `parent` where that is one.

@@ -3,12 +3,12 @@
 use std::io::Read;
 
 use clap::Args;
-use tress::Millis;
 use tress::operation::{EdgeKind, ProseField, TodoEdit};
+use tress::{Millis, State};
 
 use crate::failure::Failure;
 use crate::time::parse_time;
-use crate::words::KINDS;
+use crate::words::{KINDS, short};
 
 /// The fields of a todo. An empty text takes an optional field away.
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub(crate) struct Fields {
     estimate: Option<u32>,
     /// The design section it implements
     #[arg(long, value_name = "KEY")]
-    section: Option<String>,
+    pub(crate) section: Option<String>,
     /// What an agent must be able to do to take it; may be given several times
     #[arg(long = "capability", value_name = "NAME", value_delimiter = ',')]
     capabilities: Vec<String>,
@@ -130,7 +130,12 @@ impl Fields {
             edits.push(TodoEdit::Capabilities(list(&self.capabilities)));
         }
         if let Some(defer) = &self.defer {
-            edits.push(TodoEdit::DeferUntil(moment(defer, now)?));
+            let until = moment(defer, now)?;
+            if until.is_some_and(|until| until < now) {
+                let message = format!("{defer:?} is past: a todo is put off to a time to come");
+                return Err(Failure::invalid(message).hint(TIMES));
+            }
+            edits.push(TodoEdit::DeferUntil(until));
         }
         if let Some(due) = &self.due {
             edits.push(TodoEdit::DueAt(moment(due, now)?));
@@ -147,6 +152,23 @@ impl Fields {
         ];
         let given = given.into_iter().filter_map(|(field, text)| Some((field, text.clone()?)));
         given.map(|(field, text)| Ok((field, text_or_stdin(text)?))).collect()
+    }
+
+    /// What was said and may be a slip; a design may come later, and a section with it.
+    pub(crate) fn warnings(&self, state: &State) -> Vec<String> {
+        let section = self.section.as_deref().and_then(some);
+        let sections = &state.design.sections;
+        let section = section.filter(|section| !sections.contains_key(section.as_str()));
+        let there = match sections.len() {
+            0 => "there is no design yet".to_owned(),
+            _ => {
+                let keys: Vec<&str> = sections.keys().map(AsRef::as_ref).collect();
+                short(&format!("there are {}", keys.join(", ")), 200)
+            }
+        };
+        let warning =
+            |section: String| format!("the design has no section {}; {there}", short(&section, 60));
+        section.map(warning).into_iter().collect()
     }
 
     /// The labels; none may be empty.

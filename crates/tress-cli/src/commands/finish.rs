@@ -5,6 +5,7 @@ use tress::operation::Verdict;
 use tress::{Dot, Millis, Operation, State, Status, Todo, TodoId};
 
 use super::claim::{not_yours, own_claim};
+use super::git_merge::git;
 use crate::context::{Beside, Context, name_title};
 use crate::failure::Failure;
 use crate::told::Told;
@@ -83,7 +84,12 @@ fn token(state: &State, todo: &Todo, agent: &str) -> Result<Option<Dot>, Failure
 pub(crate) async fn done(context: &Context, args: Done) -> Result<(), Failure> {
     let writer = context.writer().await?;
     let todo = writer.find_alive(&args.id)?.id;
-    let warnings = still_open(&writer.state, todo, writer.now);
+    let mut warnings = still_open(&writer.state, todo, writer.now);
+    let commit = args.commit.as_deref().map(str::trim);
+    if commit == Some("") {
+        return Err(Failure::invalid("the commit is empty").hint("leave --commit out, or name one"));
+    }
+    warnings.extend(commit.and_then(|commit| unknown_commit(context, commit)));
     let told = Told::tell(context, &writer).await?;
     let noted = told.noted();
     let name = writer.agent.name().to_owned();
@@ -111,6 +117,16 @@ pub(crate) async fn done(context: &Context, args: Done) -> Result<(), Failure> {
             writer.agent.name()
         )
     })
+}
+
+/// A word where the project is in a git repository that has no such commit.
+fn unknown_commit(context: &Context, commit: &str) -> Option<String> {
+    let project = context.project().ok()?;
+    git(&project, &["rev-parse", "--is-inside-work-tree"]).ok()??;
+    let named = format!("{commit}^{{commit}}");
+    let known = git(&project, &["rev-parse", "--verify", "--quiet", &named]);
+    let unknown = commit.starts_with('-') || known.is_ok_and(|known| known.is_none());
+    unknown.then(|| format!("git knows no commit {} here", short(commit, 60)))
 }
 
 /// What is still open of a todo that somebody says is done: what holds it back, and its children.

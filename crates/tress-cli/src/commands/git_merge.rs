@@ -90,10 +90,10 @@ impl Repository {
 }
 
 /// What git prints; `None` where it refuses.
-fn git(dir: &Path, args: &[&str]) -> Result<Option<String>, Failure> {
+pub(super) fn git(dir: &Path, args: &[&str]) -> Result<Option<String>, Failure> {
     let output = Command::new("git").arg("-C").arg(dir).args(args).output().map_err(|error| {
         Failure::not_found(format!("git cannot be run: {error}"))
-            .hint("install git, or leave --git out")
+            .hint("install git, or do without it")
     })?;
     let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
     Ok(output.status.success().then_some(text))

@@ -1,5 +1,7 @@
 //! `init` and `runs`: stores and the runs in them.
 
+use std::path::Path;
+
 use clap::Args;
 use serde::Serialize;
 use tress::Store;
@@ -24,6 +26,9 @@ Examples:
   tress init --run experiment             another run in the same store
   tress init --git                        and no more merge conflicts in .beads/issues.jsonl")]
 pub(crate) struct Init {
+    /// Make a store here although there is one in a directory above
+    #[arg(long)]
+    nested: bool,
     /// Make Tress git's merge driver for beads files and run files in this repository
     #[arg(long)]
     git: bool,
@@ -46,6 +51,23 @@ struct Initialised {
     git: Option<Registered>,
 }
 
+/// Refuses a directory for a store below another store: which of them a command meant would depend on where
+/// it is called. `run` is the run that was asked for.
+fn none_above(dir: &Path, run: Option<&str>) -> Result<(), Failure> {
+    // The directory may be yet to be made.
+    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let there = dir.ancestors().skip(1).find(|dir| dir.is_dir());
+    let there = there.and_then(|dir| dir.canonicalize().ok());
+    let Some(above) = there.and_then(|dir| Store::discover(&dir)) else { return Ok(()) };
+    let above = above.display();
+    let use_it = match run {
+        None => "every command here uses it".to_owned(),
+        Some(run) => format!("`tress init --dir {above} --run {run}` makes the run there"),
+    };
+    Err(Failure::conflict(format!("there is a store above: {above}"))
+        .hint(format!("{use_it}; `tress init --nested` makes another store here")))
+}
+
 /// Does `init`.
 pub(crate) async fn init(context: &Context, args: &Init) -> Result<(), Failure> {
     context.no_at()?;
@@ -53,6 +75,9 @@ pub(crate) async fn init(context: &Context, args: &Init) -> Result<(), Failure> 
     // First of all, so that nothing is made where there is no repository.
     let repository = args.git.then(|| Repository::of(&dir)).transpose()?;
     let created = !dir.join("store").is_file();
+    if created && !args.nested {
+        none_above(&dir, context.given.run.as_deref())?;
+    }
     let store = Store::create(&dir)?;
     let run = &context.global.run;
     let run_created = !store.runs()?.contains(run);
@@ -94,6 +119,7 @@ struct RunRow {
 
 /// Does `runs`.
 pub(crate) async fn runs(context: &Context) -> Result<(), Failure> {
+    context.no_at()?;
     let store = context.store()?;
     let mut rows = Vec::new();
     for name in store.runs()? {

@@ -1,6 +1,6 @@
 //! `sync`: keeps a run the same here and at a hub, in a database, or at a git remote.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -8,11 +8,12 @@ use serde::Serialize;
 use tress::sync::{Certificates, Exchanged, Follow, News, Remote};
 use tress::{Run, Strands};
 
+use super::git_merge::git;
 use super::start::interrupted;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::words::count;
+use crate::words::{count, short};
 
 /// Keep a run the same here and elsewhere: at a hub, in PostgreSQL, or at a git remote
 #[derive(Debug, Args)]
@@ -121,6 +122,9 @@ impl SyncView {
 pub(crate) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
     context.no_at()?;
     let store = context.shared_store()?;
+    if let Remote::Git(remote) = &args.url {
+        known_remote(store.dir(), remote)?;
+    }
     let opening = async {
         match args.only {
             Some(strands) => store.create_run_of(&context.global.run, strands).await,
@@ -149,6 +153,29 @@ pub(crate) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
         ended = tress::sync::follow(&run, &follow, told) => match ended? {},
         () = interrupted() => Ok(()),
     }
+}
+
+/// Refuses the name of a git remote that the repository around the store does not have.
+fn known_remote(store: &Path, remote: &str) -> Result<(), Failure> {
+    let around = store.parent().unwrap_or(Path::new("."));
+    // A URL or a path is no name; what it leads to is found out where it is used.
+    let name = !remote.contains(['/', ':', '\\']) && !around.join(remote).exists();
+    if !name || remote.starts_with('-') {
+        return Ok(());
+    }
+    if git(around, &["remote", "get-url", remote])?.is_some() {
+        return Ok(());
+    }
+    let hint = match git(around, &["remote"])?.as_deref() {
+        None => "the store is in no git repository: name a URL or a path, as git:PATH".to_owned(),
+        Some("") => format!("there is none: `git remote add {remote} URL` makes it"),
+        Some(known) => {
+            let known = known.lines().collect::<Vec<_>>().join(", ");
+            format!("there are {known}; or name a URL or a path, as git:PATH")
+        }
+    };
+    let remote = short(remote, 60);
+    Err(Failure::not_found(format!("git has no remote called {remote}")).hint(hint))
 }
 
 /// Says what is new, where it is.

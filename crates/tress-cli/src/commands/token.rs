@@ -94,10 +94,19 @@ impl TokenView {
 /// Does `token`.
 pub(crate) fn run(context: &Context, token: &Token) -> Result<(), Failure> {
     context.no_at()?;
-    let tokens = Tokens::of(context.store()?.dir());
+    let store = context.store()?;
+    let tokens = Tokens::of(store.dir());
     let now = tress::now();
     match token {
-        Token::Create(args) => create(context, &tokens, args, now),
+        Token::Create(args) => {
+            let runs = store.runs()?;
+            if let Some(run) = context.given.run.as_ref().filter(|run| !runs.contains(run)) {
+                let there = format!("there are the runs {}", runs.join(", "));
+                let hint = format!("{there}; `tress init --run {run}` makes it");
+                return Err(Failure::not_found(format!("there is no run called {run}")).hint(hint));
+            }
+            create(context, &tokens, args, now)
+        }
         Token::List => list(context, &tokens, now),
         Token::Revoke(args) => {
             let revoked = tokens.revoke(args.id.trim(), now).map_err(unwritten)?;

@@ -122,6 +122,55 @@ fn input_that_is_not_valid_is_refused() {
     assert_eq!(bench.json(&["list", "--all"]).as_array().map(Vec::len), Some(1));
 }
 
+/// Slips in names were taken without a word: a section, a commit, a time, an empty commit.
+#[test]
+fn slips_in_names_are_warned_of_or_refused() {
+    let bench = Bench::new();
+    bench.write("DESIGN.md", "# D\n\n## Store\n\nAll of it.\n");
+    let added = bench.run(&["add", "x", "--section", "nosuch"]);
+    assert_eq!((added.code, added.stderr.starts_with("warning: ")), (0, true), "{added:?}");
+    assert!(added.stderr.contains("no section nosuch; there is no design yet"), "{added:?}");
+    bench.ok(&["import", "markdown", "DESIGN.md", "--as", "design"]);
+    let id = text(&bench.json(&["list"]), "0/id");
+    let edited = bench.json(&["edit", &id, "--section", "nosuch"]);
+    assert!(text(&edited, "warnings/0").contains("; there are "), "{edited}");
+    assert_eq!(bench.run(&["edit", &id, "--section", "store"]).stderr, "");
+
+    bench.run(&["add", "x", "--defer", "in -3d"]).fails(4, "is no time");
+    bench.run(&["add", "x", "--defer", "3d ago"]).fails(4, "is past");
+    bench.ok(&["add", "x", "--defer", "in 3d", "--due", "2020-01-01"]);
+
+    bench.run(&["done", &id, "--commit", ""]).fails(4, "the commit is empty");
+    let outside = bench.run(&["done", &id, "--commit", "1a2b3c4"]);
+    assert_eq!((outside.code, outside.stderr.as_str()), (0, ""), "no repository, no word");
+    let git = |args: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.current_dir(bench.path()).args(["-c", "user.name=a", "-c", "user.email=a@b"]);
+        assert!(git.args(args).output().expect("git runs").status.success(), "{args:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["commit", "-q", "--allow-empty", "-m", "x"]);
+    let again = bench.add("again");
+    let done = bench.run(&["done", &again, "--commit", "nonexist"]);
+    assert_eq!(done.code, 0, "it is taken all the same: {done:?}");
+    assert_eq!(done.stderr, "warning: git knows no commit nonexist here\n");
+    let third = bench.add("third");
+    assert_eq!(bench.run(&["done", &third, "--commit", "HEAD"]).stderr, "");
+
+    let token = bench.run(&["token", "create", "--run", "nosuch"]);
+    token.fails(3, "there is no run called nosuch");
+    token.fails(3, "there are the runs main");
+}
+
+/// Commands that cannot go back took `--at` and answered about now.
+#[test]
+fn what_cannot_go_back_refuses_at() {
+    let bench = Bench::new();
+    for command in ["runs", "fsck", "doctor", "compact"] {
+        bench.run(&[command, "--at", "1h ago"]).fails(2, "--at is for commands that read");
+    }
+}
+
 #[test]
 fn a_store_of_a_newer_format_is_refused() {
     let bench = Bench::new();

@@ -65,6 +65,7 @@ fn a_token_opens_a_hub_and_the_right_words_are_said_where_it_does_not() {
     // A todo by somebody in another role does not come in with this token.
     guest.ok(&["claim", "--next", "--role", "implementer"]);
     sync(&token, &[]).fails(7, "writes as human only");
+    house.ok(&["init", "--run", "other"]);
     let only = house.run_as("ada", &["token", "create", "--run", "other"]);
     sync(only.stdout.lines().last().unwrap_or_default(), &[]).fails(7, "for the run");
     let listed = house.run_as("ada", &["token", "list", "--json"]).data();
@@ -261,6 +262,11 @@ fn a_git_remote_is_enough_and_no_branch_is_touched() {
     assert_eq!(stats(&one), stats(&two));
     assert_eq!(git(&remote, &["for-each-ref", "refs/heads", "refs/tags"]), "");
     assert_eq!(git(&one, &["for-each-ref"]), "", "the repository around the store has no ref");
+    // It was said of a remote that is not there that the same again goes on.
+    let unknown = one.run_as("ada", &["sync", "--once", "git:upstream"]);
+    unknown.fails(3, "git has no remote called upstream");
+    unknown.fails(3, "hint: there are origin;");
+    Bench::new().run(&["sync", "git:origin"]).fails(3, "in no git repository");
     let gone = one.run_as("ada", &["sync", "--once", "git:/nowhere/at/all.git"]);
     gone.fails(7, "/nowhere/at/all.git");
     one.run_as("ada", &["sync", "--once", "postgres://ada:secret@127.0.0.1:1/x"])

@@ -19,6 +19,28 @@ fn init_makes_a_store_once() {
     assert_eq!(bench.json(&["list"]).as_array().map(Vec::len), Some(0));
 }
 
+/// In a directory below a store, a second store was made without a word.
+#[test]
+fn a_store_below_a_store_is_made_only_if_that_is_meant() {
+    let bench = Bench::new();
+    std::fs::create_dir_all(bench.path().join("sub/dir")).expect("it can be made");
+    for dir in ["sub/dir", "sub/new"] {
+        let refused = bench.run(&["init", "--dir", dir]);
+        refused.fails(5, "there is a store above: ");
+        refused.fails(5, "`tress init --nested`");
+        assert!(!bench.path().join(dir).join(".tress").exists());
+    }
+    let mut below = bench.command("ada", &["init"]);
+    let below: crate::Answer =
+        below.current_dir(bench.path().join("sub/dir")).output().expect("it runs").into();
+    below.fails(5, "every command here uses it");
+    let named = bench.run(&["init", "--dir", "sub", "--run", "other"]);
+    named.fails(5, "--run other` makes the run there");
+    bench.ok(&["init", "--nested", "--dir", "sub/dir"]);
+    bench.ok(&["init", "--dir", "sub/dir", "--run", "other"]);
+    assert_eq!(texts(&bench.json(&["runs", "--dir", "sub/dir"]), "run"), ["main", "other"]);
+}
+
 #[test]
 fn a_todo_is_added_with_all_its_fields_and_shown() {
     let bench = Bench::new();
