@@ -250,7 +250,7 @@ impl Context {
         match &self.global.at {
             None => Ok(()),
             Some(_) => Err(Failure::usage("--at is for commands that read")
-                .hint("the past cannot be written; leave --at out")),
+                .hint("this one works on what is there now; leave --at out")),
         }
     }
 

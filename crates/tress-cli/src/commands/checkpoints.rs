@@ -14,7 +14,7 @@ use crate::words::{count, short};
 /// Take a checkpoint: a moment to come back to
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every command that reads takes it: tress list --at NAME. `tress replay --check` recomputes it.
+Commands that read a run take it: tress list --at NAME. `tress replay --check` recomputes it.
 
 Example:
   tress checkpoint before-refactor -m \"the parser is about to move\"")]

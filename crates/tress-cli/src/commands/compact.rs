@@ -38,6 +38,7 @@ struct Packed {
 
 /// Does `compact`.
 pub(crate) fn run(context: &Context, _: &Compact) -> Result<(), Failure> {
+    context.no_at()?;
     let store = context.store()?;
     let mut answer = Answer { runs: Vec::new() };
     let runs = match &context.given.run {

@@ -1,5 +1,6 @@
 //! `decisions`: how the design came to be what it is.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Cell, Tone};
 use crate::time::{ago, rfc3339};
-use crate::words::count;
+use crate::words::{count, short};
 
 /// Tell how the design came to be what it is: decisions and deviations, each with its reason
 #[derive(Debug, Args)]
@@ -111,6 +112,20 @@ fn entries(state: &State) -> Vec<Entry> {
     entries
 }
 
+/// How many there are, and what they are about; nothing where there are none.
+fn others(entries: &[Entry]) -> Option<String> {
+    let about: BTreeSet<&str> = entries.iter().filter_map(|entry| entry.about.as_deref()).collect();
+    let about: Vec<&str> = about.into_iter().collect();
+    let about = match about.as_slice() {
+        [] => String::new(),
+        about => format!(", about {}", short(&about.join(", "), 200)),
+    };
+    let of = |what| entries.iter().filter(|entry| entry.what == what).count();
+    let (decisions, deviations) =
+        (count(of("decision"), "decision"), count(of("deviation"), "deviation"));
+    (!entries.is_empty()).then(|| format!("there are {decisions} and {deviations}{about}"))
+}
+
 /// Does `decisions`.
 pub(crate) async fn run(context: &Context, args: &Decisions) -> Result<(), Failure> {
     let moment = context.moment().await?;
@@ -118,10 +133,16 @@ pub(crate) async fn run(context: &Context, args: &Decisions) -> Result<(), Failu
         return write(context, &moment.state, dir);
     }
     let mut entries = entries(&moment.state);
+    let others = others(&entries);
     if let Some(about) = &args.about {
         entries.retain(|entry| entry.about.as_ref() == Some(about));
     }
     context.out.answer(&entries, || {
+        if let Some((about, others)) = args.about.as_ref().zip(others)
+            && entries.is_empty()
+        {
+            return format!("none is about {}; {others}", short(about, 60));
+        }
         if entries.is_empty() {
             return "nothing was decided yet: `tress reconcile` holds a commit against the design"
                 .to_owned();

@@ -52,6 +52,7 @@ fn fail(name: &'static str, detail: impl Into<String>, hint: &'static str) -> Fi
 
 /// Does `doctor`.
 pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
+    context.no_at()?;
     let mut findings = vec![git(), agent(context)];
     match context.dir() {
         Err(_) => findings.push(warn("store", "there is none here", "make one: tress init")),

@@ -79,6 +79,7 @@ struct Place {
 
 /// Does `fsck`.
 pub(crate) async fn run(context: &Context, fsck: &Fsck) -> Result<(), Failure> {
+    context.no_at()?;
     let repair = fsck.repair || fsck.from.is_some();
     if repair {
         Store::repair_file(&context.dir()?)?;

@@ -117,7 +117,9 @@ pub(crate) async fn run(context: &Context, args: &Log) -> Result<(), Failure> {
         return follow(context, &moment, wanted, args.limit.unwrap_or(10)).await;
     }
     let mut events = events(context, &moment).await?;
+    let all = events.len();
     events.retain(|event| wanted(event));
+    let found = events.len();
     events.reverse();
     events.truncate(args.limit.unwrap_or(usize::MAX));
     let (state, left_out) = (&moment.state, moment.run.left_out().await?);
@@ -129,7 +131,12 @@ pub(crate) async fn run(context: &Context, args: &Log) -> Result<(), Failure> {
         return context.out.data(&views.collect::<Vec<_>>());
     }
     if events.is_empty() {
-        return context.out.text("nothing happened");
+        return match (all, found) {
+            (0, _) => context.out.text("nothing happened"),
+            (_, 0) => context.out.text("nothing that happened is like that"),
+            // None is what was asked for.
+            _ => Ok(()),
+        };
     }
     let cells = events.iter().map(|event| {
         let todo = event.operation.todo().map(|todo| state.name(todo));

@@ -46,6 +46,9 @@ fn the_log_tells_who_did_what() {
     assert_eq!(texts(&bench.json(&["log", "--agent", "bo"]), "operation"), ["claimed"]);
     assert_eq!(texts(&bench.json(&["log", "-n", "1"]), "what"), ["added \"another\""]);
     assert!(bench.ok(&["log"]).contains("claimed it for 30m"));
+    assert_eq!(bench.ok(&["log", "-n", "0"]), "", "none is what was asked for");
+    assert_eq!(bench.ok(&["log", "--agent", "cy"]), "nothing that happened is like that\n");
+    assert_eq!(Bench::new().ok(&["log"]), "nothing happened\n");
 }
 
 #[test]

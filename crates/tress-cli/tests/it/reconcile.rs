@@ -77,6 +77,8 @@ fn a_critical_deviation_is_shown_with_its_place_and_exit_code_5_until_it_is_fixe
 
     let decisions = bench.json(&["decisions", "--about", "no-db"]);
     assert_eq!(texts(&decisions, "what"), ["deviation"]);
+    let none = bench.ok(&["decisions", "--about", "R9"]);
+    assert!(none.starts_with("none is about R9; there are ") && none.contains("no-db"), "{none}");
     assert_eq!(texts(&decisions, "outcome"), ["fix the code"]);
     assert!(text(&decisions, "0/rationale").contains("critical"));
 
