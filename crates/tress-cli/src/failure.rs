@@ -291,8 +291,9 @@ impl From<StoreError> for Failure {
             }
             StoreError::ReplicaHeld { .. } => Self::new(Code::Busy, message),
             StoreError::NewerFormat { .. } => Self::new(Code::NewerFormat, message),
-            StoreError::Damaged(_) => Self::damaged(message)
-                .hint("`tress fsck` lists the damage; the undamaged journals stay readable"),
+            StoreError::Damaged(_) => Self::damaged(message).hint(
+                "`tress fsck` lists the damage; `tress fsck --repair` gives back what can be read",
+            ),
             StoreError::Codec(tress::CodecError::TooLarge { .. }) => Self::invalid(message),
             StoreError::Codec(_) => Self::damaged(message),
             StoreError::Io { .. } | StoreError::NoLocks { .. } => {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use clap::Args;
 use serde::Serialize;
-use tress::{DocumentsError, Error, FORMAT, Run, Store};
+use tress::{DocumentsError, Error, FORMAT, Run, Store, StoreError};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -59,7 +59,10 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
         Ok(dir) => match Store::open(&dir) {
             Ok(store) => findings.extend(look(context, &store).await),
             Err(error) => {
-                let hint = "what reads and writes it has to be as new as what made it";
+                let hint = match error {
+                    Error::Store(StoreError::Damaged(_)) => "look, and repair: tress fsck --repair",
+                    _ => "what reads and writes it has to be as new as what made it",
+                };
                 findings.push(fail("store", error.to_string(), hint));
             }
         },

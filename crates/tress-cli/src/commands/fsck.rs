@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use tress::{Checked, DocumentsError, Error, Found, Item, Segment, Store, Stretch};
+use tress::{Checked, DocumentsError, Error, Found, Item, Segment, Store, StoreError, Stretch};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -45,6 +45,9 @@ struct Report {
     repaired: bool,
     /// Copies of what was passed over.
     kept: Vec<String>,
+    /// The file that says what a store is, where it was made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made_anew: Option<String>,
 }
 
 #[derive(Default, Serialize)]
@@ -81,9 +84,7 @@ struct Place {
 pub(crate) async fn run(context: &Context, fsck: &Fsck) -> Result<(), Failure> {
     context.no_at()?;
     let repair = fsck.repair || fsck.from.is_some();
-    if repair {
-        Store::repair_file(&context.dir()?)?;
-    }
+    let unread = file_damage(&context.dir()?, repair)?;
     let store = context.store()?;
     let mut report = Report {
         store: store.dir().display().to_string(),
@@ -91,7 +92,14 @@ pub(crate) async fn run(context: &Context, fsck: &Fsck) -> Result<(), Failure> {
         damage: Vec::new(),
         repaired: repair,
         kept: Vec::new(),
+        made_anew: None,
     };
+    if let Some(reason) = unread {
+        let file = store.dir().join("store").display().to_string();
+        report.made_anew = Some(file.clone());
+        report.kept.push(store.dir().join("quarantine").join("store").display().to_string());
+        report.damage.push(Place { run: String::new(), file, offset: None, reason, events: None });
+    }
     let source = match &fsck.from {
         Some(path) => Some(Source::open(path)?),
         None => None,
@@ -104,6 +112,21 @@ pub(crate) async fn run(context: &Context, fsck: &Fsck) -> Result<(), Failure> {
     documents(context, &store, repair, &mut report);
     drop(busy);
     answer(context, &report)
+}
+
+/// Why the file that says what a store is cannot be read; a repair has made it anew then. Without a repair
+/// that is an error, since nothing else can be looked at.
+fn file_damage(dir: &Path, repair: bool) -> Result<Option<String>, Failure> {
+    let error = match Store::open(dir) {
+        Err(Error::Store(error @ StoreError::Damaged(_))) => error,
+        _ => return Ok(None),
+    };
+    if repair {
+        return Ok(Store::repair_file(dir)?.then(|| error.to_string()));
+    }
+    let hint = "`tress fsck --repair` makes this file anew and keeps the damaged one in \
+                .tress/quarantine; the todos are in other files, and are checked then";
+    Err(Failure::from(error).hint(hint))
 }
 
 /// Checks one run, and repairs it if that is wanted.
@@ -300,9 +323,14 @@ fn text(context: &Context, report: &Report) -> String {
         }
     }
     lines.extend(report.damage.iter().map(|place| context.out.paint(Tone::Bad, &line(place))));
+    let anew = report.made_anew.iter().map(|path| format!("made anew: {}", clean(path)));
+    lines.extend(anew);
     lines.extend(report.kept.iter().map(|path| format!("kept: {}", clean(path))));
     match (report.damage.is_empty(), report.repaired) {
         (true, _) => lines.push("no damage".to_owned()),
+        (false, true) if report.damage.len() == 1 && report.made_anew.is_some() => {
+            lines.push("repaired: nothing is lost".to_owned());
+        }
         (false, true) => {
             lines.push("repaired: it is passed over, and everything else is there".to_owned());
         }
