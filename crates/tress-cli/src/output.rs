@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, Row, Table};
+use ratatui::text::Span;
 use serde::Serialize;
 
 use crate::failure::{Code, Failure};
@@ -17,6 +18,8 @@ const SCHEMA_VERSION: u32 = 1;
 const WIDTH_MIN: u16 = 40;
 /// In less than this, columns of little weight are left out.
 const ROOMY: u16 = 100;
+/// Where nobody counts columns, no more than this is left free to align what follows a text.
+const ALIGNED_MAX: usize = 60;
 /// How long people wait before they are told what is going on.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -200,6 +203,9 @@ impl Output {
         elastic: &[usize],
         rows: impl IntoIterator<Item = Vec<Cell>>,
     ) -> String {
+        if self.width.is_none() && !self.colour {
+            return piped(header, elastic, rows);
+        }
         let mut table = Table::new();
         table.load_style(NOTHING);
         table.set_truncation_indicator("…");
@@ -278,6 +284,31 @@ impl Drop for Busy {
         // It clears its line before anything else is said.
         let _ = self.teller.take().map(std::thread::JoinHandle::join);
     }
+}
+
+/// A table where nobody counts columns: everything is there, one line a row. What is longer than most in an
+/// elastic column pushes the rest of its own row aside, and of no other.
+fn piped(header: &[&str], elastic: &[usize], rows: impl IntoIterator<Item = Vec<Cell>>) -> String {
+    let head = header.iter().map(|name| Cell::from(name)).collect();
+    let rows: Vec<Vec<Cell>> = std::iter::once(head).chain(rows).collect();
+    let wide = |text: &str| Span::raw(text).width();
+    let widths = (0..header.len()).map(|column| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        let widest = cells.map(|cell| wide(&cell.text)).max().unwrap_or(0);
+        if elastic.contains(&column) { widest.min(ALIGNED_MAX) } else { widest }
+    });
+    let widths: Vec<usize> = widths.collect();
+    let mut lines = Vec::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let blanks = width.saturating_sub(wide(&cell.text)) + 2;
+            line.push_str(&cell.text);
+            line.extend(std::iter::repeat_n(' ', blanks));
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    lines.join("\n")
 }
 
 fn draw(cell: Cell, styled: bool) -> comfy_table::Cell {

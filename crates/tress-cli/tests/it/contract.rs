@@ -244,6 +244,22 @@ fn tables_keep_to_the_width_of_the_terminal() {
     }
 }
 
+/// Each row was padded to the longest title where the output goes to a file or a pipe.
+#[test]
+fn rows_are_not_padded_to_the_longest_where_nobody_counts_columns() {
+    let bench = Bench::new();
+    bench.add(&"long ".repeat(100));
+    bench.add("short");
+    let listed = bench.ok(&["list"]);
+    assert!(listed.contains(&"long ".repeat(99)), "all of it is there");
+    let short = listed.lines().find(|line| line.contains("short")).expect("a row");
+    assert!(short.len() < 120 && short.ends_with("just now"), "{short:?}");
+    assert!(listed.lines().all(|line| line == line.trim_end()), "{listed}");
+    let columns: Vec<_> =
+        listed.lines().take(2).map(|line| line.find("TITLE").or(line.find("long"))).collect();
+    assert_eq!(columns[0], columns[1], "columns begin below each other: {listed}");
+}
+
 #[test]
 fn completions_are_there_for_each_shell() {
     let bench = Bench::bare();
