@@ -302,10 +302,7 @@ impl Context {
         beside: Beside<'_>,
         say: impl FnOnce(&State) -> String,
     ) -> Result<(), Failure> {
-        self.answer_change(run, id, events, beside, |state, notices| {
-            let notices = notices.iter().map(|notice| format!("\nnote: {notice}"));
-            say(state) + &notices.collect::<String>()
-        })
+        self.answer_change(run, id, events, beside, |state, notices| say(state) + &told(notices))
     }
 
     /// The same, where the sentence tells the notices, too.
@@ -314,9 +311,10 @@ impl Context {
         run: &Run,
         id: TodoId,
         events: &[Arc<Event>],
+        beside: Beside<'_>,
         say: impl FnOnce(&State, &[String]) -> String,
     ) -> Result<(), Failure> {
-        self.answer_change(run, id, events, Beside::default(), say)
+        self.answer_change(run, id, events, beside, say)
     }
 
     fn answer_change(
@@ -361,6 +359,11 @@ pub(crate) struct Beside<'a> {
     pub(crate) losses: &'a [LossRow],
     /// What was done as asked, and may not be what is wanted.
     pub(crate) warnings: &'a [String],
+}
+
+/// Notices as lines behind a sentence.
+pub(crate) fn told(notices: &[String]) -> String {
+    notices.iter().map(|notice| format!("\nnote: {notice}")).collect()
 }
 
 /// What the ledger says against `events`.

@@ -45,9 +45,13 @@ pub fn plan(state: &State, now: Millis, scale: Option<u32>) -> Plan {
     };
     let learned = state.team.settings.get("implementers");
     let learned = learned.and_then(|value| value.parse::<u32>().ok()).filter(|&size| size > 0);
+    let counted = |size: u32| match size.max(1) {
+        1 => "1 implementer".to_owned(),
+        size => format!("{size} implementers"),
+    };
     let (implementers, why) = match (scale, learned) {
-        (Some(scale), _) => (scale, format!("{} implementers, as asked for", scale.max(1))),
-        (None, Some(size)) => (size, format!("{size} implementers, by the setting `implementers`")),
+        (Some(scale), _) => (scale, format!("{}, as asked for", counted(scale))),
+        (None, Some(size)) => (size, format!("{}, by the setting `implementers`", counted(size))),
         (None, None) => (tier, why.to_owned()),
     };
     let implementers = implementers.clamp(1, IMPLEMENTERS_MAX);

@@ -8,8 +8,9 @@ use tress::state::prose::difference;
 use tress::{Event, Operation, State, Todo, TodoId};
 
 use super::fields::Fields;
-use crate::context::{Beside, Context, Writer, name_title};
+use crate::context::{Beside, Context, Writer, name_title, told};
 use crate::failure::Failure;
+use crate::words::short;
 
 /// Add a todo
 #[derive(Debug, Args)]
@@ -18,7 +19,8 @@ Examples:
   tress add \"write the parser\"
   tress add \"fix the lexer\" -p 0 --kind bug --label lang --needs t-7f3a
   tress add \"parse floats\" --parent t-7f3a --files 'src/parse/*' --check 'cargo test parse'
-  generate-spec | tress add \"the whole spec\" -d -")]
+  generate-spec | tress add \"the whole spec\" -d -
+  ID=$(tress add -q \"write the lexer\")    the id alone, for what comes next")]
 pub(crate) struct Add {
     /// One line that says what is to be done
     #[arg(allow_hyphen_values = true)]
@@ -28,6 +30,9 @@ pub(crate) struct Add {
     /// The id it has in another system; the same id is the same todo everywhere
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
+    /// Print the id and nothing else
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 /// Change the fields of a todo
@@ -99,8 +104,11 @@ pub(crate) async fn add(context: &Context, args: Add) -> Result<(), Failure> {
     let warnings = args.fields.warnings(&writer.state);
     let events = writer.agent.append(operations).await?;
     let beside = Beside { losses: &[], warnings: &warnings };
-    context.changed_beside(writer.agent.run(), todo, &events, beside, |state| {
-        format!("added {}", name_title(state, todo))
+    context.changed_as(writer.agent.run(), todo, &events, beside, |state, notices| {
+        if args.quiet {
+            return state.short_id(todo);
+        }
+        format!("added {}{}", name_title(state, todo), told(notices))
     })
 }
 
@@ -141,7 +149,17 @@ pub(crate) async fn edit(context: &Context, args: Edit) -> Result<(), Failure> {
         }
     }
     let added = Fields::labels(&args.fields.labels)?;
-    let removed = Fields::labels(&args.unlabel)?;
+    let mut removed = Fields::labels(&args.unlabel)?;
+    named |= !removed.is_empty();
+    let mut warnings = args.fields.warnings(&writer.state);
+    removed.retain(|label| {
+        let had = todo.labels.contains_key(label);
+        if !had {
+            let label = short(label, 40);
+            warnings.push(format!("{} has no label {label}", name_title(&writer.state, todo.id)));
+        }
+        had
+    });
     if !added.is_empty() || !removed.is_empty() {
         operations.push(Operation::LabelsChanged { todo: todo.id, added, removed });
     }
@@ -158,11 +176,11 @@ pub(crate) async fn edit(context: &Context, args: Edit) -> Result<(), Failure> {
     }
     let (id, run) = (todo.id, writer.agent.run());
     if operations.is_empty() {
-        return context.changed(run, id, &[], |state| {
+        let beside = Beside { losses: &[], warnings: &warnings };
+        return context.changed_beside(run, id, &[], beside, |state| {
             format!("{} is just so already", name_title(state, id))
         });
     }
-    let warnings = args.fields.warnings(&writer.state);
     let events = writer.agent.append(operations).await?;
     let beside = Beside { losses: &[], warnings: &warnings };
     context.changed_beside(run, id, &events, beside, |state| say_edited(state, id, &events))

@@ -166,6 +166,9 @@ async fn change(
     context.out.answer(&changed, || format!("{} {verb} {key}", writer.agent.name()))
 }
 
+/// So much of anything is spent at a time; sums of it stay exact, and far from infinite.
+const AMOUNT_MAX: f64 = 1e12;
+
 #[derive(Serialize)]
 struct Spent {
     spent: std::collections::BTreeMap<String, f64>,
@@ -181,6 +184,11 @@ pub(crate) async fn spend(context: &Context, args: &Spend) -> Result<(), Failure
         let (unit, amount) = tress_run::execute::options::budget(text).ok_or_else(|| {
             Failure::invalid(format!("{text:?} is no amount")).hint("write it like tokens=1200")
         })?;
+        if amount > AMOUNT_MAX {
+            let message = format!("{text:?} is more than anybody spends at a time");
+            let hint = format!("an amount is at most {AMOUNT_MAX}");
+            return Err(Failure::invalid(message).hint(hint));
+        }
         operations.push(Operation::BudgetSpent { todo, unit, amount });
     }
     let number = operations.len();

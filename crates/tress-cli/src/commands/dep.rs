@@ -7,7 +7,7 @@ use tress::operation::EdgeKind;
 use tress::{Operation, State, TodoId};
 
 use super::fields::edge_kind;
-use crate::context::{Context, Writer, name_title};
+use crate::context::{Beside, Context, Writer, name_title};
 use crate::failure::Failure;
 use crate::words::{kind_word, short, verb};
 
@@ -109,7 +109,7 @@ async fn add(
     let added =
         Operation::DependencyAdded { todo, on, external_id, kind: kind.clone(), layout: None };
     let events = writer.agent.append([added]).await?;
-    context.changed_as(run, todo, &events, |state, _| say(state, ""))
+    context.changed_as(run, todo, &events, Beside::default(), |state, _| say(state, ""))
 }
 
 /// The names on the way from `from` to `to` along edges of the kind's family.

@@ -7,7 +7,7 @@ use tress::operation::{EdgeKind, ProseField, TodoEdit};
 use tress::{Millis, State};
 
 use crate::failure::Failure;
-use crate::time::parse_time;
+use crate::time::{parse_duration, parse_time};
 use crate::words::{KINDS, short};
 
 /// The fields of a todo. An empty text takes an optional field away.
@@ -49,8 +49,8 @@ pub(crate) struct Fields {
     /// Who answers for it
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
-    /// Estimated minutes
-    #[arg(long, value_name = "MINUTES")]
+    /// How long it may take: minutes, or a duration such as 2h
+    #[arg(long, value_name = "DURATION", value_parser = minutes)]
     estimate: Option<u32>,
     /// The design section it implements
     #[arg(long, value_name = "KEY")]
@@ -73,6 +73,15 @@ pub(crate) struct Fields {
 fn priority(text: &str) -> Result<u8, String> {
     let digits = text.strip_prefix(['p', 'P']).unwrap_or(text);
     digits.parse().map_err(|_| "a priority is a number from 0 (most urgent) to 4".to_owned())
+}
+
+/// `90`, `90m`, `1h 30m`: minutes, a part of one counted as a whole.
+fn minutes(text: &str) -> Result<u32, String> {
+    if let Ok(minutes) = text.trim().parse() {
+        return Ok(minutes);
+    }
+    let minutes = parse_duration(text)?.div_ceil(60_000);
+    u32::try_from(minutes).map_err(|_| format!("{text:?} is too long"))
 }
 
 fn some(text: &str) -> Option<String> {
@@ -171,12 +180,16 @@ impl Fields {
         section.map(warning).into_iter().collect()
     }
 
-    /// The labels; none may be empty.
+    /// The labels, each once; none may be empty.
     pub(crate) fn labels(labels: &[String]) -> Result<Vec<String>, Failure> {
-        let labels = labels
-            .iter()
-            .map(|label| some(label).ok_or_else(|| Failure::invalid("a label is empty")));
-        labels.collect()
+        let mut found = Vec::new();
+        for label in labels {
+            let label = some(label).ok_or_else(|| Failure::invalid("a label is empty"))?;
+            if !found.contains(&label) {
+                found.push(label);
+            }
+        }
+        Ok(found)
     }
 }
 

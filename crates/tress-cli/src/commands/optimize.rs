@@ -148,9 +148,9 @@ fn page(context: &Context, answer: &Answer) -> String {
     let proposal = &answer.proposal;
     let (low, high) = proposal.interval;
     text.push_str(&format!(
-        "\nproposed from {}: {} implementers ({low} to {high}), batches of {}, a checkpoint each {}\n",
+        "\nproposed from {}: {} ({low} to {high}), batches of {}, a checkpoint each {}\n",
         count(proposal.samples, "run"),
-        proposal.implementers,
+        count(proposal.implementers, "implementer"),
         proposal.batch,
         count(proposal.checkpoint_every, "todo"),
     ));

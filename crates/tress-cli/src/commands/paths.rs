@@ -1,7 +1,7 @@
 //! `fork` and `merge`: a run branches off, and comes back.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -50,7 +50,7 @@ Examples:
 pub(crate) struct Merge {
     /// The path, or a run file
     #[arg(value_name = "NAME|FILE")]
-    from: String,
+    from: PathBuf,
     /// Change nothing
     #[arg(long)]
     dry_run: bool,
@@ -142,7 +142,7 @@ pub(crate) async fn merge(context: &Context, args: &Merge) -> Result<(), Failure
     let agent = run.agent(&context.agent_name()?, context.global.role);
     let file = from(context, &store, &args.from).await?;
     let source = file.run.clone();
-    if run.name() == source && !is_file(&args.from) {
+    if run.name() == source && !args.from.is_file() {
         return Err(Failure::usage(format!("{source} is the run itself"))
             .hint("name a path (`tress runs`), or a run file"));
     }
@@ -175,19 +175,14 @@ async fn merged(agent: &Agent, file: RunFile, dry: bool) -> Result<tress::Merge,
     if dry { agent.run().try_merge_file(file).await } else { agent.merge_file(file).await }
 }
 
-fn is_file(text: &str) -> bool {
-    Path::new(text).is_file()
-}
-
 /// What is to be merged: a run of the store, or else a run file.
-async fn from(context: &Context, store: &Store, text: &str) -> Result<RunFile, Failure> {
+async fn from(context: &Context, store: &Store, path: &Path) -> Result<RunFile, Failure> {
     let runs = store.runs()?;
-    if runs.iter().any(|run| run == text) {
-        let run = context.out.waiting("reading the path", store.run(text)).await?;
+    if let Some(run) = runs.iter().find(|run| path.as_os_str() == run.as_str()) {
+        let run = context.out.waiting("reading the path", store.run(run)).await?;
         return Ok(run.run_file().await?);
     }
-    if is_file(text) {
-        let path = Path::new(text);
+    if path.is_file() {
         let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, &error))?;
         let file = tress::decode_run_file(path, &bytes);
         return file.map_err(|error| {
@@ -195,7 +190,7 @@ async fn from(context: &Context, store: &Store, text: &str) -> Result<RunFile, F
             Failure::from(error).hint(hint)
         });
     }
-    let runs = runs.join(", ");
+    let (runs, text) = (runs.join(", "), path.display());
     Err(Failure::not_found(format!("{text} is no path of this store and no file"))
         .hint(format!("there are the runs {runs}; `tress export run FILE` makes a run file")))
 }

@@ -224,6 +224,9 @@ impl Whole {
             Some(format!("{number} {}", status.name().replace('_', " ")))
         });
         let counts: Vec<String> = counts.collect();
+        if counts.is_empty() {
+            return "there are no todos".to_owned();
+        }
         let beside = match self.subtasks {
             0 => String::new(),
             some => format!("; {} of sent-back work beside", count(some, "subtask")),

@@ -89,9 +89,19 @@ fn the_file_that_says_what_a_store_is_can_be_made_anew() {
     let bench = Bench::new();
     bench.add("it");
     std::fs::write(bench.path().join(".tress/store"), "{").expect("it can be written");
-    assert_eq!(bench.run(&["list"]).code, 6);
-    bench.ok(&["fsck", "--repair"]);
+    // Fsck failed itself, with the hint to call fsck, and a repair did not say what it did.
+    for args in [["list"].as_slice(), &["fsck"], &["doctor"]] {
+        let refused = bench.run(args);
+        let said = refused.stdout + &refused.stderr;
+        assert_eq!((refused.code, said.contains("tress fsck --repair")), (6, true), "{said}");
+    }
+    let said = bench.ok(&["fsck", "--repair"]);
+    for words in ["made anew: ", "kept: ", "main: 1 event ", "repaired: nothing is lost\n"] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    assert_eq!(bench.read(".tress/quarantine/store"), b"{");
     assert_eq!(texts(&bench.json(&["list"]), "title"), ["it"]);
+    assert!(bench.ok(&["fsck", "--repair"]).ends_with("no damage\n"));
 }
 
 #[test]
@@ -215,6 +225,9 @@ fn what_is_spent_is_added_up() {
     assert_eq!(spent["spent"]["tokens"], 150.0);
     assert!(bench.ok(&["status"]).contains("150 tokens spent, $0.50 spent"));
     bench.run_as("ada", &["spend", "tokens=lots"]).fails(4, "no amount");
+    // Two of these added up to infinity.
+    bench.run(&["spend", "tokens=1e308", "tokens=1e308"]).fails(4, "is at most 1000000000000");
+    assert_eq!(bench.json(&["spend", "tokens=1"])["spent"]["tokens"], 151.0);
 }
 
 #[test]
@@ -309,4 +322,11 @@ fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
             std::fs::copy(entry.path(), target).expect("it can be copied");
         }
     }
+}
+
+/// The page of a run without todos began with a semicolon.
+#[test]
+fn a_run_without_todos_says_so() {
+    let page = Bench::new().ok(&["status"]);
+    assert!(page.lines().any(|line| line == "there are no todos"), "{page}");
 }

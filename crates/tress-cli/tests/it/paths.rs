@@ -159,3 +159,18 @@ fn a_path_is_not_called_like_a_moment() {
     bench.run_as("ada", &replay).fails(2, "is a moment of the run");
     bench.ok(&["fork", "nowadays"]);
 }
+
+/// A run file with a name that is not UTF-8 was exported and replayed, and could not be merged.
+#[cfg(unix)]
+#[test]
+fn a_run_file_is_merged_whatever_it_is_called() {
+    use std::os::unix::ffi::OsStrExt;
+    let (from, to) = (Bench::new(), Bench::new());
+    from.add("carried");
+    let name = to.path().join(std::ffi::OsStr::from_bytes(b"f\xff.tressrun"));
+    for (bench, args) in [(&from, ["export", "run"].as_slice()), (&to, &["merge"])] {
+        let done = bench.command("ada", args).arg(&name).output().expect("the binary runs");
+        assert!(done.status.success(), "{args:?}: {done:?}");
+    }
+    assert_eq!(texts(&to.json(&["list"]), "title"), ["carried"]);
+}

@@ -130,6 +130,35 @@ fn edit_changes_what_is_named_and_nothing_else() {
     bench.run(&["edit", &id]).fails(2, "nothing to change");
 }
 
+/// A label that was named twice was told twice, and one that was not there was taken away without a word.
+#[test]
+fn labels_are_named_once_and_those_that_are_not_there_are_told() {
+    let bench = Bench::new();
+    let id = bench.add("it");
+    let said = bench.ok(&["edit", &id, "--label", "a", "--label", "a,b"]);
+    assert!(said.ends_with("labelled +a +b\n"), "{said}");
+    let said = bench.run(&["edit", &id, "--unlabel", "nosuch"]);
+    assert_eq!((said.code, said.stderr.contains("has no label nosuch")), (0, true), "{said:?}");
+    assert!(said.stdout.contains("just so already"), "{said:?}");
+    let said = bench.json(&["edit", &id, "--unlabel", "nosuch,a"]);
+    assert_eq!(text(&said, "labels"), r#"["b"]"#);
+    assert!(text(&said, "warnings/0").contains("has no label nosuch"), "{said}");
+}
+
+#[test]
+fn an_estimate_is_minutes_or_a_duration() {
+    let bench = Bench::new();
+    let minutes = |id: &str| text(&bench.json(&["show", id]), "estimate_minutes");
+    let id = bench.ok(&["add", "it", "--estimate", "2h", "--quiet"]);
+    let id = id.strip_suffix('\n').expect("a line");
+    assert_eq!(minutes(id), "120", "the id alone is printed: {id:?}");
+    for (estimate, is) in [("90", "90"), ("1h 30m", "90"), ("61s", "2")] {
+        bench.ok(&["edit", id, "--estimate", estimate]);
+        assert_eq!(minutes(id), is);
+    }
+    bench.run(&["edit", id, "--estimate", "long"]).fails(2, "no duration");
+}
+
 #[test]
 fn lists_are_arrays_and_filter() {
     let bench = Bench::new();
