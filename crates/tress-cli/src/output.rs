@@ -289,7 +289,7 @@ impl Drop for Busy {
 /// A table where nobody counts columns: everything is there, one line a row. What is longer than most in an
 /// elastic column pushes the rest of its own row aside, and of no other.
 fn piped(header: &[&str], elastic: &[usize], rows: impl IntoIterator<Item = Vec<Cell>>) -> String {
-    let head = header.iter().map(|name| Cell::from(name)).collect();
+    let head = header.iter().map(Cell::from).collect();
     let rows: Vec<Vec<Cell>> = std::iter::once(head).chain(rows).collect();
     let wide = |text: &str| Span::raw(text).width();
     let widths = (0..header.len()).map(|column| {

@@ -45,10 +45,7 @@ pub fn plan(state: &State, now: Millis, scale: Option<u32>) -> Plan {
     };
     let learned = state.team.settings.get("implementers");
     let learned = learned.and_then(|value| value.parse::<u32>().ok()).filter(|&size| size > 0);
-    let counted = |size: u32| match size.max(1) {
-        1 => "1 implementer".to_owned(),
-        size => format!("{size} implementers"),
-    };
+    let counted = |size: u32| count(size.max(1) as usize, "implementer");
     let (implementers, why) = match (scale, learned) {
         (Some(scale), _) => (scale, format!("{}, as asked for", counted(scale))),
         (None, Some(size)) => (size, format!("{}, by the setting `implementers`", counted(size))),
@@ -56,8 +53,13 @@ pub fn plan(state: &State, now: Millis, scale: Option<u32>) -> Plan {
     };
     let implementers = implementers.clamp(1, IMPLEMENTERS_MAX);
     let assignments = first(state, now, implementers);
-    let summary = format!("{left} todos left; {why}");
+    let summary = format!("{} left; {why}", count(left, "todo"));
     Plan { implementers, coordinators, summary, assignments }
+}
+
+/// `1 todo`, `2 todos`.
+fn count(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
 /// What the implementers begin with. Who they are is not known yet, so what they can do is not
@@ -75,4 +77,16 @@ fn first(state: &State, now: Millis, implementers: u32) -> Vec<(String, TodoId)>
         assignments.push((name, choice.todo));
     }
     assignments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_counted_as_one() {
+        let summary = |scale| plan(&State::default(), 0, Some(scale)).summary;
+        assert_eq!(summary(1), "0 todos left; 1 implementer, as asked for");
+        assert_eq!(summary(2), "0 todos left; 2 implementers, as asked for");
+    }
 }

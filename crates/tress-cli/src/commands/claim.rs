@@ -58,6 +58,7 @@ pub(crate) struct Begin {
     id: String,
     /// How long it may take
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(allow_negative_numbers = true)]
     estimate: Option<Millis>,
     /// A todo that it is expected to need; may be given several times
     #[arg(long = "needs", value_name = "ID", value_delimiter = ',')]

@@ -50,7 +50,7 @@ pub(crate) struct Fields {
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
     /// How long it may take: minutes, or a duration such as 2h
-    #[arg(long, value_name = "DURATION", value_parser = minutes)]
+    #[arg(long, value_name = "DURATION", value_parser = minutes, allow_negative_numbers = true)]
     estimate: Option<u32>,
     /// The design section it implements
     #[arg(long, value_name = "KEY")]

@@ -106,7 +106,8 @@ fn facts(moment: &Moment, todo: &Todo) -> Vec<(&'static str, String)> {
         put("lost claim", Some(format!("{} {}", claim.agent, ago(claim.at, now))));
     }
     let reasons = reasons(&moment.state, &moment.readiness, todo.id, now);
-    for why in reasons {
+    // What was reported as a blocker has lines of its own.
+    for why in reasons.into_iter().filter(|why| !why.is_blocker()) {
         put("blocked", Some(why.text));
     }
     facts

@@ -22,6 +22,13 @@ pub(crate) struct Why {
     pub(crate) text: String,
 }
 
+impl Why {
+    /// Whether somebody reported it as something in the way.
+    pub(crate) fn is_blocker(&self) -> bool {
+        self.because == "blocker"
+    }
+}
+
 /// Why `id` is not ready.
 pub(crate) fn reasons(state: &State, readiness: &Readiness, id: TodoId, now: Millis) -> Vec<Why> {
     let reasons = readiness.blocked.get(&id).map(Vec::as_slice).unwrap_or_default();

@@ -66,7 +66,9 @@ fn numbers_below_the_range_are_refused_with_the_range() {
     let id = bench.add("it");
     bench.run(&["add", "x", "-p", "-1"]).fails(2, "a priority is a number from 0");
     bench.run(&["edit", &id, "--priority", "-1"]).fails(2, "a priority is a number from 0");
+    bench.run(&["add", "x", "--estimate", "-5"]).fails(2, "no duration");
     bench.ok(&["claim", &id]);
+    bench.run(&["begin", &id, "--estimate", "-5"]).fails(2, "no duration");
     bench.run(&["progress", &id, "-5"]).fails(4, "-5 is not a percentage (0 to 100)");
     let verify = ["verify", &id, "--fail", "--reason", "no", "--percent"];
     for percent in ["-1", "101"] {
