@@ -86,10 +86,13 @@ fn checks(out: &Output, checks: &[Check], lines: &mut Lines) {
         let exit = check.exit_code.filter(|&code| code != 0);
         let exit = exit.map(|code| format!(", exit code {code}")).unwrap_or_default();
         let detail = after_colon(&check.detail);
-        lines.push(("check", format!("{verdict} {name} ({}{exit}){detail}", check.layer.name())));
+        lines.push(("checked", format!("{verdict} {name} ({}{exit}){detail}", check.layer.name())));
     }
     if checks.len() > SHOWN {
-        lines.push(("check", format!("and {} more: --json", count(checks.len() - SHOWN, "check"))));
+        lines.push((
+            "checked",
+            format!("and {} more: --json", count(checks.len() - SHOWN, "check")),
+        ));
     }
 }
 

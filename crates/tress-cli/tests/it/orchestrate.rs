@@ -76,6 +76,10 @@ fn a_list_is_done_from_the_command_line() {
     assert_eq!(status["counts"]["completed"], 3);
     let replayed = run(dir.path(), &["replay", "--check"]);
     assert!(replayed.status.success());
+    let shown = String::from_utf8(run(dir.path(), &["show", "b"]).stdout).expect("it works");
+    for line in ["checked      pass ", "verdict      pass, verifier ", "integrated   "] {
+        assert!(shown.lines().any(|shown| shown.starts_with(line)), "no {line:?} in {shown}");
+    }
     let why = String::from_utf8(run(dir.path(), &["why", "b"]).stdout).expect("it works");
     assert!(why.contains("implementer-") && why.contains("verifier"), "{why}");
     git(dir.path(), &["merge", "--quiet", "tress/main"]);
