@@ -1,10 +1,10 @@
 //! `close`, `reopen`, `delete`: the end of a todo that was not completed, and its return.
 
 use clap::Args;
-use tress::{Operation, State, Status, TodoId};
+use tress::{Operation, Status, TodoId};
 
 use super::claim::not_yours;
-use super::finish::freed;
+use super::finish::now_ready;
 use crate::context::{Context, Writer, alive, name_title};
 use crate::failure::Failure;
 use crate::words::short;
@@ -19,6 +19,9 @@ pub(crate) struct Close {
     #[arg(long, short = 'm', visible_alias = "message", value_name = "TEXT")]
     #[arg(default_value = "", hide_default_value = true)]
     reason: String,
+    /// Even if somebody else holds it
+    #[arg(long)]
+    force: bool,
 }
 
 /// Open a closed, completed or deleted todo again
@@ -53,12 +56,6 @@ fn status(writer: &Writer, id: TodoId) -> Option<Status> {
     Some(writer.state.status_unblocked(todo, writer.now))
 }
 
-/// `; now ready: …`, or nothing where nothing waited for `todo`.
-fn now_ready(state: &State, todo: TodoId) -> String {
-    let free = freed(state, todo);
-    if free.is_empty() { String::new() } else { format!("; now ready: {}", free.join(", ")) }
-}
-
 /// Does `close`.
 pub(crate) async fn close(context: &Context, args: Close) -> Result<(), Failure> {
     let writer = context.writer().await?;
@@ -67,14 +64,32 @@ pub(crate) async fn close(context: &Context, args: Close) -> Result<(), Failure>
     let run = writer.agent.run();
     let holder = held.holder(writer.now).filter(|holder| &*holder.agent != writer.agent.name());
     let holder = holder.map(|holder| format!("; {} held it", short(&holder.agent, 60)));
+    let (name, force, role) = (writer.agent.name().to_owned(), args.force, context.global.role);
     if let Some(status) = status(&writer, todo).filter(|status| status.finished()) {
         return context.changed(run, todo, &[], |state| {
             format!("{} is {} already", name_title(state, todo), status.name())
         });
     }
-    let events = writer.agent.append([Operation::Closed { todo, reason: args.reason }]).await?;
+    let events = writer.agent.append_if(move |state| {
+        let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
+        alive(state, held)?;
+        let now = tress::now();
+        if !force && held.holder(now).is_some_and(|holder| *holder.agent != *name) {
+            return Err(not_yours(state, held, &name, now).hint("--force closes it all the same"));
+        }
+        let own = held.pending_completion().is_some_and(|done| *done.agent == *name);
+        if own && !role.may_verify() {
+            let message =
+                format!("{}: whoever did the work cannot close it", name_title(state, todo));
+            return Err(
+                Failure::conflict(message).hint("it is done once somebody else has verified it")
+            );
+        }
+        Ok(vec![Operation::Closed { todo, reason: args.reason }])
+    });
+    let events = events.await?;
     context.changed(run, todo, &events, |state| {
-        let (name, free) = (name_title(state, todo), now_ready(state, todo));
+        let (name, free) = (name_title(state, todo), now_ready(&writer.state, state));
         format!("closed {name}{}{free}", holder.unwrap_or_default())
     })
 }
@@ -116,7 +131,7 @@ pub(crate) async fn delete(context: &Context, args: Delete) -> Result<(), Failur
     let events = events.await?;
     context.changed(run, todo, &events, |state| {
         let (name, title, free) =
-            (state.name(todo), name_title(state, todo), now_ready(state, todo));
+            (state.name(todo), name_title(state, todo), now_ready(&writer.state, state));
         format!("deleted {title}; `tress reopen {name}` brings it back{free}")
     })
 }

@@ -1,5 +1,7 @@
 //! `done` and `verify`: a claim of completion, and the answer to it.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use tress::operation::Verdict;
 use tress::{Dot, Millis, Operation, State, Status, Todo, TodoId};
@@ -11,7 +13,7 @@ use crate::failure::Failure;
 use crate::told::Told;
 use crate::words::{reasons, short, standing};
 
-/// So many open children are named.
+/// So many todos are named.
 const SHOWN: usize = 5;
 
 /// Say that a todo is done; a verifier has to agree
@@ -204,20 +206,19 @@ pub(crate) async fn verify(context: &Context, args: Verify) -> Result<(), Failur
     let events = events.await?;
     let beside = Beside { losses: &[], warnings: &warnings };
     let run = writer.agent.run();
-    context.changed_beside(run, todo, &events, beside, |state| say_verified(state, todo, pass))
+    context.changed_beside(run, todo, &events, beside, |state| {
+        say_verified(&writer.state, state, todo, pass)
+    })
 }
 
-fn say_verified(state: &State, todo: TodoId, pass: bool) -> String {
+fn say_verified(before: &State, state: &State, todo: TodoId, pass: bool) -> String {
     let name = name_title(state, todo);
     if !pass {
         return format!("sent {name} back; {}", what_now(state, todo));
     }
     let status = state.todo(todo).map(|todo| state.status_unblocked(todo, tress::now()));
     let status = status.map_or("verified", Status::name);
-    let free: Vec<String> = freed(state, todo);
-    let free =
-        if free.is_empty() { String::new() } else { format!("; now ready: {}", free.join(", ")) };
-    format!("verified {name}: {status}{free}")
+    format!("verified {name}: {status}{}", now_ready(before, state))
 }
 
 /// Whether a todo that was sent back can be claimed again, or what holds it.
@@ -231,9 +232,17 @@ fn what_now(state: &State, todo: TodoId) -> String {
     }
 }
 
-/// The todos that wait for `todo` and are ready now.
-pub(super) fn freed(state: &State, todo: TodoId) -> Vec<String> {
-    let ready = state.readiness(tress::now()).ready;
-    let freed = state.dependents(todo).filter(|source| ready.contains(source));
-    freed.take(5).map(|source| name_title(state, source)).collect()
+/// `; now ready: …`, with some of what is ready and was not in `before`; or nothing.
+pub(super) fn now_ready(before: &State, state: &State) -> String {
+    let now = tress::now();
+    let was = before.readiness(now).ready.into_iter().collect::<BTreeSet<_>>();
+    let ready = state.readiness(now).ready.into_iter().filter(|todo| !was.contains(todo));
+    let freed: Vec<TodoId> = ready.collect();
+    let some = freed.iter().take(SHOWN).map(|todo| name_title(state, *todo));
+    let some = some.collect::<Vec<_>>().join(", ");
+    match freed.len() {
+        0 => String::new(),
+        all if all > SHOWN => format!("; now ready: {some}, and {} more", all - SHOWN),
+        _ => format!("; now ready: {some}"),
+    }
 }

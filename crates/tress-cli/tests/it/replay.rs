@@ -14,7 +14,7 @@ fn bench() -> (Bench, [String; 2]) {
     let second = text(&bench.json(&["add", "second", "--needs", &first]), "id");
     bench.ok(&["checkpoint", "one"]);
     bench.ok_as("bo", &["claim", &first]);
-    bench.ok(&["close", &first, "-m", "done elsewhere"]);
+    bench.ok(&["close", &first, "--force", "-m", "done elsewhere"]);
     bench.ok_as("cy", &["claim", &second]);
     (bench, [first, second])
 }

@@ -349,3 +349,34 @@ fn deleting_says_what_became_ready() {
     let said = bench.ok(&["delete", &first]);
     assert!(said.contains(&format!("; now ready: {second} \"second\"")), "{said}");
 }
+
+/// What was ready before was told as ready now, and what is part of what became ready was not told.
+#[test]
+fn what_became_ready_is_told_and_nothing_else() {
+    let bench = Bench::new();
+    let first = bench.add("first");
+    let beside = bench.add("beside");
+    bench.ok(&["dep", "add", &beside, &first, "--kind", "relates-to"]);
+    let second = text(&bench.json(&["add", "second", "--needs", &first]), "id");
+    let part = text(&bench.json(&["add", "part", "--parent", &second]), "id");
+    bench.ok_as("ann", &["claim", &first]);
+    bench.ok_as("ann", &["done", &first]);
+    let said = bench.ok_as("bob", &["verify", &first]);
+    let (_, ready) = said.split_once("; now ready: ").expect("something became ready");
+    for (name, is) in [(&second, true), (&part, true), (&beside, false), (&first, false)] {
+        assert_eq!(ready.contains(name), is, "{said}");
+    }
+}
+
+#[test]
+fn what_another_holds_or_oneself_did_is_not_closed_by_the_way() {
+    let bench = Bench::new();
+    let id = bench.add("held");
+    bench.ok_as("ann", &["claim", &id]);
+    bench.run_as("bob", &["close", &id]).fails(5, "--force closes it");
+    let role = ["--role", "implementer"];
+    bench.ok_as("ann", &[&["done", &id], &role[..]].concat());
+    let own = bench.run_as("ann", &[&["close", &id], &role[..]].concat());
+    own.fails(5, "whoever did the work cannot close it");
+    assert!(bench.ok_as("bob", &["close", &id, "--force", "-m", "no"]).contains("ann held it"));
+}
