@@ -209,7 +209,7 @@ pub(crate) struct Global {
     /// Answer in JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Read the past: an event id, checkpoint, version, time, or `2h ago`
+    /// Read the past: an event id, checkpoint, version, time, `11:04`, or `2h ago`
     #[arg(long, global = true, value_name = "WHEN")]
     pub(crate) at: Option<String>,
 }

@@ -83,6 +83,24 @@ fn absolute(text: &str) -> Option<Millis> {
     millis(local.to_zoned(TimeZone::system()).ok()?.timestamp())
 }
 
+/// The last time that the clock showed `11:04`, to the end of that minute, or `11:04:30`, as they are told.
+fn last_at(text: &str, now: Millis) -> Option<Millis> {
+    let digits = |part: &str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = text.split(':').filter(|part| digits(part)).count();
+    if text.len() != 3 * parts.max(2) - 1 || parts > 3 {
+        return None;
+    }
+    let end = if parts == 2 { format!("{text}:59.999") } else { format!("{text}.999") };
+    let time: jiff::civil::Time = end.parse().ok()?;
+    let today = zoned(now).date();
+    let on = |day: jiff::civil::Date| {
+        millis(day.to_datetime(time).to_zoned(TimeZone::system()).ok()?.timestamp())
+    };
+    // A minute that is not over yet is that of today.
+    let begun = on(today).filter(|&at| at < now.saturating_add(MINUTE));
+    begun.or_else(|| on(today.yesterday().ok()?)).map(|at| at.min(now))
+}
+
 fn shifted(text: &str, now: Millis) -> Option<(Millis, bool)> {
     let span: Span = text.parse().ok()?;
     let time = zoned(now).checked_add(span).ok()?;
@@ -112,7 +130,7 @@ pub(crate) fn parse_when(text: &str, now: Millis) -> When {
     }
     let past = || shifted(text, now).filter(|&(_, past)| past).map(|(time, _)| time);
     let named = if text == "now" { Some(now) } else { None };
-    match named.or_else(|| absolute(text)).or_else(past) {
+    match named.or_else(|| absolute(text)).or_else(|| last_at(text, now)).or_else(past) {
         Some(time) => When::Time(time),
         None => When::Name(text.to_owned()),
     }
@@ -148,6 +166,19 @@ mod tests {
         assert_eq!(parse_when("2h ago", NOW), When::Time(NOW - 2 * HOUR));
         assert_eq!(parse_when("now", NOW), When::Time(NOW));
         assert_eq!(parse_when("1970-01-01T00:00:01Z", NOW), When::Time(1000));
+        for (ago, seconds) in [(3 * HOUR, false), (3 * HOUR, true), (23 * HOUR, false), (0, false)]
+        {
+            let at = NOW - ago;
+            let (shown, unit) = match seconds {
+                true => (zoned(at).strftime("%H:%M:%S"), SECOND),
+                false => (zoned(at).strftime("%H:%M"), MINUTE),
+            };
+            let end = (at / unit * unit + unit - 1).min(NOW);
+            assert_eq!(parse_when(&shown.to_string(), NOW), When::Time(end), "{shown}");
+        }
+        for name in ["1:2", "24:00", "12:3", "12:345", "aa:bb", "10:00:00:00"] {
+            assert_eq!(parse_when(name, NOW), When::Name(name.to_owned()));
+        }
         assert_eq!(parse_when("0", NOW), When::Version(VersionVector::new()));
         assert_eq!(parse_when("before-refactor", NOW), When::Name("before-refactor".to_owned()));
         assert_eq!(parse_when("abcd12", NOW), When::Name("abcd12".to_owned()));

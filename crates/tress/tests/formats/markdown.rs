@@ -124,6 +124,29 @@ fn what_changed_in_the_list_is_planned_and_what_the_team_did_stays() {
 }
 
 #[test]
+fn a_tick_does_not_close_what_somebody_holds() {
+    let mut bench = Bench::new();
+    bench.append(&markdown::todos("- [ ] A\n").expect("it is well formed").operations);
+    let todo = TodoId::from_external("a");
+    let planned = |operation| [Planned { author: None, occurred: None, operation }];
+    bench.append(&planned(Operation::Claimed { todo, lease: None, scope: vec![] }));
+    let token = bench.state.todo(todo).and_then(|todo| todo.claim.as_ref()).expect("a claim").token;
+    let ticked = "- [x] A (priority: 1)\n";
+    // As often as the list says so.
+    for _ in 0..2 {
+        let import = markdown::todos_over(&bench.state, ticked).expect("it is well formed");
+        assert_eq!(import.report.problems.iter().map(|p| p.kind).collect::<Vec<_>>(), [K::Held]);
+        bench.append(&import.operations);
+        let todo = bench.state.todo(todo).expect("it is there");
+        assert_eq!((todo.finished(), todo.priority), (false, 1));
+    }
+    bench.append(&planned(Operation::Released { todo, token, reason: String::new() }));
+    let import = markdown::todos_over(&bench.state, ticked).expect("it is well formed");
+    bench.append(&import.operations);
+    assert!(bench.state.todo(todo).is_some_and(|todo| todo.finished()));
+}
+
+#[test]
 fn what_was_deleted_is_not_changed_by_the_list() {
     let mut bench = Bench::new();
     bench.append(&markdown::todos("- [ ] A\n").expect("it is well formed").operations);
@@ -158,6 +181,7 @@ fn every_mistake_is_named_with_its_line() {
     assert_eq!(wrong("- [ ] A\n - [ ] B\n"), [(2, K::BadIndentation)]);
     assert_eq!(wrong("        - [ ] A\n"), [(1, K::BadIndentation)]);
     assert_eq!(wrong("- [ ] A\n- [~] B\n"), [(2, K::BadAttribute)]);
+    assert_eq!(wrong("- [ ] A\n-[ ] B\n*[x] C\n"), [(2, K::BadAttribute), (3, K::BadAttribute)]);
     assert_eq!(wrong("- [ ]\n"), [(1, K::MissingTitle)]);
     assert_eq!(wrong("- [ ] A\n  ```\n  x\n"), [(2, K::OpenFence)]);
     for bad in ["priority: 5", "priority: x", "estimate: soon", "risk: hihg", "id: a b", "check:"] {

@@ -132,6 +132,10 @@ impl Reader<'_> {
                 let message = format!("[{mark}] means nothing; write [ ] or [x]");
                 self.problem(number, ProblemKind::BadAttribute, message);
             }
+            Some(Bullet::Tight) => {
+                let message = "a blank is missing between the bullet and the box: write - [ ]";
+                self.problem(number, ProblemKind::BadAttribute, message);
+            }
             found => match self.owner(depth) {
                 Some(owner) => self.below(number, owner, line),
                 None if found.is_some() => {
@@ -282,6 +286,8 @@ enum Bullet<'a> {
     Mark(bool, &'a str),
     /// A checkbox with something else in it.
     Odd(char),
+    /// One right behind the bullet.
+    Tight,
     /// A list item without one.
     Plain,
 }
@@ -294,7 +300,9 @@ fn checkbox(line: &str) -> Option<Bullet<'_>> {
         line.strip_prefix(['-', '*', '+'])?
     };
     if !rest.starts_with([' ', '\t']) {
-        return None;
+        // A blank that was forgotten is not prose.
+        let forgotten = ["[ ]", "[x]", "[X]"].iter().any(|mark| rest.starts_with(mark));
+        return forgotten.then_some(Bullet::Tight);
     }
     let Some(inner) = rest.trim_start().strip_prefix('[') else {
         return Some(Bullet::Plain);

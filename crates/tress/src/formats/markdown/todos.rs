@@ -1,5 +1,6 @@
 //! Items to operations.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,16 @@ pub(super) fn import(state: &State, text: &str) -> Result<Import, Vec<Problem>> 
             continue;
         };
         let memory = Memory::read(todo);
-        if memory.as_ref() == Some(&placed.item) {
+        let mut item = Cow::Borrowed(&placed.item);
+        let ticked = item.done && !memory.as_ref().is_some_and(|memory| memory.done);
+        let now = state.last.map_or(0, |last| last.time.millis);
+        if let Some(holder) = todo.holder(now).filter(|_| ticked && !todo.finished()) {
+            // Whoever holds it knows better, and the list says so again the next time.
+            let message = format!("{} holds {}, so it was not closed", holder.agent, placed.id);
+            report.problem(placed.line, ProblemKind::Held, message);
+            item.to_mut().done = false;
+        }
+        if memory.as_ref() == Some(&*item) {
             report.unchanged += 1;
             continue;
         }
@@ -68,7 +78,7 @@ pub(super) fn import(state: &State, text: &str) -> Result<Import, Vec<Problem>> 
             report.problem(placed.line, ProblemKind::Deleted, message);
             continue;
         }
-        let planned = planner.change(todo, memory.as_ref(), &placed.item);
+        let planned = planner.change(todo, memory.as_ref(), &item);
         if planned.is_empty() {
             report.unchanged += 1;
         } else {
