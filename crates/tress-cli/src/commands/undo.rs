@@ -7,6 +7,7 @@ use serde::Serialize;
 use tress::operation::ProseTarget;
 use tress::{Event, Operation, Refused, Run, UndoError, VersionVector};
 
+use super::claim::not_yours;
 use super::log::{EventView, sentence};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -28,6 +29,9 @@ pub(crate) struct Undo {
     /// Why
     #[arg(long, short = 'm', value_name = "TEXT", default_value = "", hide_default_value = true)]
     message: String,
+    /// Even if it ends what somebody else holds
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Serialize)]
@@ -41,6 +45,15 @@ pub(crate) async fn undo(context: &Context, args: &Undo) -> Result<(), Failure> 
     let writer = context.writer().await?;
     let agent = &writer.agent;
     let event = agent.run().event(&args.event).await?;
+    if let (Operation::Claimed { todo, .. }, false) = (&event.operation, args.force)
+        && let Some(held) = writer.state.todo(*todo)
+        && let Some(holder) = held.holder(writer.now)
+        && holder.token == event.dot
+        && &*holder.agent != agent.name()
+    {
+        let refused = not_yours(&writer.state, held, agent.name(), writer.now);
+        return Err(refused.hint("--force ends the claim all the same"));
+    }
     let events = match agent.undo(event.dot, &args.message).await {
         Ok(events) => events,
         Err(Refused::Error(error)) => return Err(error.into()),

@@ -374,6 +374,11 @@ fn what_another_holds_or_oneself_did_is_not_closed_by_the_way() {
     let id = bench.add("held");
     bench.ok_as("ann", &["claim", &id]);
     bench.run_as("bob", &["close", &id]).fails(5, "--force closes it");
+    let log = bench.json(&["log", "--limit", "1"]);
+    let claim = log.get(0).map(|event| text(event, "event")).expect("an event");
+    bench.run_as("bob", &["undo", &claim]).fails(5, "--force ends the claim");
+    bench.ok_as("bob", &["undo", &claim, "--force"]);
+    bench.ok_as("ann", &["claim", &id]);
     let role = ["--role", "implementer"];
     bench.ok_as("ann", &[&["done", &id], &role[..]].concat());
     let own = bench.run_as("ann", &[&["close", &id], &role[..]].concat());
