@@ -145,6 +145,22 @@ fn nearest(state: &State, text: &str) -> Option<String> {
     near.or_else(titled).map(|id| name_title(state, id))
 }
 
+/// The state on which something was decided, for whoever tells afterwards what it changed.
+#[derive(Clone, Default)]
+pub(crate) struct Before(Arc<OnceLock<Arc<State>>>);
+
+impl Before {
+    /// Takes note of it.
+    pub(crate) fn is(&self, state: &Arc<State>) {
+        let _ = self.0.set(Arc::clone(state));
+    }
+
+    /// It, or `known` where nothing was decided.
+    pub(crate) fn or<'a>(&'a self, known: &'a State) -> &'a State {
+        self.0.get().map_or(known, Arc::as_ref)
+    }
+}
+
 impl Context {
     /// The directory of the store: what `--dir` says, or the nearest one above.
     pub(crate) fn dir(&self) -> Result<PathBuf, Failure> {

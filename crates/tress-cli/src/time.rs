@@ -90,15 +90,15 @@ fn last_at(text: &str, now: Millis) -> Option<Millis> {
     if text.len() != 3 * parts.max(2) - 1 || parts > 3 {
         return None;
     }
-    let end = if parts == 2 { format!("{text}:59.999") } else { format!("{text}.999") };
-    let time: jiff::civil::Time = end.parse().ok()?;
+    let (unit, begin) =
+        if parts == 2 { (MINUTE, format!("{text}:00")) } else { (SECOND, text.to_owned()) };
+    let time: jiff::civil::Time = begin.parse().ok()?;
     let today = zoned(now).date();
     let on = |day: jiff::civil::Date| {
         millis(day.to_datetime(time).to_zoned(TimeZone::system()).ok()?.timestamp())
     };
-    // A minute that is not over yet is that of today.
-    let begun = on(today).filter(|&at| at < now.saturating_add(MINUTE));
-    begun.or_else(|| on(today.yesterday().ok()?)).map(|at| at.min(now))
+    let begun = on(today).filter(|&at| at <= now).or_else(|| on(today.yesterday().ok()?));
+    begun.map(|at| at.saturating_add(unit - 1).min(now))
 }
 
 fn shifted(text: &str, now: Millis) -> Option<(Millis, bool)> {
@@ -176,6 +176,9 @@ mod tests {
             let end = (at / unit * unit + unit - 1).min(NOW);
             assert_eq!(parse_when(&shown.to_string(), NOW), When::Time(end), "{shown}");
         }
+        let ahead = zoned(NOW + 30 * SECOND).strftime("%H:%M:%S").to_string();
+        let yesterday = NOW + 30 * SECOND - DAY;
+        assert_eq!(parse_when(&ahead, NOW), When::Time(yesterday / SECOND * SECOND + SECOND - 1));
         for name in ["1:2", "24:00", "12:3", "12:345", "aa:bb", "10:00:00:00"] {
             assert_eq!(parse_when(name, NOW), When::Name(name.to_owned()));
         }

@@ -130,6 +130,9 @@ pub struct Session {
     /// What is durable at the peer; what it has or was sent.
     theirs: VersionVector,
     sent: VersionVector,
+    /// What the peer was given by us, and what it showed to have by giving it.
+    given: VersionVector,
+    shown: VersionVector,
     sent_messages: u64,
     received_messages: u64,
     /// How many messages with events were sent, and taken in by the peer.
@@ -159,6 +162,8 @@ impl Session {
             told: me.have.clone(),
             theirs: VersionVector::new(),
             sent: VersionVector::new(),
+            given: VersionVector::new(),
+            shown: VersionVector::new(),
             sent_messages: 0,
             received_messages: 0,
             batches: 0,
@@ -202,12 +207,14 @@ impl Session {
         self.batches - self.acknowledged
     }
 
-    /// How many events the peer was sent, said that it got, and has not taken in: it refused them, or nobody whom
+    /// How many events the peer was given, said that it got, and has not taken in: it refused them, or nobody whom
     /// it trusts has signed them yet.
     pub fn untaken(&self) -> u64 {
-        let held = || self.sent.meet(&self.theirs).events();
-        let answered = self.under_way() == 0 && self.sent != self.theirs;
-        if answered { self.sent.events() - held() } else { 0 }
+        if self.under_way() > 0 {
+            return 0;
+        }
+        let has = |replica| self.theirs.get(replica).max(self.shown.get(replica));
+        self.given.iter().map(|(replica, given)| given.saturating_sub(has(replica))).sum()
     }
 
     /// Does not leave by itself before the peer has taken in what it was sent, since it may yet, or until
@@ -283,6 +290,7 @@ impl Session {
                 for segment in &segments {
                     // It has what it sends; it need not get it back.
                     self.sent.advance(segment.replica, segment.last());
+                    self.shown.advance(segment.replica, segment.last());
                 }
                 self.check_replicas()?;
                 self.effects.push_back(Effect::Take(segments));
@@ -359,6 +367,7 @@ impl Session {
         } else {
             for segment in &segments {
                 self.sent.advance(segment.replica, segment.last());
+                self.given.advance(segment.replica, segment.last());
             }
             self.batches += 1;
             if let Err(error) = self.say(&Message::Events(segments)) {

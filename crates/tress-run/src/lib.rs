@@ -18,6 +18,6 @@ pub mod verify;
 pub use execute::driver::{CommandDriver, Driver, Task};
 pub use execute::explore::{Explored, explore};
 pub use execute::options::Options;
-pub use execute::orchestrator::{Orchestrator, Outcome, RunError, Summary, is_at_work};
+pub use execute::orchestrator::{Orchestrator, Outcome, RunError, Summary, is_abandoned};
 pub use git::{GitError, Tree};
 pub use tress_plan as plan;

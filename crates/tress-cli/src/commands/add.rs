@@ -114,10 +114,7 @@ pub(crate) async fn add(context: &Context, args: Add) -> Result<(), Failure> {
 
 /// The todo of an external id that no todo has yet.
 fn free(state: &State, external: &str) -> Result<TodoId, Failure> {
-    let alike = || {
-        let (first, last) = TodoId::prefix_range(external)?;
-        state.todos.keys_in(first..=last).next().filter(|_| external.starts_with("t-"))
-    };
+    let alike = || state.made_here(external).next();
     match state.external(external).map(|todo| todo.id).or_else(alike) {
         None => Ok(TodoId::from_external(external)),
         Some(todo) => {

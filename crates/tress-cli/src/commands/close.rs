@@ -5,7 +5,7 @@ use tress::{Operation, Status, TodoId};
 
 use super::claim::not_yours;
 use super::finish::now_ready;
-use crate::context::{Context, Writer, alive, name_title};
+use crate::context::{Before, Context, Writer, alive, name_title};
 use crate::failure::Failure;
 use crate::words::short;
 
@@ -70,7 +70,10 @@ pub(crate) async fn close(context: &Context, args: Close) -> Result<(), Failure>
             format!("{} is {} already", name_title(state, todo), status.name())
         });
     }
+    let before = Before::default();
+    let decided = before.clone();
     let events = writer.agent.append_if(move |state| {
+        decided.is(state);
         let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
         alive(state, held)?;
         let now = tress::now();
@@ -89,7 +92,7 @@ pub(crate) async fn close(context: &Context, args: Close) -> Result<(), Failure>
     });
     let events = events.await?;
     context.changed(run, todo, &events, |state| {
-        let (name, free) = (name_title(state, todo), now_ready(&writer.state, state));
+        let (name, free) = (name_title(state, todo), now_ready(before.or(&writer.state), state));
         format!("closed {name}{}{free}", holder.unwrap_or_default())
     })
 }
@@ -119,7 +122,10 @@ pub(crate) async fn delete(context: &Context, args: Delete) -> Result<(), Failur
         });
     }
     let (name, force) = (writer.agent.name().to_owned(), args.force);
+    let before = Before::default();
+    let decided = before.clone();
     let events = writer.agent.append_if(move |state| {
+        decided.is(state);
         let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
         alive(state, held)?;
         let now = tress::now();
@@ -131,7 +137,7 @@ pub(crate) async fn delete(context: &Context, args: Delete) -> Result<(), Failur
     let events = events.await?;
     context.changed(run, todo, &events, |state| {
         let (name, title, free) =
-            (state.name(todo), name_title(state, todo), now_ready(&writer.state, state));
+            (state.name(todo), name_title(state, todo), now_ready(before.or(&writer.state), state));
         format!("deleted {title}; `tress reopen {name}` brings it back{free}")
     })
 }

@@ -8,7 +8,7 @@ use tress::{Dot, Millis, Operation, State, Status, Todo, TodoId};
 
 use super::claim::{not_yours, own_claim};
 use super::git_merge::git;
-use crate::context::{Beside, Context, name_title};
+use crate::context::{Before, Beside, Context, name_title};
 use crate::failure::Failure;
 use crate::told::Told;
 use crate::words::{reasons, short, standing};
@@ -192,7 +192,10 @@ pub(crate) async fn verify(context: &Context, args: Verify) -> Result<(), Failur
     let warnings = if pass { still_open(&writer.state, todo, writer.now) } else { Vec::new() };
     let (name, gaps) = (writer.agent.name().to_owned(), args.gaps);
     let percent = if pass { 100 } else { args.percent.unwrap_or(0) };
+    let before = Before::default();
+    let decided = before.clone();
     let events = writer.agent.append_if(move |state| {
+        decided.is(state);
         let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
         Ok::<_, Failure>(vec![Operation::Verified {
             todo,
@@ -207,7 +210,7 @@ pub(crate) async fn verify(context: &Context, args: Verify) -> Result<(), Failur
     let beside = Beside { losses: &[], warnings: &warnings };
     let run = writer.agent.run();
     context.changed_beside(run, todo, &events, beside, |state| {
-        say_verified(&writer.state, state, todo, pass)
+        say_verified(before.or(&writer.state), state, todo, pass)
     })
 }
 

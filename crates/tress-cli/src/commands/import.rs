@@ -172,7 +172,9 @@ pub(crate) async fn run(context: &Context, args: &Import) -> Result<(), Failure>
         Import::Markdown { file, holds } => {
             let text = read_text(file)?;
             let planned = match holds {
-                Holds::Todo => markdown::todos_over(&writer.state, &text),
+                Holds::Todo => {
+                    markdown::todos_at(&writer.state, &text, writer.now, writer.agent.name())
+                }
                 Holds::Design => markdown::design_over(&writer.state, &text),
             };
             (file, planned)

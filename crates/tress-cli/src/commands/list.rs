@@ -112,9 +112,8 @@ pub(crate) async fn list(context: &Context, args: &List) -> Result<(), Failure> 
     let words = words(args.text.as_deref());
     let todos = todos.filter(|todo| says(&moment.state, todo, &words));
     let rows = todos.map(|todo| (todo, moment.row(todo))).filter(|(_, row)| wanted(row));
-    let mut rows: Vec<_> = rows
-        .map(|(todo, row)| ((row.status.finished(), row.priority, todo.created_at, todo.id), row))
-        .collect();
+    let mut rows: Vec<_> =
+        rows.map(|(todo, row)| ((row.status.finished(), todo.urgency()), row)).collect();
     rows.sort_by_key(|(order, _)| *order);
     let rows: Vec<TodoRow> = rows.into_iter().map(|(_, row)| row).collect();
     let nothing = if moment.state.todos.is_empty() {
@@ -141,7 +140,7 @@ pub(crate) async fn blocked(context: &Context, args: &Blocked) -> Result<(), Fai
     let (state, readiness, now) = (&moment.state, &moment.readiness, moment.now);
     let todos = readiness.blocked.keys().filter_map(|&id| state.todo(id));
     let mut todos: Vec<&Todo> = todos.map(AsRef::as_ref).collect();
-    todos.sort_by_key(|todo| (todo.priority, todo.created_at, todo.id));
+    todos.sort_by_key(|todo| todo.urgency());
     let all = todos.len();
     let rows = todos.into_iter();
     let rows = rows.map(|todo| moment.row(todo).with_reasons(state, readiness, todo.id, now));

@@ -19,7 +19,7 @@ use super::optimize::learned;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::time::{length, parse_duration};
-use crate::words::count;
+use crate::words::{count, short};
 
 /// Let a team of agents do a todo list, in parallel, each in a git worktree of its own
 ///
@@ -188,7 +188,8 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
 }
 
 fn nothing_left(state: &State) -> bool {
-    state.todos.unfinished().next().is_none()
+    // Subtasks that verifiers made are done with their todo.
+    state.todos.unfinished().all(|todo| todo.ephemeral)
 }
 
 /// Does `resume`.
@@ -345,6 +346,9 @@ fn next(summary: &Summary) -> String {
     )
 }
 
+/// So many todos are named that somebody has to free.
+const SHOWN: usize = 10;
+
 fn sentences(run: &Run, summary: &Summary) -> String {
     let state = run.state();
     let team = &state.team;
@@ -367,17 +371,15 @@ fn sentences(run: &Run, summary: &Summary) -> String {
         Outcome::Stopped => lines.push("`tress resume` goes on".to_owned()),
         Outcome::Stuck => {
             for (_, alert) in team.open_alerts() {
-                lines.push(format!("  {}", alert.message));
+                lines.push(format!("  {}", short(&alert.message, 200)));
             }
             lines.push("`tress blocked` says why; mend it, then `tress resume`".to_owned());
             let held =
                 state.todos.unfinished().filter(|todo| todo.open_blockers().next().is_some());
-            for todo in held {
-                let id = state.name(todo.id);
-                lines.push(format!(
-                    "  `tress unblock {id} -m HOW` once that is mended: {}",
-                    todo.title
-                ));
+            for todo in held.take(SHOWN) {
+                let title = short(&todo.title, 60);
+                let id = state.short_id(todo.id);
+                lines.push(format!("  `tress unblock {id} -m HOW` once that is mended: {title}"));
             }
         }
     }
@@ -415,7 +417,7 @@ impl Texts {
             planned.extend(accepted(name, markdown::design_over(state, text))?);
         }
         if let Some((name, text)) = &self.todo {
-            planned.extend(accepted(name, markdown::todos_over(state, text))?);
+            planned.extend(accepted(name, markdown::todos_at(state, text, tress::now(), ""))?);
         }
         Ok(planned)
     }

@@ -124,8 +124,11 @@ struct Metrics {
 pub(crate) async fn run(context: &Context) -> Result<(), Failure> {
     let moment = context.moment().await?;
     let mut view = View::new(moment.run.name(), &moment.state, &moment.readiness, moment.now);
-    let running = view.whole.phase == Phase::Running && context.global.at.is_none();
-    view.abandoned = running && tress_run::is_at_work(&moment.run)? == Some(false);
+    let past = context.global.at.is_some();
+    if !past && tress_run::is_abandoned(&moment.run, &moment.state) {
+        // It may have ended just now.
+        view.abandoned = moment.run.refresh().await?.team.phase == Phase::Running;
+    }
     context.out.answer(&view, || page(context, &view, moment.now))
 }
 

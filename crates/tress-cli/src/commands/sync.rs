@@ -65,7 +65,7 @@ struct SyncView {
     strands: String,
     /// Events that the other side does not take from us.
     kept_back: u64,
-    /// Events that the other side got, and does not take since nobody it trusts has signed them.
+    /// Events that the other side got and does not take: refused, or not signed by anybody it trusts.
     not_taken: u64,
     refused: usize,
     up_to_date: bool,
@@ -102,7 +102,7 @@ impl SyncView {
         if self.not_taken > 0 {
             let events = count(self.not_taken, "event");
             text += &format!(
-                "; {events} of ours not taken there: no member that is trusted there has signed them \
+                "; {events} of ours not taken there: refused, or signed by no member that is trusted there \
                  (`tress members list` says what this store signs)"
             );
         }

@@ -45,11 +45,11 @@ pub(crate) async fn undo(context: &Context, args: &Undo) -> Result<(), Failure> 
     let writer = context.writer().await?;
     let agent = &writer.agent;
     let event = agent.run().event(&args.event).await?;
-    if let (Operation::Claimed { todo, .. }, false) = (&event.operation, args.force)
-        && let Some(held) = writer.state.todo(*todo)
+    if !args.force
+        && let Some(held) = event.operation.todo().and_then(|todo| writer.state.todo(todo))
         && let Some(holder) = held.holder(writer.now)
-        && holder.token == event.dot
         && &*holder.agent != agent.name()
+        && ends_claims(&event.operation, holder.token == event.dot)
     {
         let refused = not_yours(&writer.state, held, agent.name(), writer.now);
         return Err(refused.hint("--force ends the claim all the same"));
@@ -73,6 +73,18 @@ pub(crate) async fn undo(context: &Context, args: &Undo) -> Result<(), Failure> 
         let what = event.operation.name();
         format!("took back {what} {} of {at}, by:{done}{lost}", event.id.short())
     })
+}
+
+/// Whether to undo it ends whatever claim there is on its todo, or the one that it is.
+fn ends_claims(operation: &Operation, is_claim: bool) -> bool {
+    match operation {
+        Operation::Claimed { .. } => is_claim,
+        Operation::TodoAdded { .. }
+        | Operation::Reopened { .. }
+        | Operation::CompletionClaimed { .. }
+        | Operation::Integrated { .. } => true,
+        _ => false,
+    }
 }
 
 /// Why an event cannot be undone, and what to do instead.
@@ -111,9 +123,20 @@ async fn refused(run: &Run, event: &Event, error: UndoError) -> Result<Failure, 
         ))
         .hint("there is nothing to take back; `tress conflicts` says what lost against what"));
     }
-    let Some(over) = later.clone().find(|later| takes_over(event, &later.operation)) else {
+    let ended_by = match &event.operation {
+        Operation::Claimed { todo, .. } => state.todo(*todo).and_then(|todo| {
+            let mut ended = todo.ended.iter().rev();
+            ended.find(|ended| ended.token == event.dot).map(|ended| ended.by)
+        }),
+        _ => None,
+    };
+    let over = later.clone().find(|later| match ended_by {
+        Some(by) => later.dot == by,
+        None => takes_over(event, &later.operation),
+    });
+    let Some(over) = over else {
         let why = match &event.operation {
-            Operation::Claimed { .. } => "the claim has ended by itself, when its lease did",
+            Operation::Claimed { .. } => "the claim has ended",
             _ => "it changed nothing: what it says was so already when it came",
         };
         return Ok(because(why).hint(format!("there is nothing to take back: {what}")));
@@ -140,9 +163,10 @@ fn takes_over(event: &Event, later: &Operation) -> bool {
     }
     match (ours, later) {
         (O::TodoAdded { .. }, O::Deleted { .. }) => true,
-        (O::TodoEdited { edits, .. }, O::TodoEdited { edits: later, .. }) => {
-            edits.iter().any(|edit| later.iter().any(|later| later.field() == edit.field()))
-        }
+        (
+            O::TodoEdited { edits, .. },
+            O::TodoEdited { edits: later, .. } | O::TodoAdded { edits: later, .. },
+        ) => edits.iter().any(|edit| later.iter().any(|later| later.field() == edit.field())),
         (O::ProseEdited { target, .. }, O::ProseEdited { target: later, .. }) => target == later,
         (
             O::LabelsChanged { added, removed, .. },

@@ -711,6 +711,50 @@ fn a_parent_does_not_hold_back_what_it_waits_for() {
     let (ready, blocked) = look(&left);
     assert_eq!(ready, [other]);
     assert_eq!(blocked, sorted(vec![parent, child, grandchild, beside]));
+    // But not what is needed for that: it would never end.
+    left.append(221, edge(other, grandchild, EdgeKind::Blocks));
+    let (ready, blocked) = look(&left);
+    assert_eq!(ready, [grandchild]);
+    assert_eq!(blocked, sorted(vec![parent, child, other, beside]));
+}
+
+/// Whatever the graph is, one todo by itself and all together are looked at with the same result.
+#[test]
+fn one_todo_is_blocked_as_all_of_them_say() {
+    use tress_model::operation::EdgeKind;
+    let kinds =
+        [EdgeKind::Blocks, EdgeKind::ParentChild, EdgeKind::ParentChild, EdgeKind::WaitsFor];
+    let mut next = 1_u64;
+    let mut random = move |below: usize| {
+        // Numerical Recipes' generator (Press et al. 1992).
+        next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (next >> 33) as usize % below
+    };
+    for round in 0..300 {
+        let (mut left, _, first) = two_sides();
+        let mut todos = vec![first];
+        for number in 0..7 {
+            todos.push(TodoId::from_external(&format!("todo-{number}")));
+            left.append(200, draft("ada", Role::Human, added(todos[number + 1])));
+        }
+        for at in 0..random(14) as u64 {
+            let (todo, on) = (todos[random(8)], todos[random(8)]);
+            let kind = kinds[random(4)].clone();
+            let operation =
+                Operation::DependencyAdded { todo, on, external_id: None, kind, layout: None };
+            left.append(210 + at, draft("ada", Role::Human, operation));
+        }
+        for at in 0..random(3) as u64 {
+            let closed = Operation::Closed { todo: todos[random(8)], reason: String::new() };
+            left.append(300 + at, draft("ada", Role::Human, closed));
+        }
+        let state = left.log.state();
+        let readiness = state.readiness(400);
+        for todo in &todos {
+            let blocked = readiness.blocked.contains_key(todo);
+            assert_eq!(state.is_blocked(*todo), blocked, "round {round}: {todo}");
+        }
+    }
 }
 
 /// Todos that were made in the same millisecond came in the order of their ids, which mean nothing.

@@ -31,7 +31,7 @@ pub struct Edge {
     pub suspended: bool,
 }
 
-/// Two edges of different families cannot close a cycle together.
+/// Edges of different families are looked at apart: what they would close together, [`State::readiness`] leaves open.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
     Order,
@@ -148,79 +148,156 @@ impl State {
         self.unfinished(todo).filter(|todo| !todo.pinned && todo.stage.as_deref() != Some("pinned"))
     }
 
-    /// What is ready and what is blocked at `now`. Linear in todos and edges.
+    /// What is ready and what is blocked at `now`. Linear in todos and edges, and for each blocked todo that others
+    /// are part of, in these and in what it waits for.
     pub fn readiness(&self, now: Millis) -> Readiness {
         let mut blocked: BTreeMap<TodoId, Vec<BlockReason>> = BTreeMap::new();
         let left = |id: &TodoId| self.todos.is_finished(id) == Some(false);
         // Nothing is in the way of what is finished.
-        for (id, edges) in self.edges.of(left) {
-            let reasons = edges.iter().filter(|edge| !edge.suspended);
-            let reasons = reasons.filter_map(|edge| self.block_reason(id, edge, now));
-            let reasons: Vec<_> = reasons.collect();
-            if !reasons.is_empty() {
-                blocked.insert(id, reasons);
-            }
-        }
         for todo in self.todos.unfinished() {
-            for blocker in todo.open_blockers() {
-                blocked.entry(todo.id).or_default().push(BlockReason::Blocker {
-                    blocker: blocker.dot,
-                    kind: blocker.kind,
-                    description: blocker.description.clone(),
-                });
+            let reasons = self.reasons(todo, now);
+            if !reasons.is_empty() {
+                blocked.insert(todo.id, reasons);
             }
         }
-        let passes_on = |(&parent, reasons): (&TodoId, &Vec<BlockReason>)| {
-            reasons.iter().any(|reason| self.comes_from_outside(parent, reason)).then_some(parent)
-        };
-        let mut queue: VecDeque<TodoId> = blocked.iter().filter_map(passes_on).collect();
-        let mut queued: BTreeSet<TodoId> = queue.iter().copied().collect();
-        while let Some(parent) = queue.pop_front() {
+        let parents = blocked.iter().filter(|(id, _)| self.children(**id).next().is_some());
+        let passed_on = parents.map(|(&id, reasons)| (id, self.passed_on(id, reasons)));
+        for (ancestor, sets) in passed_on.collect::<Vec<_>>() {
+            for needed in sets {
+                self.hold_back(ancestor, &needed, &mut blocked);
+            }
+        }
+        let free = self.todos.unfinished().filter(|todo| !blocked.contains_key(&todo.id));
+        let ready = free.filter(|todo| self.workable(todo, now));
+        let mut ready: Vec<_> = ready.map(|todo| (todo.urgency(), todo.id)).collect();
+        ready.sort_unstable();
+        let ready = ready.into_iter().map(|(_, id)| id).collect();
+        blocked.retain(|id, _| left(id));
+        Readiness { ready, blocked }
+    }
+
+    /// Puts down, below `ancestor`, that it is blocked, but for what is `needed` for that to end, and what lies below.
+    fn hold_back(
+        &self,
+        ancestor: TodoId,
+        needed: &BTreeSet<TodoId>,
+        blocked: &mut BTreeMap<TodoId, Vec<BlockReason>>,
+    ) {
+        let mut queue = vec![ancestor];
+        let mut queued = BTreeSet::from([ancestor]);
+        while let Some(parent) = queue.pop() {
             if self.todos.is_finished(&parent) == Some(true) {
                 // Nor is anything in the way of what is part of it.
                 continue;
             }
-            for child in self.children(parent) {
+            for child in self.children(parent).filter(|child| !needed.contains(child)) {
                 let (reasons, reason) =
                     (blocked.entry(child).or_default(), BlockReason::Parent { parent });
                 if !reasons.contains(&reason) {
                     reasons.push(reason);
                 }
                 if queued.insert(child) {
-                    queue.push_back(child);
+                    queue.push(child);
                 }
             }
         }
-        let free = self.todos.unfinished().filter(|todo| !blocked.contains_key(&todo.id));
-        let ready = free.filter(|todo| self.workable(todo, now));
-        let mut ready: Vec<_> =
-            ready.map(|todo| (todo.priority, todo.created_at, todo.dot, todo.id)).collect();
-        ready.sort_unstable();
-        let ready = ready.into_iter().map(|(_, _, _, id)| id).collect();
-        blocked.retain(|id, _| left(id));
-        Readiness { ready, blocked }
+    }
+
+    /// For each of the reasons of a todo that hold back what is part of it, too: what has to be done for it to end,
+    /// and so is not held back, or neither could ever be done. What is part of the todo itself holds back nothing of it.
+    fn passed_on(&self, todo: TodoId, reasons: &[BlockReason]) -> BTreeSet<BTreeSet<TodoId>> {
+        let needed = |reason: &BlockReason| match reason {
+            BlockReason::DependsOn { on: target, .. } => {
+                (!self.is_within(*target, todo)).then(|| self.needed([*target]))
+            }
+            BlockReason::WaitsForChildren { of: target, .. } => {
+                (!self.is_within(*target, todo)).then(|| self.needed(self.children(*target)))
+            }
+            BlockReason::Blocker { .. } => Some(BTreeSet::new()),
+            BlockReason::Parent { .. } => None,
+        };
+        let sets: BTreeSet<_> = reasons.iter().filter_map(needed).collect();
+        // Where one lets nothing out, the others add nothing.
+        if sets.contains(&BTreeSet::new()) { BTreeSet::from([BTreeSet::new()]) } else { sets }
+    }
+
+    /// Whether `todo` is `whole`, or part of it.
+    fn is_within(&self, todo: TodoId, whole: TodoId) -> bool {
+        self.reaches(todo, whole, &EdgeKind::ParentChild)
+    }
+
+    /// What of `todos` is unfinished, and what that waits for. Linear in it and its edges.
+    fn needed(&self, todos: impl IntoIterator<Item = TodoId>) -> BTreeSet<TodoId> {
+        let mut queue: Vec<TodoId> = todos.into_iter().collect();
+        let mut needed = BTreeSet::new();
+        while let Some(todo) = queue.pop() {
+            if self.unfinished(todo).is_none() || !needed.insert(todo) {
+                continue;
+            }
+            for edge in self.edges(todo).iter().filter(|edge| !edge.suspended) {
+                match edge.kind {
+                    EdgeKind::Blocks | EdgeKind::ConditionalBlocks => queue.push(edge.on),
+                    EdgeKind::WaitsFor | EdgeKind::WaitsForAny => {
+                        queue.extend(self.children(edge.on));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        needed
+    }
+
+    /// What blocks a todo itself, not for what it is part of. The time decides only how a reason is worded.
+    fn reasons(&self, todo: &Todo, now: Millis) -> Vec<BlockReason> {
+        let edges = self.edges(todo.id).iter().filter(|edge| !edge.suspended);
+        let mut reasons: Vec<_> =
+            edges.filter_map(|edge| self.block_reason(todo.id, edge, now)).collect();
+        reasons.extend(todo.open_blockers().map(|blocker| BlockReason::Blocker {
+            blocker: blocker.dot,
+            kind: blocker.kind,
+            description: blocker.description.clone(),
+        }));
+        reasons
+    }
+
+    /// The unfinished todos that `todo` is part of, one step up.
+    fn parents(&self, todo: TodoId) -> impl Iterator<Item = &Arc<Todo>> {
+        let nests = |edge: &&Edge| edge.kind == EdgeKind::ParentChild && !edge.suspended;
+        self.edges(todo).iter().filter(nests).filter_map(|edge| self.unfinished(edge.on))
     }
 
     /// Whether something holds `todo` back: whether [`State::readiness`] would list it as blocked.
-    /// Costs what it and the todos that it is part of depend on.
+    /// Linear in what it is part of, for each of these that is blocked, and in what that waits for.
     pub fn is_blocked(&self, todo: TodoId) -> bool {
-        let mut queue = vec![todo];
-        let mut seen = BTreeSet::from([todo]);
+        let Some(found) = self.unfinished(todo) else { return false };
+        if !self.reasons(found, 0).is_empty() {
+            return true;
+        }
+        let (mut queue, mut seen) = (vec![todo], BTreeSet::from([todo]));
         while let Some(id) = queue.pop() {
-            // Nothing is in the way of what is finished, nor of what is part of it.
-            let Some(found) = self.unfinished(id) else { continue };
-            if found.open_blockers().next().is_some() {
-                return true;
-            }
-            for edge in self.edges(id).iter().filter(|edge| !edge.suspended) {
-                // The time decides only how the reason is worded.
-                let reason = self.block_reason(id, edge, 0);
-                if reason.is_some_and(|reason| id == todo || self.comes_from_outside(id, &reason)) {
+            for parent in self.parents(id).filter(|parent| seen.insert(parent.id)) {
+                let sets = self.passed_on(parent.id, &self.reasons(parent, 0));
+                if sets.iter().any(|needed| self.is_held_back(todo, parent.id, needed)) {
                     return true;
                 }
-                if edge.kind == EdgeKind::ParentChild && seen.insert(edge.on) {
-                    queue.push(edge.on);
+                queue.push(parent.id);
+            }
+        }
+        false
+    }
+
+    /// Whether [`State::hold_back`] comes to `todo` from its `ancestor`.
+    fn is_held_back(&self, todo: TodoId, ancestor: TodoId, needed: &BTreeSet<TodoId>) -> bool {
+        let (mut queue, mut seen) = (vec![todo], BTreeSet::new());
+        while let Some(id) = queue.pop() {
+            if needed.contains(&id) || !seen.insert(id) {
+                continue;
+            }
+            for parent in self.parents(id).map(|parent| parent.id) {
+                if parent == ancestor {
+                    return true;
                 }
+                queue.push(parent);
             }
         }
         false
@@ -246,18 +323,6 @@ impl State {
                     && !edge.suspended
                     && self.todos.get(&edge.on).is_some_and(|parent| deferred(parent))
             })
-    }
-
-    /// Whether what blocks a todo holds back what is part of it, too: what is part of it itself does not, or
-    /// neither could ever be done.
-    fn comes_from_outside(&self, todo: TodoId, reason: &BlockReason) -> bool {
-        match reason {
-            BlockReason::DependsOn { on: target, .. }
-            | BlockReason::WaitsForChildren { of: target, .. } => {
-                *target != todo && !self.reaches(*target, todo, &EdgeKind::ParentChild)
-            }
-            BlockReason::Parent { .. } | BlockReason::Blocker { .. } => true,
-        }
     }
 
     fn block_reason(&self, source: TodoId, edge: &Edge, now: Millis) -> Option<BlockReason> {

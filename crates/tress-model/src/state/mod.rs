@@ -232,10 +232,7 @@ impl State {
     pub fn find(&self, text: &str) -> Result<&Arc<Todo>, FindError> {
         let unknown = || FindError::Unknown(text.to_owned());
         if let Some(todo) = self.external(text) {
-            let range = TodoId::prefix_range(text).filter(|_| text.starts_with("t-"));
-            let mut alike =
-                range.into_iter().flat_map(|(first, last)| self.todos.keys_in(first..=last));
-            return match alike.find(|&id| id != todo.id) {
+            return match self.made_here(text).find(|&id| id != todo.id) {
                 None => Ok(todo),
                 Some(other) => Err(FindError::Ambiguous {
                     text: text.to_owned(),
@@ -262,6 +259,15 @@ impl State {
                 candidates: several.iter().map(|todo| todo.name()).collect(),
             }),
         }
+    }
+
+    /// The todos without an external id whose id begins with `text`, where that is long enough to be shown as a
+    /// todo's id.
+    pub fn made_here(&self, text: &str) -> impl Iterator<Item = TodoId> {
+        let digits = text.strip_prefix("t-").filter(|digits| digits.len() >= TODO_DIGITS_MIN);
+        let range = digits.and_then(TodoId::prefix_range).into_iter();
+        let named = range.flat_map(|(first, last)| self.todos.keys_in(first..=last));
+        named.filter(|id| self.todos.get(id).is_some_and(|todo| todo.external_id.is_none()))
     }
 
     /// The id of a todo as it is shown: `t-` and the fewest digits (four at least, more in large

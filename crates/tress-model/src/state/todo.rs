@@ -328,6 +328,11 @@ impl Todo {
         self.completions.iter().map(Arc::as_ref).find(|completion| completion.complete())
     }
 
+    /// Its place among others: the most urgent first, then the oldest; of one millisecond, as they were made.
+    pub fn urgency(&self) -> (u8, Millis, Dot) {
+        (self.priority, self.created_at, self.dot)
+    }
+
     /// Whether nothing is left to do: completed, closed or deleted.
     pub fn finished(&self) -> bool {
         self.closing().is_some() || self.completed().is_some() || self.deletion().is_some()

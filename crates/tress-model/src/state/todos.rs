@@ -16,10 +16,20 @@ use crate::ids::TodoId;
 /// [`Todos::unfinished`] and [`Todos::is_finished`] do not look at what a snapshot says to be finished:
 /// where a run is opened, that is the difference between some of it and all of it.
 #[derive(Clone, Default)]
-pub struct Todos(Overlay<Shelf, Arc<Todo>>);
+pub struct Todos(Overlay<Shelf, Folded>);
+
+/// What the fold made. What is shared is the same without a look.
+#[derive(Clone)]
+struct Folded(Arc<Todo>);
+
+impl PartialEq for Folded {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
 
 /// What a todo is: as the fold made it, or as it is in a snapshot.
-type Slot<'a> = At<'a, Shelf, Arc<Todo>>;
+type Slot<'a> = At<'a, Shelf, Folded>;
 
 impl Layer for Shelf {
     fn len(&self) -> usize {
@@ -34,7 +44,7 @@ impl Layer for Shelf {
 impl<'a> Slot<'a> {
     fn todo(self) -> &'a Arc<Todo> {
         match self {
-            Self::Over(todo) => todo,
+            Self::Over(Folded(todo)) => todo,
             Self::Under(shelf, place) => shelf.todo(place),
         }
     }
@@ -42,14 +52,14 @@ impl<'a> Slot<'a> {
     /// The todo, decoded anew where nobody looked at it yet.
     fn read(self) -> Arc<Todo> {
         match self {
-            Self::Over(todo) => Arc::clone(todo),
+            Self::Over(Folded(todo)) => Arc::clone(todo),
             Self::Under(shelf, place) => shelf.read(place),
         }
     }
 
     fn is_finished(self) -> bool {
         match self {
-            Self::Over(todo) => todo.finished(),
+            Self::Over(Folded(todo)) => todo.finished(),
             Self::Under(shelf, place) => shelf.place(place).finished,
         }
     }
@@ -57,7 +67,7 @@ impl<'a> Slot<'a> {
     /// Whether the todo's id is made of its external id, or it has none.
     fn is_regular(self) -> bool {
         match self {
-            Self::Over(todo) => {
+            Self::Over(Folded(todo)) => {
                 let external = todo.external_id.as_deref();
                 external.is_none_or(|external| TodoId::from_external(external) == todo.id)
             }
@@ -67,7 +77,7 @@ impl<'a> Slot<'a> {
 
     fn same(self, other: Self) -> bool {
         let same = match (self, other) {
-            (Self::Over(one), Self::Over(two)) => Arc::ptr_eq(one, two),
+            (Self::Over(one), Self::Over(two)) => return one == two,
             (Self::Under(one, at), Self::Under(two, place)) => Arc::ptr_eq(one, two) && at == place,
             _ => false,
         };
@@ -126,11 +136,12 @@ impl Todos {
 
     /// The todo with this id, to be changed: copied where it is shared with another state.
     pub fn get_mut(&mut self, id: &TodoId) -> Option<&mut Todo> {
-        self.0.get_mut(id, |shelf, place| shelf.take(place)).map(Arc::make_mut)
+        let folded = self.0.get_mut(id, |shelf, place| Folded(shelf.take(place)))?;
+        Some(Arc::make_mut(&mut folded.0))
     }
 
     pub(super) fn insert(&mut self, todo: Todo) {
-        self.0.insert(todo.id, Arc::new(todo));
+        self.0.insert(todo.id, Folded(Arc::new(todo)));
     }
 
     /// The ids, in order.
@@ -184,7 +195,7 @@ impl Todos {
 }
 
 /// The todos with their ids, in order of these.
-pub struct Iter<'a>(overlay::Iter<'a, Shelf, Arc<Todo>>);
+pub struct Iter<'a>(overlay::Iter<'a, Shelf, Folded>);
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a TodoId, &'a Arc<Todo>);

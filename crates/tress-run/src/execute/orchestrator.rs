@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tress::{Agent, Dot, Operation, Role, Run, Status, TodoId, now};
+use tress::state::Phase;
+use tress::{Agent, Dot, Operation, Role, Run, State, Status, TodoId, now};
 use tress_plan::{self as plan, Figures};
 
 use super::driver::Driver;
@@ -276,29 +277,27 @@ impl Members {
 const LOCK_TRIES: u32 = 20;
 const LOCK_WAIT: Duration = Duration::from_millis(25);
 
-/// The file by which a run's orchestrator is known to be there.
+/// The checkpoints that are taken when a team begins, and when it goes on.
+const BEGINNINGS: [&str; 2] = ["start", "resume"];
+
+/// The file by which a run's orchestrator is known to be there: it is locked, and has the dot of the event by which
+/// it began.
 fn lock_of(run: &Run) -> PathBuf {
     run.store_dir().join("local").join(format!("{}.orchestrator", run.name()))
 }
 
-/// Whether an orchestrator is at `run` here, in whatever process; `None` where none ever was.
-///
-/// # Errors
-/// When that cannot be seen.
-pub fn is_at_work(run: &Run) -> Result<Option<bool>, RunError> {
+/// Whether the orchestrator that `state` says to be at `run` was here, and is gone. Where that cannot be seen, or
+/// another machine has gone on with the run, it is not said.
+pub fn is_abandoned(run: &Run, state: &State) -> bool {
+    let begun = state.team.checkpoints.iter().rev();
+    let begun =
+        begun.map(|taken| (&*taken.name, taken.dot)).find(|(name, _)| BEGINNINGS.contains(name));
     let path = lock_of(run);
-    let error = |source| RunError::Io { path: path.clone(), source };
-    let file = match File::options().append(true).open(&path) {
-        Ok(file) => file,
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(error(source)),
-    };
-    // Beside others who look, and not beside who holds it.
-    match file.try_lock_shared() {
-        Ok(()) => Ok(Some(false)),
-        Err(TryLockError::WouldBlock) => Ok(Some(true)),
-        Err(TryLockError::Error(source)) => Err(error(source)),
-    }
+    let ours = || std::fs::read_to_string(&path).ok()?.trim().parse().ok();
+    state.team.phase == Phase::Running
+        && begun.is_some_and(|(_, dot)| ours() == Some(dot))
+        // Beside others who look, and not beside who holds it.
+        && File::open(&path).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
 /// The lock that keeps a second orchestrator from a run; it dies with the process.
@@ -373,10 +372,15 @@ impl Team {
             coordinators: planned.coordinators,
         };
         coordinator.append([made]).await?;
-        match state.team.started_at {
-            None => coordinator.checkpoint("start", "before the first todo").await?,
-            Some(_) => coordinator.checkpoint("resume", "before the team goes on").await?,
+        let [start, resume] = BEGINNINGS;
+        let begun = match state.team.started_at {
+            None => coordinator.checkpoint(start, "before the first todo").await?,
+            Some(_) => coordinator.checkpoint(resume, "before the team goes on").await?,
         };
+        // Whoever holds the lock says which beginning was its own.
+        let path = lock_of(&self.run);
+        let noted = tokio::fs::write(&path, begun.dot.to_string()).await;
+        noted.map_err(|source| RunError::Io { path, source })?;
         Ok(planned)
     }
 

@@ -19,20 +19,22 @@ impl<'a> Names<'a> {
     /// it is, or the one that is to be.
     pub(crate) fn locate(&self, state: &State, id: &str) -> TodoId {
         let ours = || {
-            let (first, last) = TodoId::prefix_range(id).filter(|_| id.starts_with("t-"))?;
-            let mut found = state.todos.keys_in(first..=last);
-            let found = (found.next()?, found.next());
-            let made_here = state.todo(found.0)?.external_id.is_none();
-            (found.1.is_none() && made_here).then_some(found.0)
+            let mut found = state.made_here(id);
+            found.next().filter(|_| found.next().is_none())
         };
         let known = self.0.get(id).copied().or_else(|| whole(id)).or_else(ours);
-        known.unwrap_or_else(|| TodoId::from_external(id))
+        known.unwrap_or_else(|| meant(id))
     }
 }
 
 /// The todo whose whole id this is: wherever it is read, it means the same one.
 fn whole(id: &str) -> Option<TodoId> {
     id.starts_with("t-").then(|| id.parse().ok()).flatten()
+}
+
+/// The todo that `id` means where none is known yet.
+pub(crate) fn meant(id: &str) -> TodoId {
+    whole(id).unwrap_or_else(|| TodoId::from_external(id))
 }
 
 /// What a todo is called in a file that others read: its external id, or its whole id.

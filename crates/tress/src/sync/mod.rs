@@ -134,8 +134,8 @@ pub struct Exchanged {
     pub up_to_date: bool,
     /// How many events are here that the peer does not take, since we may only read there.
     pub kept_back: u64,
-    /// How many events the peer got and did not take in: where only what members sign is taken, nobody it trusts
-    /// has signed them.
+    /// How many events the peer got and did not take in: it refused them, or takes only what members sign, and nobody
+    /// it trusts has signed them.
     pub not_taken: u64,
 }
 
@@ -390,9 +390,12 @@ impl<F: FnMut(&Exchanged)> Talk<'_, F> {
         self.trusts_as_before().await?;
         let taken = self.intake.settle(self.run).await?;
         self.exchanged.received += taken.events.len();
-        self.exchanged.unsigned = self.intake.unsigned();
+        let unsigned = self.intake.unsigned();
+        let news = std::mem::replace(&mut self.exchanged.unsigned, unsigned) != unsigned;
         if !taken.events.is_empty() {
             self.session.taken_later(&self.run.durable().await?);
+        }
+        if news || !taken.events.is_empty() {
             (self.told)(&self.exchanged);
         }
         Ok(())

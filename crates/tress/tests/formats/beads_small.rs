@@ -381,7 +381,9 @@ fn what_was_made_here_is_the_same_todo_where_it_is_imported() {
     // A file that has a short id means the todo that has it here; elsewhere it is another one, and says so.
     let short = bench.state.short_id(todo);
     let old = text.replace(&todo.to_string(), &short);
-    assert_eq!(beads::import_over(&bench.state, &old).report.added, 0);
+    let import = beads::import_over(&bench.state, &old);
+    assert_eq!((import.report.added, import.operations), (0, vec![]));
+    assert_eq!(beads::export(&bench.state, NOON), text, "and is mended by the next export");
     let mut twins = Bench::new();
     twins.append(&beads::import(&text).operations);
     let other = TodoId::from_external(&short);

@@ -181,6 +181,9 @@ fn every_mistake_is_named_with_its_line() {
     assert_eq!(wrong("- [ ] A\n - [ ] B\n"), [(2, K::BadIndentation)]);
     assert_eq!(wrong("        - [ ] A\n"), [(1, K::BadIndentation)]);
     assert_eq!(wrong("- [ ] A\n- [~] B\n"), [(2, K::BadAttribute)]);
+    for prose in ["*[x]* means done\n", "*[x](a link)*\n"] {
+        assert!(markdown::todos(prose).is_ok_and(|import| import.report.clean()), "{prose}");
+    }
     assert_eq!(wrong("- [ ] A\n-[ ] B\n*[x] C\n"), [(2, K::BadAttribute), (3, K::BadAttribute)]);
     assert_eq!(wrong("- [ ]\n"), [(1, K::MissingTitle)]);
     assert_eq!(wrong("- [ ] A\n  ```\n  x\n"), [(2, K::OpenFence)]);

@@ -234,7 +234,9 @@ impl<'a> Planner<'a> {
             let Some(todo) = self.scratch.state.todo(group.todo) else {
                 continue;
             };
-            if group.held {
+            // An export names it by its whole id, and so mends a file that does not.
+            let by_short_id = !group.new && external(&issue.id, todo.id) != todo.external_id;
+            if group.held || by_short_id && todo.external_id.is_none() {
                 continue;
             }
             if let (false, Some(layout)) = (group.new, layouts.get(&group.todo)) {

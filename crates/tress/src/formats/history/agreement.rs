@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tress_model::State;
 use tress_model::clock::Millis;
-use tress_model::ids::TodoId;
 
 use super::entry::{self, Entry};
 use crate::formats::beads::{objects, plain_fields, plain_value};
+use crate::formats::names::meant;
 use crate::formats::{Report, read_time};
 
 /// How far a replayed history agrees with the issues of its dump, in the fields that the history
@@ -76,7 +76,7 @@ pub fn agreement(state: &State, issues: impl AsRef<[u8]>, events: impl AsRef<[u8
         else {
             continue;
         };
-        let Some(todo) = state.todo(TodoId::from_external(&id)) else {
+        let Some(todo) = state.todo(meant(&id)) else {
             continue;
         };
         agreement.issues += 1;

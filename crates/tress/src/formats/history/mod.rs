@@ -23,6 +23,7 @@ use self::origin::Origin;
 use super::beads::{Saying, saying};
 use super::scratch::Scratch;
 use super::{Import, Planned, ProblemKind, Report};
+use crate::formats::names::meant;
 
 /// The tables of a dump, each as JSON lines.
 #[derive(Debug, Clone, Copy, Default)]
@@ -135,7 +136,7 @@ impl Replay {
     }
 
     fn entry(&mut self, entry: &Entry) {
-        let todo = TodoId::from_external(&entry.issue);
+        let todo = meant(&entry.issue);
         if self.scratch.state.todo(todo).is_none() {
             let message = format!("there is no issue {} for the entry to be about", entry.issue);
             self.report.problem(entry.line, ProblemKind::BadEntry, message);

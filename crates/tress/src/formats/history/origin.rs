@@ -11,6 +11,7 @@ use tress_model::ids::TodoId;
 use super::Sources;
 use super::entry::{Entry, What, moment, same};
 use crate::formats::beads::{import, objects, saying};
+use crate::formats::names::meant;
 use crate::formats::{Planned, ProblemKind, Report, read_time, write_time};
 
 /// One issue, and what brings it into being.
@@ -79,7 +80,7 @@ impl Origin {
             }
         }
         let todos = issues.into_iter().map(|(id, _)| Beginning {
-            planned: groups.remove(&TodoId::from_external(&id)).unwrap_or_default(),
+            planned: groups.remove(&meant(&id)).unwrap_or_default(),
             eventless: !about.contains_key(id.as_str()),
             id,
         });

@@ -300,8 +300,9 @@ fn checkbox(line: &str) -> Option<Bullet<'_>> {
         line.strip_prefix(['-', '*', '+'])?
     };
     if !rest.starts_with([' ', '\t']) {
-        // A blank that was forgotten is not prose.
-        let forgotten = ["[ ]", "[x]", "[X]"].iter().any(|mark| rest.starts_with(mark));
+        // A blank that was forgotten is not prose; emphasis and links are.
+        let boxed = ["[ ]", "[x]", "[X]"].iter().find_map(|mark| rest.strip_prefix(mark));
+        let forgotten = boxed.is_some_and(|text| text.is_empty() || text.starts_with([' ', '\t']));
         return forgotten.then_some(Bullet::Tight);
     }
     let Some(inner) = rest.trim_start().strip_prefix('[') else {

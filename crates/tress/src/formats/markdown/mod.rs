@@ -10,6 +10,7 @@ mod list;
 mod todos;
 
 use tress_model::State;
+use tress_model::clock::Millis;
 
 use super::{Import, Problem};
 
@@ -40,7 +41,15 @@ pub fn todos(text: &str) -> Result<Import, Vec<Problem>> {
 /// # Errors
 /// Every mistake in the list, when there is one.
 pub fn todos_over(state: &State, text: &str) -> Result<Import, Vec<Problem>> {
-    todos::import(state, text)
+    todos_at(state, text, state.last.map_or(0, |last| last.time.millis), "")
+}
+
+/// The same, at `now` and in the name of the agent `by`: a tick does not close what another holds then.
+///
+/// # Errors
+/// As [`todos_over`].
+pub fn todos_at(state: &State, text: &str, now: Millis, by: &str) -> Result<Import, Vec<Problem>> {
+    todos::import(state, text, (now, by))
 }
 
 /// Plans the import of a design into a run that has none.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use tress_model::clock::Millis;
 use tress_model::ids::TodoId;
 use tress_model::operation::{EdgeKind, Operation, ProseField, ProseTarget, TodoEdit};
 use tress_model::state::prose::difference;
@@ -37,7 +38,11 @@ impl Memory {
     }
 }
 
-pub(super) fn import(state: &State, text: &str) -> Result<Import, Vec<Problem>> {
+pub(super) fn import(
+    state: &State,
+    text: &str,
+    (now, by): (Millis, &str),
+) -> Result<Import, Vec<Problem>> {
     let mut problems = Vec::new();
     let items = read(text, &mut problems);
     let names = Names::of(state);
@@ -61,8 +66,8 @@ pub(super) fn import(state: &State, text: &str) -> Result<Import, Vec<Problem>> 
         let memory = Memory::read(todo);
         let mut item = Cow::Borrowed(&placed.item);
         let ticked = item.done && !memory.as_ref().is_some_and(|memory| memory.done);
-        let now = state.last.map_or(0, |last| last.time.millis);
-        if let Some(holder) = todo.holder(now).filter(|_| ticked && !todo.finished()) {
+        let other = todo.holder(now).filter(|holder| &*holder.agent != by);
+        if let Some(holder) = other.filter(|_| ticked && !todo.finished()) {
             // Whoever holds it knows better, and the list says so again the next time.
             let message = format!("{} holds {}, so it was not closed", holder.agent, placed.id);
             report.problem(placed.line, ProblemKind::Held, message);
