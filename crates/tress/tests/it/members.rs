@@ -85,6 +85,33 @@ async fn who_trusts_a_member_takes_what_members_signed_and_nothing_else() {
     assert_eq!(signed.members.keys().copied().collect::<Vec<_>>(), [member.store]);
 }
 
+/// What the other side wrote was told as ours that it does not take.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_other_side_gives_is_not_kept_from_it() {
+    let (a, hub, c) = (place().await, place().await, place().await);
+    let (left, right) = pipe();
+    let live = || Terms { live: true, ..Terms::default() };
+    let run = hub.run.clone();
+    let at_hub = tokio::spawn(async move { converse(&run, right, &live(), |_| {}).await });
+    let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let run = a.run.clone();
+    let told = move |exchanged: &Exchanged| {
+        let _ = said.send((exchanged.received, exchanged.not_taken));
+    };
+    let at_a = tokio::spawn(async move { converse(&run, left, &live(), told).await });
+    human(&hub.run).add("of the hub").await.unwrap();
+    human(&c.run).add("of a third").await.unwrap();
+    meet(&c.run, &hub.run).await;
+    let mut received = 0;
+    while received < 2 {
+        let (came, not_taken) = soon(heard.recv()).await.expect("it talks");
+        assert_eq!(not_taken, 0);
+        received = came;
+    }
+    at_a.abort();
+    at_hub.abort();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_live_is_signed_and_comes() {
     let (a, b) = (place().await, place().await);
