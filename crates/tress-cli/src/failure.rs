@@ -359,7 +359,9 @@ impl From<tress_run::GitError> for Failure {
         match error {
             GitError::Missing(_) => Self::not_found(message),
             GitError::NotARepository(_) | GitError::NoCommit => Self::invalid(message),
-            GitError::Dirty(_) | GitError::Conflict(_) => Self::conflict(message),
+            GitError::Dirty(_) | GitError::Conflict(_) | GitError::CheckedOut { .. } => {
+                Self::conflict(message)
+            }
             GitError::Failed { .. } => Self::internal(message),
         }
     }

@@ -28,6 +28,14 @@ pub enum GitError {
     /// Two sides changed the same lines.
     #[error("it conflicts in {}", list(.0))]
     Conflict(Vec<String>),
+    /// The branch of the run is checked out, and would be moved under whoever works there.
+    #[error("the branch {branch} is checked out in {}, and the team moves it: check out another there", dir.display())]
+    CheckedOut {
+        /// The branch.
+        branch: String,
+        /// Where.
+        dir: PathBuf,
+    },
     /// Anything else.
     #[error("git {command} failed: {message}")]
     Failed {
@@ -48,6 +56,9 @@ fn list(names: &[String]) -> String {
 #[derive(Debug, Clone)]
 pub struct Tree {
     dir: PathBuf,
+    /// Whether `dir` is its top: then no repository further up is ever taken for it. An agent may have removed what
+    /// made its work tree one, and the user's own lies above.
+    top: bool,
     /// Two `git worktree` commands at once see each other's half-made entries, and prune them.
     worktrees: Arc<Mutex<()>>,
 }
@@ -84,7 +95,7 @@ pub struct Signature {
 
 impl Tree {
     fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), worktrees: Arc::default() }
+        Self { dir: dir.to_owned(), top: true, worktrees: Arc::default() }
     }
 
     /// The work tree that `dir` is in.
@@ -92,7 +103,7 @@ impl Tree {
     /// # Errors
     /// When there is none, or no commit in it.
     pub async fn discover(dir: &Path) -> Result<Self, GitError> {
-        let here = Self::at(dir);
+        let here = Self { top: false, ..Self::at(dir) };
         let top = match here.git(&["rev-parse", "--show-toplevel"]).await {
             Ok(top) => top,
             Err(GitError::Missing(error)) => return Err(GitError::Missing(error)),
@@ -136,6 +147,9 @@ impl Tree {
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .kill_on_drop(true);
+        if let Some(above) = self.dir.parent().filter(|_| self.top) {
+            command.env("GIT_CEILING_DIRECTORIES", above);
+        }
         command
     }
 
@@ -198,6 +212,36 @@ impl Tree {
         let status = self.git(&["status", "--porcelain", "--untracked-files=normal"]).await?;
         let paths = status.lines().filter_map(|line| line.get(3..)).map(str::to_owned);
         Ok(paths.filter(|path| !path.starts_with(except)).collect())
+    }
+
+    /// Whether it is a work tree of the same repository as `other`, still: whoever worked in it may have removed it, or
+    /// made a repository of its own there.
+    pub async fn is_beside(&self, other: &Self) -> bool {
+        let (ours, others) = (self.common().await, other.common().await);
+        ours.is_some() && ours == others
+    }
+
+    /// The directory that all work trees of the repository share.
+    async fn common(&self) -> Option<PathBuf> {
+        let common = self.git(&["rev-parse", "--git-common-dir"]).await.ok()?;
+        tokio::fs::canonicalize(self.dir.join(common)).await.ok()
+    }
+
+    /// Whether `commit` is in the history of `branch`.
+    pub async fn is_in(&self, commit: &str, branch: &str) -> bool {
+        self.git(&["merge-base", "--is-ancestor", commit, branch]).await.is_ok()
+    }
+
+    /// Where `branch` is checked out, if it is.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn where_checked_out(&self, branch: &str) -> Result<Option<PathBuf>, GitError> {
+        let list = self.git(&["worktree", "list", "--porcelain"]).await?;
+        let wanted = format!("branch refs/heads/{branch}");
+        let found = list.split("\n\n").find(|tree| tree.lines().any(|line| line == wanted));
+        let dir = found.and_then(|tree| tree.lines().next()?.strip_prefix("worktree "));
+        Ok(dir.map(PathBuf::from))
     }
 
     /// Makes `branch` at `commit`; where it is there and behind it, takes it forward.

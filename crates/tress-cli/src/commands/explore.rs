@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
+use tokio::sync::watch;
 use tress_run::{CommandDriver, Explored, Options, Tree};
 
+use super::start::interrupted;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::words::count;
@@ -66,8 +68,18 @@ pub(crate) async fn run(context: &Context, args: &Explore) -> Result<(), Failure
     let tree = Tree::discover(&project).await?;
     let driver = Arc::new(CommandDriver { command });
     let terms = (todo, args.paths);
-    let exploring = tress_run::explore((&store, &run), &tree, &options, driver, terms);
-    let explored = context.out.waiting("exploring", exploring).await?;
+    let (stop, stopped) = watch::channel(false);
+    let exploring = tress_run::explore((&store, &run), &tree, &options, driver, terms, stopped);
+    let exploring = context.out.waiting("exploring", exploring);
+    let mut exploring = std::pin::pin!(exploring);
+    let explored = tokio::select! {
+        explored = &mut exploring => explored?,
+        () = interrupted() => {
+            stop.send_replace(true);
+            context.out.warn("stopping: agents are ended and their claims given back");
+            exploring.await?
+        }
+    };
     let merged = explored.iter().position(|path| path.completed);
     let rows: Vec<Row> =
         explored.iter().enumerate().map(|(at, path)| row(path, Some(at) == merged)).collect();

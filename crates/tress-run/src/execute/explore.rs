@@ -68,6 +68,8 @@ impl Explored {
 /// says why. The todo is held for as long as that takes. The order of the answer is that of the
 /// rank; the first was merged, if it was completed.
 ///
+/// `stop` becoming true stops the agents cleanly; what they have not completed then is not merged.
+///
 /// # Errors
 /// When the todo is not ready, or the log, git or the file system fail.
 pub async fn explore(
@@ -76,9 +78,15 @@ pub async fn explore(
     options: &Options,
     driver: Arc<dyn Driver>,
     (todo, paths): (TodoId, u32),
+    stop: watch::Receiver<bool>,
 ) -> Result<Vec<Explored>, RunError> {
     let coordinator = run.agent(COORDINATOR, Role::Coordinator);
-    let name = run.state().short_id(todo);
+    let state = run.refresh().await?;
+    let name = state.short_id(todo);
+    // The paths would begin with a claim that nobody on them holds.
+    if let Some(holder) = state.todo(todo).and_then(|todo| todo.holder(tress::now())) {
+        return Err(RunError::NotOpen(format!("{name} is held by {}", holder.agent)));
+    }
     let mut forks = Vec::new();
     let taken = store.runs()?;
     let free = (1_u32..).map(|number| format!("{}.{name}.{number}", run.name()));
@@ -103,8 +111,8 @@ pub async fn explore(
         options.from = Some(head.clone());
         options.seed = options.seed.wrapping_add(number as u64);
         let (tree, driver, from) = (tree.clone(), Arc::clone(&driver), head.clone());
+        let stopped = stop.clone();
         teams.spawn(async move {
-            let (_stop, stopped) = watch::channel(false);
             let branch = options.branch.clone();
             let team = Orchestrator::prepare(path.clone(), tree.clone(), options, driver, stopped);
             team.await?.run().await?;

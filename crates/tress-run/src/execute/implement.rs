@@ -223,6 +223,8 @@ impl Team {
                         self.failed(agent, claim, task, class, message.clone()).await
                     }
                     None if finished.ending == Ending::Stopped => {
+                        let why = ("stopped", "the team was stopped");
+                        self.keep_aside(agent, claim, (task, tree), why).await;
                         agent.release(claim, "the team was stopped").await.map(|_| ())
                     }
                     None => {
@@ -259,6 +261,11 @@ impl Team {
             also.collect::<String>(),
             agent.name()
         );
+        if !tree.is_beside(&self.tree).await {
+            let why =
+                "its work tree is no longer one of the repository: it was removed, or made another";
+            return Ok(Err(why.to_owned()));
+        }
         let commit = match tree.commit_all(&by, &message).await {
             Ok(commit) => commit,
             Err(error) => return Ok(Err(format!("its work cannot be committed: {error}"))),

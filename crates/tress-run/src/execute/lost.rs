@@ -19,7 +19,7 @@ impl Team {
     ) -> Result<(), RunError> {
         tracing::info!(agent = agent.name(), todo = %claim.todo, %refused, "a claim is lost");
         if let Some((task, tree)) = work {
-            self.keep_aside(agent, claim, task, tree).await;
+            self.keep_aside(agent, claim, (task, tree), ("lost", "the claim was lost")).await;
         }
         self.tell(agent).await
     }
@@ -36,22 +36,30 @@ impl Team {
     }
 
     /// Somebody may want to look at what was begun. That it cannot be kept changes nothing.
-    async fn keep_aside(&self, agent: &Agent, claim: &Claimed, task: &Task, tree: &Tree) {
+    pub(super) async fn keep_aside(
+        &self,
+        agent: &Agent,
+        claim: &Claimed,
+        (task, tree): (&Task, &Tree),
+        (kind, why): (&str, &str),
+    ) {
         let by = Signature { name: agent.name().to_owned() };
         let message = format!(
-            "{}\n\nNot integrated: the claim was lost.\n\nTress-Todo: {}\nTress-Agent: {}",
+            "{}\n\nNot integrated: {why}.\n\nTress-Todo: {}\nTress-Agent: {}",
             task.title,
             task.id,
             agent.name()
         );
         let token = claim.token;
-        let name = format!("refs/tress/{}/lost/{}-{}", task.run, claim.todo, token.number);
+        let name = format!("refs/tress/{}/{kind}/{}-{}", task.run, claim.todo, token.number);
         let kept = match tree.commit_all(&by, &message).await {
+            // Nothing was begun.
+            Ok(commit) if self.tree.is_in(&commit, &self.options.branch).await => return,
             Ok(commit) => self.tree.keep(&name, &commit).await,
             Err(error) => Err(error),
         };
         if let Err(error) = kept {
-            tracing::warn!(%error, "the work under a lost claim was not kept");
+            tracing::warn!(%error, kind, "work was not kept");
         }
     }
 }

@@ -342,7 +342,11 @@ impl Team {
         let state = self.run.state();
         let base = self.options.from.as_deref().unwrap_or("HEAD");
         let base = self.tree.commit(base).await?;
-        self.tree.ensure_branch(&self.options.branch, &base).await?;
+        let branch = &self.options.branch;
+        if let Some(dir) = self.tree.where_checked_out(branch).await? {
+            return Err(GitError::CheckedOut { branch: branch.clone(), dir }.into());
+        }
+        self.tree.ensure_branch(branch, &base).await?;
         let base = state.team.base.clone().unwrap_or(base);
         let coordinator = self.coordinator();
         if self.options.only.is_some() {

@@ -270,8 +270,15 @@ async fn a_todo_is_explored_on_paths_and_the_best_comes_back() {
         (Vec::new(), 0)
     };
     let driver = Arc::new(Scripted(site.run.clone(), agent));
-    let exploring =
-        tress_run::explore((&store, &site.run), &site.tree, &options, driver, (id("a"), 2));
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let exploring = tress_run::explore(
+        (&store, &site.run),
+        &site.tree,
+        &options,
+        driver,
+        (id("a"), 2),
+        stopped,
+    );
     let explored = tokio::time::timeout(Duration::from_secs(60), exploring).await.unwrap().unwrap();
     assert!(explored.iter().all(|path| path.completed), "{explored:?}");
     assert!(explored[0].path.ends_with(".2") && explored[1].in_vain == 1, "{explored:?}");

@@ -251,6 +251,40 @@ async fn work_that_cannot_be_committed_is_a_failed_attempt() {
 }
 
 /// A todo that a person claims to have done made the team wait for ever.
+/// Git took the repository further up for the work tree's: what the user was at was committed to the user's branch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_removes_the_work_tree_or_makes_it_another_has_failed() {
+    let site = Site::new(vec![
+        todo("a", &[], &["a"]),
+        todo("b", &["a"], &["b"]),
+        todo("c", &["b"], &["c"]),
+    ])
+    .await;
+    let (dir, at) = (site.dir.path(), ["rev-parse", "HEAD"]);
+    let before = git(dir, &at);
+    std::fs::write(dir.join("unfinished"), "of the user").unwrap();
+    let bad = "if [ $TRESS_ATTEMPT = 1 ]; then rm -rf .git; case $TRESS_TODO in \
+               b) git init -q;; c) cd ..; rm -rf \"$OLDPWD\"; exit 0;; esac; fi";
+    let summary = site.finish(&format!("{bad}; {GOOD}")).await;
+    assert_eq!((summary.outcome, summary.completed, summary.failed), (Outcome::Done, 3, 3));
+    assert_eq!(git(dir, &at), before, "the user's branch is untouched");
+    assert_eq!(git(dir, &["status", "--porcelain"]), "?? unfinished");
+}
+
+/// The branch of the run was moved under whoever had checked it out: the next commit took the work back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_branch_that_is_checked_out_is_not_worked_on() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    git(site.dir.path(), &["checkout", "-q", "-b", "tress/main"]);
+    let options = site.options(GOOD);
+    let driver = Arc::new(CommandDriver { command: options.command.clone() });
+    let (run, tree) = (site.run.clone(), site.tree.clone());
+    let (_stop, stopped) = watch::channel(false);
+    let refused = Orchestrator::prepare(run, tree, options, driver, stopped).await;
+    let refused = refused.err().expect("it is refused").to_string();
+    assert!(refused.contains("tress/main is checked out in"), "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_person_has_to_verify_is_left_to_a_person() {
     let site = Site::new(vec![todo("mine", &[], &[]), todo("b", &[], &["b"])]).await;
