@@ -281,7 +281,7 @@ async fn a_branch_that_is_checked_out_is_not_worked_on() {
     let (run, tree) = (site.run.clone(), site.tree.clone());
     let (_stop, stopped) = watch::channel(false);
     let refused = Orchestrator::prepare(run, tree, options, driver, stopped).await;
-    let refused = refused.err().expect("it is refused").to_string();
+    let refused = refused.expect_err("it is refused").to_string();
     assert!(refused.contains("tress/main is checked out in"), "{refused}");
 }
 
