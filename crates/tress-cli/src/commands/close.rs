@@ -1,7 +1,7 @@
 //! `close`, `reopen`, `delete`: the end of a todo that was not completed, and its return.
 
 use clap::Args;
-use tress::{Operation, Status, TodoId};
+use tress::{Operation, State, Status, Todo, TodoId};
 
 use super::claim::not_yours;
 use super::finish::now_ready;
@@ -56,6 +56,23 @@ fn status(writer: &Writer, id: TodoId) -> Option<Status> {
     Some(writer.state.status_unblocked(todo, writer.now))
 }
 
+/// The todo, where it is not deleted, and nobody but `agent` holds it or `force` is used; `hint` says what that does.
+fn may_end<'a>(
+    state: &'a State,
+    todo: TodoId,
+    agent: &str,
+    force: bool,
+    hint: &str,
+) -> Result<&'a Todo, Failure> {
+    let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
+    alive(state, held)?;
+    let now = tress::now();
+    if !force && held.holder(now).is_some_and(|holder| &*holder.agent != agent) {
+        return Err(not_yours(state, held, agent, now).hint(hint));
+    }
+    Ok(held)
+}
+
 /// Does `close`.
 pub(crate) async fn close(context: &Context, args: Close) -> Result<(), Failure> {
     let writer = context.writer().await?;
@@ -74,12 +91,7 @@ pub(crate) async fn close(context: &Context, args: Close) -> Result<(), Failure>
     let decided = before.clone();
     let events = writer.agent.append_if(move |state| {
         decided.is(state);
-        let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
-        alive(state, held)?;
-        let now = tress::now();
-        if !force && held.holder(now).is_some_and(|holder| *holder.agent != *name) {
-            return Err(not_yours(state, held, &name, now).hint("--force closes it all the same"));
-        }
+        let held = may_end(state, todo, &name, force, "--force closes it all the same")?;
         let own = held.pending_completion().is_some_and(|done| *done.agent == *name);
         if own && !role.may_verify() {
             let message =
@@ -126,12 +138,7 @@ pub(crate) async fn delete(context: &Context, args: Delete) -> Result<(), Failur
     let decided = before.clone();
     let events = writer.agent.append_if(move |state| {
         decided.is(state);
-        let held = state.todo(todo).ok_or_else(|| Failure::not_found("the todo is gone"))?;
-        alive(state, held)?;
-        let now = tress::now();
-        if !force && held.holder(now).is_some_and(|holder| *holder.agent != *name) {
-            return Err(not_yours(state, held, &name, now).hint("--force deletes it all the same"));
-        }
+        may_end(state, todo, &name, force, "--force deletes it all the same")?;
         Ok(vec![Operation::Deleted { todo, reason: args.reason }])
     });
     let events = events.await?;
