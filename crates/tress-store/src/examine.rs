@@ -8,13 +8,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tress_model::codec;
-use tress_model::event::{Head, Seal};
+use tress_model::event::Seal;
 use tress_model::ids::{ReplicaId, StoreId};
 use tress_model::{EventId, Segment, limits};
 
 use crate::files::Files;
 use crate::frame::{self, Frame, FrameKind};
 use crate::journal::{Damage, Item, JournalHeader, file_name, is_room, read_settled, without_room};
+use crate::naming::{self, Owners};
 use crate::repairs::{Repair, Repairs, Skip};
 use crate::run::{Batch, RunStore};
 use crate::run_file::{RunFile, encode_run_file};
@@ -70,12 +71,22 @@ pub struct Examined {
     pub reached: u64,
 }
 
+impl Examined {
+    /// Whether nothing says whose journal it is. Then its events are not taken for anybody's, since their ids begin
+    /// with the store; and nothing of it is passed over, since a copy may say whose it is.
+    pub fn is_nameless(&self) -> bool {
+        let events = |piece: &Piece| matches!(piece.content, Content::Segment(_));
+        self.store.is_none() && self.pieces.iter().any(events)
+    }
+}
+
 impl RunStore {
-    /// All journals of the run and all copies, to their ends. Linear in their bytes.
+    /// All journals of the run and all copies, to their ends; `owners` is what is known from elsewhere of whose
+    /// journals they are. Linear in their bytes.
     ///
     /// # Errors
     /// When they cannot be listed or read, or are of a newer format.
-    pub fn examine(&self) -> Result<Vec<Examined>, StoreError> {
+    pub fn examine(&self, owners: &Owners) -> Result<Vec<Examined>, StoreError> {
         let mut all = Vec::new();
         let files = self.files();
         let mut dirs = dirs_in(&*files, &self.dir.join("journals"))?;
@@ -83,6 +94,7 @@ impl RunStore {
             dirs.extend(dirs_in(&*files, &place)?);
         }
         let marks = &self.known.marks;
+        let elsewhere = self.store.made_elsewhere(&self.name);
         for replica in marks.keys() {
             let dir = self.dir.join("journals").join(replica.to_string());
             if !dirs.contains(&dir) {
@@ -98,10 +110,12 @@ impl RunStore {
                 Examiner { run: self, dir: &dir, replica, store: None, pieces: Vec::new() };
             one.read(mark.map(|mark| (mark.position.file, mark.position.offset)))?;
             let (store, pieces) = (one.store, one.pieces);
-            let reached = mark.map_or(0, |mark| mark.number);
+            // Of a copied store, what the one that it was copied from had written.
+            let reached = mark.or_else(|| elsewhere.marks.get(&replica).filter(|_| own));
+            let reached = reached.map_or(0, |mark| mark.number);
             all.push(Examined { dir, replica, store, pieces, reached });
         }
-        name_stores(&mut all);
+        naming::name_stores(self, &elsewhere.made, owners, &mut all)?;
         Ok(all)
     }
 
@@ -330,50 +344,15 @@ impl Examiner<'_> {
                 Err(error) => bad(&error.to_string()),
             },
             FrameKind::Segment => {
-                // Where the header was hit, the store is that of this place, or of no known one.
-                let store = match self.store {
-                    Some(store) => store,
-                    None => self.run.store.place()?,
-                };
+                // Where the header was hit, it is found out later.
+                let store = self.store.unwrap_or(naming::NOBODY);
                 let (first, previous) = (frame.first, frame.previous);
                 match codec::decode_segment(self.replica, store, first, previous, frame.body) {
-                    Ok(segment) => {
-                        self.store = Some(store);
-                        Content::Segment(segment)
-                    }
+                    Ok(segment) => Content::Segment(segment),
                     Err(error) => bad_events(error.to_string()),
                 }
             }
         })
-    }
-}
-
-/// Where a header was hit, finds out by the hash chain, which begins with the store, whose journal
-/// it is.
-fn name_stores(all: &mut [Examined]) {
-    let known: BTreeSet<StoreId> = all.iter().filter_map(|one| one.store).collect();
-    for one in all {
-        let named = |piece: &Piece| matches!(piece.content, Content::Passed);
-        if one.pieces.iter().any(named) {
-            continue;
-        }
-        let mut segments = one.pieces.iter().filter_map(|piece| match &piece.content {
-            Content::Segment(segment) => Some(segment),
-            _ => None,
-        });
-        let (Some(first), Some(second)) = (segments.next(), segments.next()) else { continue };
-        let fits = |store: &&StoreId| {
-            let segment = Segment { store: **store, ..first.clone() };
-            let resolved = segment.resolve(&Head::genesis(**store));
-            resolved.is_ok_and(|(_, head)| head.id == second.previous)
-        };
-        let Some(&store) = known.iter().find(fits) else { continue };
-        one.store = Some(store);
-        for piece in &mut one.pieces {
-            if let Content::Segment(segment) = &mut piece.content {
-                segment.store = store;
-            }
-        }
     }
 }
 

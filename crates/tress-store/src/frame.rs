@@ -24,6 +24,8 @@ use tress_model::limits;
 pub const MAGIC: [u8; 4] = *b"TRF1";
 /// The length of a frame without its body.
 pub const HEADER_BYTES: usize = 56;
+/// Where its checksum is.
+pub(crate) const SUM: std::ops::Range<usize> = 12..16;
 
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,7 @@ pub mod frame;
 pub mod host;
 pub mod journal;
 pub mod memory;
+pub mod naming;
 pub mod origin;
 mod packed;
 mod partial;

@@ -202,7 +202,7 @@ impl Place {
         Ok(this)
     }
 
-    fn of(local: &Path, id: StoreId) -> Self {
+    pub(crate) fn of(local: &Path, id: StoreId) -> Self {
         let own = local.join(id.to_string());
         let (replicas, origins) = (own.join("replicas"), own.join("origins"));
         Self { id, replicas, origins, repairs: own.join("repairs") }

@@ -43,6 +43,15 @@ pub(crate) struct Known {
     pub(crate) repairs: Repairs,
 }
 
+/// What the places that a store was before it was copied kept of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Elsewhere {
+    /// The replicas that they made, and which of them made each.
+    pub(crate) made: BTreeMap<ReplicaId, StoreId>,
+    /// How far they had written their journals at the least.
+    pub(crate) marks: BTreeMap<ReplicaId, Mark>,
+}
+
 /// How far the journals of a run were read.
 #[derive(Debug)]
 pub struct Readers {

@@ -21,7 +21,7 @@ pub use crate::place::ReplicaHold;
 use crate::place::{self, Place};
 use crate::real::RealFiles;
 use crate::repairs::Repairs;
-use crate::run::{Known, RunStore};
+use crate::run::{Elsewhere, Known, RunStore};
 use crate::snapshots;
 
 /// Why a store could not do what it was asked for.
@@ -537,6 +537,20 @@ impl Store {
         let repairs = Repairs::load(files, &place.repairs(name))?;
         let (native, marks) = place.made_here(files, name);
         Ok(Known { native, marks, repairs })
+    }
+
+    /// What the places that this store was before it was copied kept of the run `name`.
+    pub(crate) fn made_elsewhere(&self, name: &str) -> Elsewhere {
+        let (files, local) = (&*self.shared.files, self.shared.dir.join("local"));
+        let here = self.found_place().map(|place| place.id);
+        let mut all = Elsewhere::default();
+        for entry in files.list(&local).unwrap_or_default() {
+            let Some(id) = entry.name.parse().ok().filter(|id| Some(*id) != here) else { continue };
+            let (made, marks) = Place::of(&local, id).made_here(files, name);
+            all.made.extend(made.into_iter().map(|replica| (replica, id)));
+            all.marks.extend(marks);
+        }
+        all
     }
 
     /// Gives up what is kept of a run that was called `name` and is gone.

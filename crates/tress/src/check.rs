@@ -17,6 +17,7 @@ use tress_engine::Log;
 use tress_model::event::Hole;
 use tress_model::ids::{Dot, EventId, ReplicaId, StoreId};
 use tress_model::{Segment, State};
+use tress_store::naming::Owners;
 use tress_store::{Content, Damage, Examined, Piece, Repair, RunStore};
 
 use crate::error::Error;
@@ -88,20 +89,25 @@ impl Store {
     /// When its journals cannot be read at all.
     pub fn check_run(&self, name: &str) -> Result<Checked, Error> {
         let mut files = self.files().run(name, false)?;
-        Ok(Check::of(&mut files)?.checked())
+        Ok(Check::of(&mut files, &Owners::new())?.checked())
     }
 
     /// Passes over what is damaged in a run, and gives back everything else. Changes no journal;
-    /// what is passed over is copied to `quarantine/`. Gives what was found before, and the names of
-    /// the copies.
+    /// what is passed over is copied to `quarantine/`. `source` has segments of a copy, where there is
+    /// one: of a journal whose header was hit, they say whose it is. Gives what was found before, and
+    /// the names of the copies.
     ///
     /// # Errors
     /// When the run cannot be read at all, or the repair cannot be written; nothing was changed then.
-    pub fn repair_run(&self, name: &str) -> Result<(Checked, Vec<PathBuf>), Error> {
+    pub fn repair_run(
+        &self,
+        name: &str,
+        source: &[Segment],
+    ) -> Result<(Checked, Vec<PathBuf>), Error> {
         let mut files = self.files().run(name, false)?;
         let lock = files.lock()?;
         let mut files_now = self.files().run(name, false)?;
-        let check = Check::of(&mut files_now)?;
+        let check = Check::of(&mut files_now, &owners(source))?;
         let repair = check.repair(&files, self.files().host().now())?;
         if !repair.skips.is_empty() || !repair.holes.is_empty() {
             files.repair(&repair)?;
@@ -119,7 +125,7 @@ impl Store {
         let files = self.files().run(name, false)?;
         let lock = files.lock()?;
         let mut files = self.files().run(name, false)?;
-        let check = Check::of(&mut files)?;
+        let check = Check::of(&mut files, &owners(source))?;
         let filled = check.filled(source);
         files.fill(&filled)?;
         drop(lock);
@@ -133,9 +139,14 @@ impl Store {
     /// When its journals cannot be read at all.
     pub fn segments_of(&self, name: &str) -> Result<Vec<Segment>, Error> {
         let mut files = self.files().run(name, false)?;
-        let check = Check::of(&mut files)?;
+        let check = Check::of(&mut files, &Owners::new())?;
         Ok(check.segments().map(|(_, segment)| segment.clone()).collect())
     }
+}
+
+/// Whose the replicas of `segments` are.
+fn owners(segments: &[Segment]) -> Owners {
+    segments.iter().map(|segment| (segment.replica, segment.store)).collect()
 }
 
 /// Where a piece is: which journal, which piece of it. Shared pieces are in no journal of the run.
@@ -159,12 +170,13 @@ struct Check {
 }
 
 impl Check {
-    fn of(files: &mut RunStore) -> Result<Self, Error> {
+    /// `owners` is what is known from elsewhere of whose journals they are.
+    fn of(files: &mut RunStore, owners: &Owners) -> Result<Self, Error> {
         let left_out = files.origin().map(|origin| Arc::new(origin.left_out.clone()));
         let shared = files.shared()?;
         let mut check = Self {
             run: files.name().to_owned(),
-            examined: files.examine()?,
+            examined: files.examine(owners)?,
             shared: shared.segments,
             shared_damage: shared.damage,
             unfit: BTreeMap::new(),
@@ -200,7 +212,8 @@ impl Check {
 
     /// All segments that can be read and fit.
     fn segments(&self) -> impl Iterator<Item = (At, &Segment)> {
-        let pieces = self.examined.iter().enumerate().flat_map(|(journal, one)| {
+        let named = self.examined.iter().enumerate().filter(|(_, one)| !one.is_nameless());
+        let pieces = named.flat_map(|(journal, one)| {
             let pieces = one.pieces.iter().enumerate();
             pieces.map(move |(piece, found)| ((journal, piece), found))
         });
@@ -225,7 +238,8 @@ impl Check {
     /// for has not come in yet: what this place writes cites only what it has.
     fn anything_lost(&self) -> bool {
         let mut native = self.log.waiting().map(|segment| segment.replica);
-        native.any(|replica| self.native.contains(&replica)) || self.bad().next().is_some()
+        let native = native.any(|replica| self.native.contains(&replica));
+        native || self.bad().next().is_some() || self.cut_short().next().is_some()
     }
 
     /// Plans to go on behind what is nowhere. Whether there was anything.
@@ -350,7 +364,29 @@ impl Check {
             let events = around(journal, index);
             Found { path, offset: Some(piece.from), reason, events }
         });
-        shared.chain(bad).collect()
+        shared.chain(bad).chain(self.cut_short()).collect()
+    }
+
+    /// Journals of other places that end before what these had written, and of which nothing else says so.
+    fn cut_short(&self) -> impl Iterator<Item = Found> {
+        let copied = |one: &&Examined| !self.native.contains(&one.replica) && !one.is_nameless();
+        self.examined.iter().filter(copied).filter_map(|one| {
+            let Examined { replica, reached: last, .. } = *one;
+            let of = self.segments().filter(|(_, segment)| segment.replica == replica);
+            let first = of.map(|(_, segment)| segment.last()).max().unwrap_or(0) + 1;
+            let known = self.known.iter().any(|hole| hole.contains(Dot::new(replica, last)));
+            let end = one.pieces.last().map(|piece| (piece.file, piece.to));
+            let (file, offset) = end.unwrap_or((1, 0));
+            let path = one.dir.join(format!("{file:06}.log"));
+            let reason = "it ends here, and went on where it was copied from".to_owned();
+            let events = Some(Stretch { replica, first, last });
+            (first <= last && !known).then_some(Found {
+                path,
+                offset: Some(offset),
+                reason,
+                events,
+            })
+        })
     }
 
     /// The pieces that are damaged or do not fit, with the reason.
@@ -358,6 +394,11 @@ impl Check {
         self.examined.iter().enumerate().flat_map(move |(journal, one)| {
             one.pieces.iter().enumerate().filter_map(move |(index, piece)| {
                 let reason = match &piece.content {
+                    Content::Bad { reason, .. } if one.is_nameless() => {
+                        format!(
+                            "{reason}; whose journal it is stands nowhere else: a copy may say it"
+                        )
+                    }
                     Content::Bad { reason, .. } => reason.clone(),
                     _ => self.unfit.get(&(journal, index))?.clone(),
                 };
@@ -369,6 +410,7 @@ impl Check {
     fn repair(&self, files: &RunStore, at: tress_model::Millis) -> Result<Repair, Error> {
         let skips: Result<Vec<_>, _> = self
             .bad()
+            .filter(|(journal, ..)| !journal.is_nameless())
             .map(|(journal, _, piece, reason)| {
                 let skip = files.set_aside(journal, piece)?;
                 Ok::<_, Error>(tress_store::Skip { reason, ..skip })

@@ -131,8 +131,10 @@ fn file_damage(dir: &Path, repair: bool) -> Result<Option<String>, Failure> {
 
 /// Checks one run, and repairs it if that is wanted.
 fn look(store: &Store, name: &str, repair: bool, source: Option<&Source>, report: &mut Report) {
+    let copy = source.map(|source| source.segments(name));
     let checked = if repair {
-        store.repair_run(name).map(|(checked, kept)| {
+        let copy = copy.as_ref().and_then(|copy| copy.as_ref().ok()).map(Vec::as_slice);
+        store.repair_run(name, copy.unwrap_or_default()).map(|(checked, kept)| {
             report.kept.extend(kept.into_iter().map(|path| path.display().to_string()));
             checked
         })
@@ -157,8 +159,8 @@ fn look(store: &Store, name: &str, repair: bool, source: Option<&Source>, report
     };
     let mut run = RunReport::from(&checked);
     report.damage.extend(checked.damage.into_iter().map(|found| Place::new(name, found)));
-    if let Some(source) = source {
-        match source.segments(name).and_then(|segments| store.fill_run(name, &segments)) {
+    if let Some(copy) = copy {
+        match copy.and_then(|segments| store.fill_run(name, &segments)) {
             Ok(filled) => run.filled = filled,
             Err(error) => failed(error, report),
         }
@@ -207,8 +209,14 @@ fn documents(context: &Context, store: &Store, repair: bool, report: &mut Report
 }
 
 fn answer(context: &Context, report: &Report) -> Result<(), Failure> {
-    let number = count(report.damage.len(), "damaged place");
     let lost: u64 = report.runs.iter().flat_map(|run| &run.lost).map(events_of).sum();
+    let number = match (report.damage.len(), lost) {
+        (0, lost) => count(lost, "lost event"),
+        (places, 0) => count(places, "damaged place"),
+        (places, lost) => {
+            format!("{} and {}", count(places, "damaged place"), count(lost, "lost event"))
+        }
+    };
     if report.damage.is_empty() && lost == 0 || report.repaired {
         return context.out.answer(report, || text(context, report));
     }
@@ -218,8 +226,11 @@ fn answer(context: &Context, report: &Report) -> Result<(), Failure> {
         "`tress fsck --repair` passes over it; --from PATH fills what was lost from a copy"
     };
     if context.out.json() {
-        let first = report.damage.iter().map(line).collect::<Vec<_>>().join("; ");
-        let failure = Failure::damaged(format!("{number}: {first}"));
+        let mut places: Vec<String> = report.damage.iter().map(line).collect();
+        if places.is_empty() {
+            places.extend(report.runs.iter().flat_map(|run| &run.lost).map(stretch));
+        }
+        let failure = Failure::damaged(format!("{number}: {}", places.join("; ")));
         return Err(failure.hint(hint).details(report));
     }
     context.out.text(&text(context, report))?;
@@ -326,7 +337,8 @@ fn text(context: &Context, report: &Report) -> String {
     let anew = report.made_anew.iter().map(|path| format!("made anew: {}", clean(path)));
     lines.extend(anew);
     lines.extend(report.kept.iter().map(|path| format!("kept: {}", clean(path))));
-    match (report.damage.is_empty(), report.repaired) {
+    let lost = report.runs.iter().any(|run| !run.lost.is_empty());
+    match (report.damage.is_empty() && !lost, report.repaired) {
         (true, _) => lines.push("no damage".to_owned()),
         (false, true) if report.damage.len() == 1 && report.made_anew.is_some() => {
             lines.push("repaired: nothing is lost".to_owned());

@@ -209,7 +209,7 @@ fn damage_in_what_is_packed_is_seen_and_hits_a_piece() {
     // A repair passes over the piece, and what lies in other files is there.
     files.damage(&path, |bytes| bytes[70] ^= 1);
     let run = store.run("main", false).unwrap();
-    let examined = run.examine().unwrap();
+    let examined = run.examine(&Default::default()).unwrap();
     let bad =
         |piece: &&tress_store::Piece| matches!(piece.content, tress_store::Content::Bad { .. });
     let bad = examined[0].pieces.iter().find(bad).unwrap();

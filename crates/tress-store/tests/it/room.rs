@@ -71,7 +71,7 @@ fn every_event_is_read_when_it_is_written(store: &Store, file: &dyn Fn() -> Vec<
         assert_eq!(sound(&reader.poll().unwrap()), [0_u64; 0]);
         let bytes = file();
         assert!(frame::end(&bytes) < bytes.len(), "there is room");
-        let whole = store.run("main", false).unwrap().examine().unwrap();
+        let whole = store.run("main", false).unwrap().examine(&Default::default()).unwrap();
         let torn = |content: &Content| matches!(content, Content::Torn | Content::Bad { .. });
         assert!(!whole.iter().flat_map(|one| &one.pieces).any(|piece| torn(&piece.content)));
     }
@@ -292,7 +292,7 @@ fn room_is_made_in_the_very_file_that_was_opened() {
 fn damage_at_the_end_goes_no_further_than_what_was_written() {
     let (files, run, ends) = with_events(2);
     files.damage(&journal(&files), |bytes| bytes[ends[0] + 20] ^= 1);
-    let examined = run.store().run("main", false).unwrap().examine().unwrap();
+    let examined = run.store().run("main", false).unwrap().examine(&Default::default()).unwrap();
     let last = examined[0].pieces.last().unwrap();
     assert!(matches!(last.content, Content::Bad { .. }), "{last:?}");
     assert_eq!((last.from, last.to), (ends[0] as u64, ends[1] as u64));
