@@ -225,6 +225,7 @@ impl Log {
         segments: impl IntoIterator<Item = Segment>,
         now: Option<Millis>,
     ) -> Admission {
+        self.fold_staged();
         let mut queues = Queues::new();
         let arrived = std::mem::take(&mut self.waiting).into_values().chain(segments);
         for (place, segment) in arrived.enumerate() {

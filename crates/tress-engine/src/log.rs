@@ -150,6 +150,8 @@ pub struct Log {
     base_heads: Arc<BTreeMap<ReplicaId, Head>>,
     /// In canonical order.
     events: Vec<Arc<Event>>,
+    /// Events on their chains that are to be folded yet.
+    staged: Vec<Arc<Event>>,
     /// The events of each replica since the snapshot, by number, without holes.
     chains: BTreeMap<ReplicaId, Vec<Link>>,
     marks: Vec<Mark>,
@@ -187,6 +189,7 @@ impl Log {
             heads,
             base: Arc::clone(&snapshot.state),
             events: Vec::new(),
+            staged: Vec::new(),
             chains: BTreeMap::new(),
             marks: Vec::new(),
             spacing: limits::MARK_EVERY,
@@ -372,8 +375,9 @@ impl Log {
 
     /// The latest time of any event.
     pub fn last_time(&self) -> HybridTime {
-        let latest = self.state.last.map(|last| last.time);
-        latest.unwrap_or_default()
+        let folded = self.state.last.map(|last| last.time);
+        let staged = self.staged.last().map(|event| event.time);
+        folded.max(staged).unwrap_or_default()
     }
 
     /// Stamps operations as the next events of `replica`, all of them or none.
@@ -432,6 +436,18 @@ impl Log {
     /// When the replica's chain has moved on since they were prepared: whoever prepares holds the
     /// replica until it has committed or dropped what it prepared.
     pub fn commit(&mut self, prepared: Prepared) -> Staged {
+        let staged = self.stage(prepared);
+        self.fold_staged();
+        staged
+    }
+
+    /// The first half of [`Log::commit`]: what is prepared next goes on behind these operations, and the state,
+    /// the version and the events are as they were until [`Log::fold_staged`]. So whoever writes them first folds
+    /// nothing in vain, and nothing that somebody looks at meanwhile is copied.
+    ///
+    /// # Panics
+    /// As [`Log::commit`].
+    pub fn stage(&mut self, prepared: Prepared) -> Staged {
         let Prepared { staged, head } = prepared;
         let replica = staged.replica();
         assert_eq!(
@@ -441,8 +457,20 @@ impl Log {
         );
         self.heads.insert(replica, head);
         self.link(staged.events());
-        self.insert(staged.events());
+        self.staged.extend(staged.events().iter().cloned());
         staged
+    }
+
+    /// How many events were staged, and are not folded.
+    pub const fn staged(&self) -> usize {
+        self.staged.len()
+    }
+
+    /// The second half of [`Log::commit`]. Linear in the events that were staged; a state that nobody else holds is
+    /// changed where it is.
+    pub fn fold_staged(&mut self) {
+        let staged = std::mem::take(&mut self.staged);
+        self.insert(&staged);
     }
 
     /// Puts events that come next in the chain of one replica on it, to be put in their places.
@@ -647,6 +675,50 @@ mod tests {
         assert_eq!(log.spacing, 2);
         let third = log.state_at(&VersionVector::from_iter([(replica, 3)]));
         assert_eq!(third.map(|state| state.root()).ok(), root);
+    }
+
+    /// What is staged changes nothing until it is folded, and comes to the same then.
+    #[test]
+    fn staged_operations_are_gone_on_from_and_folded_later() {
+        let store = StoreId([1; 16]);
+        let draft = |number: u64| Draft {
+            author: Author::new("ada", Role::Human),
+            occurred: None,
+            operation: Operation::BudgetSpent {
+                todo: None,
+                unit: format!("unit {number}"),
+                amount: 1.0,
+            },
+        };
+        let (mut at_once, mut later) = (Log::new(), Log::new());
+        for number in 1..=20 {
+            let [own, other] = [ReplicaId([1; 16]), ReplicaId([2; 16])];
+            let prepare = |log: &Log, replica| log.prepare(replica, store, vec![draft(number)], 7);
+            let before = later.state().root();
+            let [a, b] = [prepare(&at_once, own), prepare(&later, own)].map(Result::unwrap);
+            assert_eq!(a.segment(), b.segment());
+            at_once.commit(a);
+            later.stage(b);
+            assert_eq!(later.state().root(), before, "{number}");
+            if number % 3 > 0 {
+                continue;
+            }
+            assert_eq!(later.staged(), 3);
+            assert_eq!(later.events().len() + later.staged(), at_once.events().len());
+            // What comes from elsewhere finds them folded, and so does who asks for it.
+            let mut elsewhere = at_once.clone();
+            let theirs = prepare(&elsewhere, other).unwrap();
+            let segment = theirs.segment();
+            elsewhere.commit(theirs);
+            for log in [&mut at_once, &mut later] {
+                log.admit(segment.clone(), None);
+                assert_eq!((log.staged(), log.state().root()), (0, elsewhere.state().root()));
+                assert_eq!(log.events(), elsewhere.events());
+            }
+        }
+        later.fold_staged();
+        assert_eq!(later.state().root(), at_once.state().root());
+        assert_eq!(later.version(), at_once.version());
     }
 
     /// A log that forgets is as one that was opened from a snapshot, wherever the cut is.

@@ -17,6 +17,9 @@ struct RealFile {
     room: Option<Room>,
 }
 
+/// How many zeros are written at once.
+const ZEROS_MAX: u64 = 1 << 20;
+
 /// A file with zeros behind what was appended.
 #[derive(Debug)]
 struct Room {
@@ -66,10 +69,10 @@ impl AppendFile for RealFile {
         let len = file.seek(SeekFrom::End(0))?;
         let mut lacking = end.saturating_add(bytes).saturating_sub(len);
         // Zeros that are written: room that a file system only notes has to be noted again.
-        const ZEROS: [u8; 4096] = [0; 4096];
+        let zeros = vec![0; usize::try_from(lacking.min(ZEROS_MAX)).unwrap_or(0)];
         while lacking > 0 {
-            let part = usize::try_from(lacking).unwrap_or(usize::MAX).min(ZEROS.len());
-            file.write_all(ZEROS.get(..part).unwrap_or(&ZEROS))?;
+            let part = usize::try_from(lacking).unwrap_or(usize::MAX).min(zeros.len());
+            file.write_all(zeros.get(..part).unwrap_or(&zeros))?;
             lacking -= part as u64;
         }
         file.seek(SeekFrom::Start(end))?;

@@ -17,8 +17,10 @@ use crate::store::StoreError;
 
 /// How many directories lead to a journal in a store, its own and that of all runs among them.
 const DIRS_ABOVE: usize = 5;
-/// How much room a journal makes for what comes: zeros behind its last frame, for a writer that writes often.
-const ROOM: u64 = 64 << 10;
+/// How much room a journal makes for what comes: zeros behind its last frame, for a writer that writes often. Room
+/// for so many frames like the one that is written, between these bounds.
+const ROOM: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 20;
+const ROOM_FOR: u64 = 32;
 
 /// Makes the names of a journal's directory and of those above it in the store durable. Whoever made
 /// one of them may have died before it was.
@@ -318,11 +320,12 @@ impl JournalWriter {
     /// take longer to write than a sync to note how long the file is.
     fn make_room(&mut self, bytes: u64) -> std::io::Result<()> {
         let end = self.position.offset + bytes;
-        if self.plain || self.room_after != Some(0) || end <= self.room || bytes > ROOM / 2 {
+        let room = (bytes * ROOM_FOR).clamp(*ROOM.start(), *ROOM.end());
+        if self.plain || self.room_after != Some(0) || end <= self.room || bytes > room / 4 {
             return Ok(());
         }
-        self.file.reserve(bytes + ROOM)?;
-        self.room = end + ROOM;
+        self.file.reserve(bytes + room)?;
+        self.room = end + room;
         Ok(())
     }
 

@@ -1,12 +1,12 @@
 //! The core of an open run: its log and its files, and what is done with them.
 //!
 //! Everything that touches the log is a command in one queue. A thread takes what is queued,
-//! stamps all of it, writes it, syncs once, and only then shows it and acknowledges it: the sync
-//! before is the wait in which the next group gathers (group commit), so there is no timer.
-//! Readers of the state never wait for the thread; they read what it published last.
+//! stamps all of it, writes it, syncs once, and only then folds it, shows it and acknowledges it: the
+//! sync before is the wait in which the next group gathers (group commit), so there is no timer.
+//! Readers of the state never wait for a disk; they read what was published last.
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -38,6 +38,9 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How much appends of one group may share a frame.
 const FRAME_BYTES: usize = limits::SEGMENT_BYTES_MAX / 16;
 const FRAME_EVENTS: usize = limits::SEGMENT_EVENTS_MAX / 64;
+
+/// How many events are folded while readers wait, at the most: about a millisecond.
+const FOLD_MAX: usize = 1024;
 
 /// What the thread published last.
 #[derive(Debug, Clone, Default)]
@@ -104,6 +107,8 @@ pub(crate) struct Core {
     ids: Option<(ReplicaId, StoreId)>,
     snapshots: Snapshots,
     publish: watch::Sender<Published>,
+    /// Stands where the state was that is being folded.
+    nothing: Arc<State>,
     followers: Arc<AtomicUsize>,
     looked: Instant,
     /// Whether something was written since.
@@ -142,6 +147,7 @@ impl Core {
             ids: None,
             snapshots,
             publish,
+            nothing: Arc::default(),
             followers,
             looked: Instant::now(),
             told: false,
@@ -330,18 +336,48 @@ impl Core {
 
     /// Lets readers and subscribers see the log as it is.
     pub(crate) fn show(&self) {
-        let published = Published {
-            state: Arc::clone(self.log.state()),
-            arrivals: self.arrivals.count(),
-            damage: Arc::new([self.damage.as_slice(), &self.refused].concat()),
-            lost: self.lost,
-            seals: self.seals,
-        };
+        let published = self.published();
         // Those who follow are woken by what is new, and not by every look.
         self.publish.send_if_modified(|known| {
             let new = !known.same(&published);
             *known = published;
             new
+        });
+    }
+
+    fn published(&self) -> Published {
+        Published {
+            state: Arc::clone(self.log.state()),
+            arrivals: self.arrivals.count(),
+            damage: Arc::new([self.damage.as_slice(), &self.refused].concat()),
+            lost: self.lost,
+            seals: self.seals,
+        }
+    }
+
+    /// Folds what was staged and is durable now, lets readers see it, and answers. A small group is folded while
+    /// readers wait: the state that was shown is let go of meanwhile, so what changes of it is not copied unless
+    /// somebody else holds it; and whoever appended is answered before, since a look at the state waits for it.
+    fn fold_and_show(&mut self, waiting: Vec<Waiting>) {
+        let answer = || {
+            for Waiting { reply, events } in waiting {
+                let _ = reply.send(Ok(events));
+            }
+        };
+        if self.log.staged() > FOLD_MAX {
+            self.log.fold_staged();
+            self.show();
+            return answer();
+        }
+        let publish = self.publish.clone();
+        publish.send_modify(|known| {
+            known.state = Arc::clone(&self.nothing);
+            answer();
+            let folded = catch_unwind(AssertUnwindSafe(|| self.log.fold_staged()));
+            *known = self.published();
+            if let Err(panic) = folded {
+                resume_unwind(panic);
+            }
         });
     }
 
@@ -387,7 +423,7 @@ impl Core {
         if large || staged.events().len() > limits::SEGMENT_EVENTS_MAX {
             staged.encode().map_err(PrepareError::Codec)?;
         }
-        let staged = self.log.commit(prepared);
+        let staged = self.log.stage(prepared);
         let events = staged.events().to_vec();
         group.push(staged);
         Ok(events)
@@ -475,6 +511,7 @@ impl Core {
                         let _ = reply.send(Err(Error::Group(reason.clone())));
                         continue;
                     }
+                    self.log.fold_staged();
                     let state = Arc::clone(self.log.state());
                     match catch_unwind(AssertUnwindSafe(move || decide(&state))) {
                         Ok(Some(drafts)) => (drafts, reply),
@@ -521,10 +558,7 @@ impl Core {
             self.arrive(events);
         }
         self.seals += seals.len() as u64;
-        self.show();
-        for Waiting { reply, events } in waiting {
-            let _ = reply.send(Ok(events));
-        }
+        self.fold_and_show(waiting);
     }
 
     /// Appends what `decide` makes of the log as it is on disk, under the run's lock.

@@ -133,8 +133,9 @@ impl Run {
         &self.inner.files
     }
 
-    /// The state as this process knows it. Never waits; what other processes wrote since is there
-    /// after [`Run::refresh`].
+    /// The state as this process knows it. Never waits for a disk, and for no more than the fold of a group of
+    /// events (a millisecond). What other processes wrote since is there after [`Run::refresh`]. As long as what
+    /// it gives is kept, appending copies what it changes of it.
     pub fn state(&self) -> Arc<State> {
         Arc::clone(&self.inner.published.borrow().state)
     }
@@ -360,7 +361,10 @@ impl Updates {
     /// # Errors
     /// When the run was closed.
     pub async fn changed(&mut self) -> Result<(), Error> {
-        self.published.changed().await.map_err(|_| Error::Closed)
+        self.published.changed().await.map_err(|_| Error::Closed)?;
+        // What is being shown just now is seen by whoever looks after this.
+        self.published.borrow_and_update();
+        Ok(())
     }
 }
 

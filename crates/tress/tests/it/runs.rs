@@ -68,6 +68,33 @@ async fn a_claim_has_one_winner_among_replicas() {
     assert_eq!(roots.len(), 1);
 }
 
+/// Events are folded behind their acknowledgement, in the state that readers had, where nobody holds it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_seen_and_what_was_seen_stays() {
+    for store in [Store::in_memory().unwrap(), Store::in_memory().unwrap().in_place()] {
+        let run = store.create_run("main").await.unwrap();
+        let reader = run.clone();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let reading = tokio::task::spawn_blocking(move || {
+            let (mut stopped, mut seen) = (stopped, 0);
+            while stopped.try_recv() == Err(tokio::sync::oneshot::error::TryRecvError::Empty) {
+                let state = reader.state();
+                assert!(state.events() >= seen && state.todos.len() as u64 == state.events());
+                seen = state.events();
+            }
+        });
+        let mut before = run.state();
+        for number in 1..=300 {
+            human(&run).add("one more").await.unwrap();
+            let now = run.state();
+            assert_eq!((now.events(), before.events()), (number, number - 1));
+            before = now;
+        }
+        stop.send(()).unwrap();
+        reading.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_batch_is_appended_whole_or_not_at_all() {
     let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
