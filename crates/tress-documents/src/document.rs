@@ -212,6 +212,18 @@ impl Document {
         self.doc.save()
     }
 
+    /// The changes behind `heads`, which the document holds, in Automerge's own form. Behind what [`Document::save`]
+    /// gave then, they are what [`Document::load`] takes, too. Linear in what is new.
+    ///
+    /// # Errors
+    /// When the document cannot be read.
+    pub fn save_behind(&self, heads: &[[u8; 32]]) -> Result<Vec<u8>, DocumentError> {
+        let heads: Vec<ChangeHash> = heads.iter().copied().map(ChangeHash).collect();
+        let changes = fence(|| self.doc.get_changes(&heads));
+        let changes = changes.map_err(|reason| DocumentError::Unreadable { reason })?;
+        Ok(changes.into_iter().flat_map(|mut change| change.bytes().into_owned()).collect())
+    }
+
     /// Its strand.
     pub fn strand(&self) -> Strand {
         self.strand

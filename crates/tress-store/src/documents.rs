@@ -20,6 +20,15 @@ use crate::journal::Positions;
 use crate::real::RealFiles;
 
 const CHUNK_BYTES: usize = 64 << 10;
+/// What is saved behind a document: no more than this part of it, since changes take longer to load than what is
+/// saved whole, unless it is little anyway; and in no more pieces.
+const BEHIND_PART: usize = 32;
+const BEHIND_BYTES: usize = 16 << 10;
+const BEHIND_PIECES: usize = 64;
+/// A database of more bytes than this, and of more than four times those of what is in it, is written anew: sled
+/// keeps what was overwritten for long.
+const WASTE_BYTES: u64 = 8 << 20;
+const WASTE: u64 = 4;
 const SEGMENT_BYTES: usize = 16 << 20;
 /// How often, and how long apart, a database that is just being closed is tried again.
 const OPEN_TRIES: u32 = 100;
@@ -64,6 +73,9 @@ pub struct SavedDocument {
 struct Entry {
     len: usize,
     chunks: usize,
+    /// How much of it was saved whole, in bytes and pieces; the rest was saved behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    whole: Option<(usize, usize)>,
     crc: u32,
     version: VersionVector,
     positions: Positions,
@@ -92,33 +104,58 @@ impl SledDocuments {
         };
         let held = RealFiles.lock(lock, false).map_err(failed(lock))?;
         let held = held.ok_or(DocumentsError::Busy)?;
-        let fresh = !dir.join("db").exists();
-        RealFiles.create_dir(dir).map_err(failed(dir))?;
-        let config = sled::Config::new()
-            .path(dir)
-            .flush_every_ms(None)
-            .segment_size(SEGMENT_BYTES)
-            .cache_capacity(32 << 20);
-        let db = open_patiently(dir, &config)?;
-        let this = Self { db: Some(db), path: dir.to_owned(), _lock: held };
-        if fresh {
-            this.sync()?;
-            let blobs = dir.join("blobs");
-            for dir in [Some(blobs.as_path()), Some(dir), dir.parent()].into_iter().flatten() {
-                if dir.is_dir() {
-                    RealFiles.sync_dir(dir).map_err(failed(dir))?;
-                }
-            }
+        let beside = Beside::of(lock);
+        beside.settle(dir).map_err(failed(dir))?;
+        let mut this = Self { db: Some(open_in(dir)?), path: dir.to_owned(), _lock: held };
+        if this.bytes() > WASTE_BYTES && this.bytes() > WASTE.saturating_mul(this.live()?) {
+            this.write_anew(&beside)?;
         }
         Ok(this)
     }
 
-    /// Flushes, and does the fdatasync that sled's own flush leaves out.
+    /// How many bytes its file has.
+    fn bytes(&self) -> u64 {
+        std::fs::metadata(self.path.join("db")).map_or(0, |db| db.len())
+    }
+
+    /// How many bytes what is in it has.
+    fn live(&self) -> Result<u64, DocumentsError> {
+        fenced(&self.path, || {
+            self.db()?.iter().try_fold(0, |bytes, item| {
+                let (key, value) = item?;
+                Ok(bytes + key.len() as u64 + value.len() as u64)
+            })
+        })
+    }
+
+    /// Writes what is in it to another database, which takes its place.
+    fn write_anew(&mut self, beside: &Beside) -> Result<(), DocumentsError> {
+        let before = self.bytes();
+        let fresh = open_in(&beside.new)?;
+        fenced(&self.path, || {
+            let mut batch = sled::Batch::default();
+            for item in self.db()?.iter() {
+                let (key, value) = item?;
+                batch.insert(key, value);
+            }
+            fresh.apply_batch(batch)
+        })?;
+        sync(&fresh, &beside.new)?;
+        close(fresh, &beside.new)?;
+        let path = self.path.clone();
+        if let Some(db) = self.db.take() {
+            close(db, &path)?;
+        }
+        let put = beside.put_in_place(&path);
+        put.map_err(|source| DocumentsError::Io { path: path.clone(), source })?;
+        self.db = Some(open_in(&path)?);
+        tracing::info!(before, after = self.bytes(), "wrote the documents anew");
+        Ok(())
+    }
+
     fn sync(&self) -> Result<(), DocumentsError> {
-        fenced(&self.path, || self.db()?.flush())?;
-        let path = self.path.join("db");
-        let synced = File::open(&path).and_then(|file| file.sync_data());
-        synced.map_err(|source| DocumentsError::Io { path, source })
+        let db = fenced(&self.path, || self.db())?;
+        sync(db, &self.path)
     }
 
     fn db(&self) -> sled::Result<&sled::Db> {
@@ -135,11 +172,9 @@ impl SledDocuments {
     /// When the database is damaged.
     pub fn load(&self, run: &str, strand: Strand) -> Result<Option<SavedDocument>, DocumentsError> {
         let key = format!("{run}/{}", strand.name());
-        let Some(entry) = fenced(&self.path, || self.db()?.get(&key))? else {
+        let Some(entry) = self.entry(&key)? else {
             return Ok(None);
         };
-        let entry: Entry = serde_json::from_slice(&entry)
-            .map_err(|error| self.damaged(&format!("{key}: {error}")))?;
         let mut bytes = Vec::with_capacity(entry.len.min(64 << 20));
         for chunk in 0..entry.chunks {
             let name = format!("{key}/{chunk:06}");
@@ -151,6 +186,56 @@ impl SledDocuments {
             return Err(self.damaged(&format!("{key} is not what was saved")));
         }
         Ok(Some(SavedDocument { bytes, version: entry.version, positions: entry.positions }))
+    }
+
+    fn entry(&self, key: &str) -> Result<Option<Entry>, DocumentsError> {
+        let entry = fenced(&self.path, || self.db()?.get(key))?;
+        let read = |entry: sled::IVec| {
+            let read = serde_json::from_slice(&entry);
+            read.map_err(|error| self.damaged(&format!("{key}: {error}")))
+        };
+        entry.map(read).transpose()
+    }
+
+    /// Saves what has come to a document of a run since it was loaded or saved here, durably; `saved` has those bytes
+    /// only. Whether it did: where too much was saved so already, the whole is to be saved.
+    ///
+    /// # Errors
+    /// When it cannot be written, or what is there cannot be read.
+    pub fn save_behind(
+        &self,
+        run: &str,
+        strand: Strand,
+        saved: &SavedDocument,
+    ) -> Result<bool, DocumentsError> {
+        let key = format!("{run}/{}", strand.name());
+        let Some(entry) = self.entry(&key)? else { return Ok(false) };
+        let (whole, pieces) = entry.whole.unwrap_or((entry.len, entry.chunks));
+        let (len, chunks) = (entry.len + saved.bytes.len(), entry.chunks + 1);
+        let most = (whole / BEHIND_PART).max(BEHIND_BYTES);
+        if len > whole + most || chunks > pieces + BEHIND_PIECES || saved.bytes.len() > CHUNK_BYTES
+        {
+            return Ok(false);
+        }
+        let mut batch = sled::Batch::default();
+        batch.insert(format!("{key}/{:06}", entry.chunks).as_bytes(), saved.bytes.as_slice());
+        let crc = crc32c::crc32c_append(entry.crc, &saved.bytes);
+        let (version, positions) = (saved.version.clone(), saved.positions.clone());
+        let entry = Entry { len, chunks, whole: Some((whole, pieces)), crc, version, positions };
+        self.write(&key, batch, &entry)?;
+        Ok(true)
+    }
+
+    fn write(
+        &self,
+        key: &str,
+        mut batch: sled::Batch,
+        entry: &Entry,
+    ) -> Result<(), DocumentsError> {
+        let entry = serde_json::to_vec(entry).map_err(|error| self.damaged(&error.to_string()))?;
+        batch.insert(key.as_bytes(), entry);
+        fenced(&self.path, || self.db()?.apply_batch(batch))?;
+        self.sync()
     }
 
     /// Saves a document of a run, durably; all of it or nothing.
@@ -170,17 +255,88 @@ impl SledDocuments {
             batch.insert(format!("{key}/{chunks:06}").as_bytes(), chunk);
             chunks += 1;
         }
+        // Of a longer document, or of what was saved behind it. What cannot be read is overwritten.
+        let before = self.entry(&key).ok().flatten().map_or(0, |entry| entry.chunks);
+        for chunk in chunks..before {
+            batch.remove(format!("{key}/{chunk:06}").as_bytes());
+        }
         let entry = Entry {
             len: document.bytes.len(),
             chunks,
+            whole: None,
             crc: crc32c::crc32c(&document.bytes),
             version: document.version.clone(),
             positions: document.positions.clone(),
         };
-        let entry = serde_json::to_vec(&entry).map_err(|error| self.damaged(&error.to_string()))?;
-        batch.insert(key.as_bytes(), entry);
-        fenced(&self.path, || self.db()?.apply_batch(batch))?;
-        self.sync()
+        self.write(&key, batch, &entry)
+    }
+}
+
+/// Flushes, and does the fdatasync that sled's own flush leaves out.
+fn sync(db: &sled::Db, dir: &Path) -> Result<(), DocumentsError> {
+    fenced(dir, || db.flush())?;
+    let path = dir.join("db");
+    let synced = File::open(&path).and_then(|file| file.sync_data());
+    synced.map_err(|source| DocumentsError::Io { path, source })
+}
+
+/// Opens the database in `dir`; made, durably, where it is not there.
+fn open_in(dir: &Path) -> Result<sled::Db, DocumentsError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| DocumentsError::Io { path, source }
+    };
+    let fresh = !dir.join("db").exists();
+    RealFiles.create_dir(dir).map_err(failed(dir))?;
+    let config = sled::Config::new()
+        .path(dir)
+        .flush_every_ms(None)
+        .segment_size(SEGMENT_BYTES)
+        .cache_capacity(32 << 20);
+    let db = open_patiently(dir, &config)?;
+    if fresh {
+        sync(&db, dir)?;
+        let blobs = dir.join("blobs");
+        for dir in [Some(blobs.as_path()), Some(dir), dir.parent()].into_iter().flatten() {
+            if dir.is_dir() {
+                RealFiles.sync_dir(dir).map_err(failed(dir))?;
+            }
+        }
+    }
+    Ok(db)
+}
+
+/// Where a database is written anew, and where the old one is until that is in its place.
+struct Beside {
+    new: PathBuf,
+    old: PathBuf,
+}
+
+impl Beside {
+    fn of(lock: &Path) -> Self {
+        Self { new: lock.with_extension("new"), old: lock.with_extension("old") }
+    }
+
+    /// Brings to an end what whoever died had begun.
+    fn settle(&self, dir: &Path) -> io::Result<()> {
+        if self.old.exists() && !dir.exists() {
+            RealFiles.rename(&self.old, dir)?;
+        }
+        for left in [&self.old, &self.new] {
+            if left.exists() {
+                std::fs::remove_dir_all(left)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_in_place(&self, dir: &Path) -> io::Result<()> {
+        RealFiles.rename(dir, &self.old)?;
+        RealFiles.rename(&self.new, dir)?;
+        for dir in [dir.parent(), self.old.parent()].into_iter().flatten() {
+            RealFiles.sync_dir(dir)?;
+        }
+        std::fs::remove_dir_all(&self.old)
     }
 }
 
@@ -211,6 +367,24 @@ fn open_patiently(dir: &Path, config: &sled::Config) -> Result<sled::Db, Documen
             opened => return opened,
         }
     }
+}
+
+/// Closes the database in `dir`, and waits until no thread of sled's has it any more: it would write to whatever
+/// lies there then.
+fn close(db: sled::Db, dir: &Path) -> Result<(), DocumentsError> {
+    fenced(dir, || {
+        drop(db);
+        Ok(())
+    })?;
+    let path = dir.join("db");
+    for _ in 0..OPEN_TRIES {
+        let lock = RealFiles.lock(&path, false);
+        if lock.map_err(|source| DocumentsError::Io { path: path.clone(), source })?.is_some() {
+            return Ok(());
+        }
+        std::thread::sleep(OPEN_WAIT);
+    }
+    Err(DocumentsError::Busy)
 }
 
 /// sled tells a held lock from other errors only by its words.

@@ -19,7 +19,7 @@ use tress_model::message::{Clock, Heads};
 use tress_model::operation::Strand;
 use tress_model::{Event, State, StoreId, VersionVector, limits};
 use tress_store::documents::move_aside;
-use tress_store::{DocumentsError, Item, RunStore, SavedDocument, SledDocuments};
+use tress_store::{DocumentsError, Item, Positions, RunStore, SavedDocument, SledDocuments};
 
 use crate::error::Error;
 use crate::run::Run;
@@ -488,7 +488,7 @@ impl Sealing {
         };
         let Some(dirs) = &self.dirs else {
             let saved = Strand::ALL.map(|_| None);
-            return self.seal(task()?, saved, sealed, append, |_, _| Ok(()));
+            return self.seal(task()?, saved, sealed, append, |_, _, _, _| Ok(()));
         };
         let (database, saved) = match open(dirs).and_then(|db| Ok((self.load(&db)?, db))) {
             Ok((saved, database)) => (database, saved),
@@ -499,8 +499,18 @@ impl Sealing {
             }
             Err(error) => return Err(error),
         };
-        self.seal(task()?, saved, sealed, append, |strand, document| {
-            Ok(database.save(&self.name, strand, document)?)
+        self.seal(task()?, saved, sealed, append, |document, loaded, version, positions| {
+            let strand = document.strand();
+            if let Some(heads) = loaded {
+                let bytes = document.save_behind(heads)?;
+                let (version, positions) = (version.clone(), positions.clone());
+                let saved = SavedDocument { bytes, version, positions };
+                if database.save_behind(&self.name, strand, &saved)? {
+                    return Ok(());
+                }
+            }
+            let saved = SavedDocument { bytes: document.save(), version, positions };
+            Ok(database.save(&self.name, strand, &saved)?)
         })
     }
 
@@ -516,7 +526,7 @@ impl Sealing {
         saved: [Option<SavedDocument>; 3],
         mut sealed: Sealed,
         append: impl Fn(Vec<Seal>) -> Result<(), Error>,
-        save: impl Fn(Strand, &SavedDocument) -> Result<(), Error>,
+        save: impl Fn(&Document, Option<&Vec<[u8; 32]>>, VersionVector, Positions) -> Result<(), Error>,
     ) -> Result<(Documents, usize), Error> {
         let mut documents = Vec::new();
         let (mut seals, mut dirty) = (Vec::new(), Vec::new());
@@ -532,7 +542,7 @@ impl Sealing {
                         None
                     }
                 });
-            let fresh = loaded.is_none();
+            let heads = loaded.as_ref().map(|(document, _)| document.heads());
             let (mut document, positions) = match loaded {
                 Some(loaded) => loaded,
                 None => (Document::new(strand, self.store), Vec::new()),
@@ -571,18 +581,18 @@ impl Sealing {
             }
             // What nobody has written is nowhere yet.
             let begun = state.is_some() || !document.is_new();
-            if fresh && begun || behind || seals.len() > before {
+            if heads.is_none() && begun || behind || seals.len() > before {
                 dirty.push(strand);
             }
-            ends.push((positions, version));
+            ends.push((heads, positions, version));
             documents.push((strand, document));
         }
         if !seals.is_empty() {
             append(seals)?;
         }
-        for ((strand, document), (positions, version)) in documents.iter_mut().zip(ends) {
+        for ((strand, document), (heads, positions, version)) in documents.iter().zip(ends) {
             if dirty.contains(strand) {
-                save(*strand, &SavedDocument { bytes: document.save(), version, positions })?;
+                save(document, heads.as_ref(), version, positions)?;
             }
         }
         let state = state.unwrap_or_default();

@@ -32,6 +32,84 @@ fn documents_are_saved_whole() {
     }
 }
 
+/// What came since is saved behind a document, until it is too much of it.
+#[test]
+fn what_came_since_is_saved_behind_a_document() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut whole = document(200_000);
+    let nothing = SavedDocument { bytes: Vec::new(), ..whole.clone() };
+    let database = open(dir.path()).unwrap();
+    assert!(!database.save_behind("main", Strand::Todo, &nothing).unwrap(), "behind nothing");
+    let mut database = Some(database);
+    let (mut behind, mut wholly) = (0, 0);
+    for number in 0..200 {
+        if number % 20 == 0 {
+            drop(database.take());
+        }
+        let database = database.get_or_insert_with(|| open(dir.path()).unwrap());
+        let came = SavedDocument {
+            bytes: vec![number; if number % 50 == 49 { 10_000 } else { usize::from(number) }],
+            version: VersionVector::from_iter([(ReplicaId([7; 16]), 43 + u64::from(number))]),
+            positions: vec![(ReplicaId([number; 16]), JournalPosition::default())],
+        };
+        whole.bytes.extend(&came.bytes);
+        (whole.version, whole.positions) = (came.version.clone(), came.positions.clone());
+        // The first is saved whole.
+        match number > 0 && database.save_behind("main", Strand::Todo, &came).unwrap() {
+            true => behind += 1,
+            false => {
+                database.save("main", Strand::Todo, &whole).unwrap();
+                wholly += 1;
+            }
+        }
+        assert_eq!(database.load("main", Strand::Todo).unwrap().as_ref(), Some(&whole), "{number}");
+    }
+    drop(database);
+    assert_eq!(open(dir.path()).unwrap().load("main", Strand::Todo).unwrap(), Some(whole));
+    assert!(behind > 20 * wholly && wholly > 2, "{behind} behind, {wholly} wholly");
+}
+
+/// sled keeps what was overwritten: a document that was saved again and again took sixty times its bytes.
+#[test]
+fn what_was_overwritten_is_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, mut most) = (dir.path().join("documents/db"), 0);
+    for round in 0..12 {
+        let mut saved = document(1 << 20);
+        saved.bytes[0] = round;
+        let database = open(dir.path()).unwrap();
+        database.save("main", Strand::Todo, &saved).unwrap();
+        database.save("other", Strand::Todo, &document(10)).unwrap();
+        drop(database);
+        most = most.max(std::fs::metadata(&db).unwrap().len());
+        let database = open(dir.path()).unwrap();
+        assert_eq!(database.load("main", Strand::Todo).unwrap(), Some(saved), "{round}");
+        assert_eq!(database.load("other", Strand::Todo).unwrap(), Some(document(10)));
+        assert!(!dir.path().join("lock.old").exists() && !dir.path().join("lock.new").exists());
+    }
+    assert!(most < 32 << 20, "{most} bytes for one document of a mebibyte");
+}
+
+#[test]
+fn a_rewrite_of_the_database_that_was_cut_short_is_brought_to_an_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let saved = document(100_000);
+    open(dir.path()).unwrap().save("main", Strand::Todo, &saved).unwrap();
+    let load = || open(dir.path()).unwrap().load("main", Strand::Todo).unwrap();
+    // Before the first name changed, between the two, and behind both.
+    std::fs::create_dir(path("lock.new")).unwrap();
+    std::fs::write(path("lock.new/db"), b"half of it").unwrap();
+    assert_eq!(load().as_ref(), Some(&saved));
+    std::fs::rename(path("documents"), path("lock.old")).unwrap();
+    std::fs::create_dir(path("lock.new")).unwrap();
+    assert_eq!(load().as_ref(), Some(&saved));
+    std::fs::create_dir(path("lock.old")).unwrap();
+    std::fs::write(path("lock.old/db"), b"what was there before").unwrap();
+    assert_eq!(load(), Some(saved));
+    assert!(!path("lock.old").exists() && !path("lock.new").exists());
+}
+
 #[test]
 fn one_process_at_a_time_has_them() {
     let dir = tempfile::tempdir().unwrap();

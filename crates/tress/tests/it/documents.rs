@@ -6,7 +6,7 @@ use std::path::Path;
 use automerge::transaction::Transactable;
 use automerge::{ActorId, AutoCommit, Change, ExpandedChange, ROOT, legacy};
 use tress::operation::{ProseField, ProseTarget, Splice, Strand, TodoEdit};
-use tress::{Operation, Role, Run, StoreId, VersionVector};
+use tress::{Operation, Role, Run, Store, StoreId, VersionVector};
 use tress_documents::{genesis, limits, project};
 use tress_model::event::Seal;
 
@@ -70,6 +70,29 @@ async fn documents_come_back_the_same_when_sled_is_gone() {
     human(&run).add("another, sealed apart").await.unwrap();
     let heads = assert_documents_equal_state(&run).await;
     drop(run);
+    std::fs::remove_dir_all(dir.path().join(".tress/documents")).unwrap();
+    let run = open(dir.path()).await;
+    assert_eq!(assert_documents_equal_state(&run).await, heads);
+}
+
+/// What comes to a document is saved behind it, by one process after another, and it is the same as made anew.
+#[tokio::test]
+async fn documents_that_are_sealed_again_and_again_stay_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = busy(dir.path()).await;
+    let mut heads = assert_documents_equal_state(&run).await;
+    for number in 0..80 {
+        human(&run).add(&format!("number {number} {}", "x".repeat(number * 20))).await.unwrap();
+        if number % 7 == 0 {
+            drop(run);
+            run = open(dir.path()).await;
+        }
+        heads = assert_documents_equal_state(&run).await;
+    }
+    drop(run);
+    let store = Store::open(dir.path().join(".tress")).unwrap();
+    assert!(store.check_documents().unwrap());
+    drop(store);
     std::fs::remove_dir_all(dir.path().join(".tress/documents")).unwrap();
     let run = open(dir.path()).await;
     assert_eq!(assert_documents_equal_state(&run).await, heads);
