@@ -168,6 +168,7 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
     figures.push(sealing.at_least(20_000.0));
     drop((run, store));
     beside.compact(RUN).map_err(Failure::other)?;
+    beside.compact_documents().map_err(Failure::other)?;
     let everything = tress_bench::size(&path).map_err(Failure::other)?.1 as f64 / events as f64;
     figures.push(Figure::new(name("everything"), everything, "B/event").below(40.0));
     Ok(figures)

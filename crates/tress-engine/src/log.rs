@@ -236,6 +236,7 @@ impl Log {
 
     /// The state and the chains as they stand, to be kept and gone on from.
     pub fn snapshot(&self) -> Snapshot {
+        debug_assert!(self.staged.is_empty(), "its heads would be ahead of its state");
         Snapshot {
             heads: self.heads.iter().map(|(&replica, head)| (replica, head.clone())).collect(),
             state: Arc::clone(&self.state),
@@ -461,9 +462,14 @@ impl Log {
         staged
     }
 
-    /// How many events were staged, and are not folded.
-    pub const fn staged(&self) -> usize {
-        self.staged.len()
+    /// The events that were staged, and are not folded.
+    pub fn staged(&self) -> &[Arc<Event>] {
+        &self.staged
+    }
+
+    /// A state that the log had some time ago, for whoever finds the last one half folded.
+    pub fn earlier_state(&self) -> Arc<State> {
+        self.mark_before(|_| true).1
     }
 
     /// The second half of [`Log::commit`]. Linear in the events that were staged; a state that nobody else holds is
@@ -703,8 +709,8 @@ mod tests {
             if number % 3 > 0 {
                 continue;
             }
-            assert_eq!(later.staged(), 3);
-            assert_eq!(later.events().len() + later.staged(), at_once.events().len());
+            assert_eq!(later.staged().len(), 3);
+            assert_eq!(later.events().len() + later.staged().len(), at_once.events().len());
             // What comes from elsewhere finds them folded, and so does who asks for it.
             let mut elsewhere = at_once.clone();
             let theirs = prepare(&elsewhere, other).unwrap();
@@ -712,7 +718,8 @@ mod tests {
             elsewhere.commit(theirs);
             for log in [&mut at_once, &mut later] {
                 log.admit(segment.clone(), None);
-                assert_eq!((log.staged(), log.state().root()), (0, elsewhere.state().root()));
+                assert!(log.staged().is_empty());
+                assert_eq!(log.state().root(), elsewhere.state().root());
                 assert_eq!(log.events(), elsewhere.events());
             }
         }

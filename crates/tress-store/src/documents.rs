@@ -1,8 +1,8 @@
 //! The documents in sled: what the user asked to have there, and what no damage can cost anything,
 //! for the journals hold every change.
 //!
-//! sled 0.34.7 is used as it was measured to be sound: no background flush, segments of 16 MiB,
-//! values in chunks of 64 KiB at most, our own fdatasync of its file after each flush (its flush
+//! sled 0.34.7 is used as it was measured to be sound: no background flush, values in chunks that are a 256th of a
+//! segment at most, since larger ones would go to files of their own that are never synced, our own fdatasync of its file after each flush (its flush
 //! does not survive a power cut), an fsync of its directories at creation, and a fence around
 //! every call, since a flipped bit makes it panic.
 
@@ -19,7 +19,7 @@ use crate::files::{Files, Lock};
 use crate::journal::Positions;
 use crate::real::RealFiles;
 
-const CHUNK_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = 16 << 10;
 /// What is saved behind a document: no more than this part of it, since changes take longer to load than what is
 /// saved whole, unless it is little anyway; and in no more pieces.
 const BEHIND_PART: usize = 32;
@@ -29,7 +29,8 @@ const BEHIND_PIECES: usize = 64;
 /// keeps what was overwritten for long.
 const WASTE_BYTES: u64 = 8 << 20;
 const WASTE: u64 = 4;
-const SEGMENT_BYTES: usize = 16 << 20;
+/// Fixed when a database is made; sled gives its file so much at once.
+const SEGMENT_BYTES: usize = 4 << 20;
 /// How often, and how long apart, a database that is just being closed is tried again.
 const OPEN_TRIES: u32 = 100;
 const OPEN_WAIT: std::time::Duration = std::time::Duration::from_millis(20);
@@ -87,6 +88,7 @@ pub struct SledDocuments {
     /// There until it is dropped.
     db: Option<sled::Db>,
     path: PathBuf,
+    beside: Beside,
     _lock: Box<dyn Lock>,
 }
 
@@ -106,11 +108,25 @@ impl SledDocuments {
         let held = held.ok_or(DocumentsError::Busy)?;
         let beside = Beside::of(lock);
         beside.settle(dir).map_err(failed(dir))?;
-        let mut this = Self { db: Some(open_in(dir)?), path: dir.to_owned(), _lock: held };
+        let mut this = Self { db: Some(open_in(dir)?), path: dir.to_owned(), beside, _lock: held };
         if this.bytes() > WASTE_BYTES && this.bytes() > WASTE.saturating_mul(this.live()?) {
-            this.write_anew(&beside)?;
+            this.write_anew()?;
+            this.db = Some(open_in(dir)?);
         }
         Ok(this)
+    }
+
+    /// Closes the database, and writes it anew where a third of it or more holds what was overwritten, or nothing. How
+    /// many bytes it had, and how many it has now.
+    ///
+    /// # Errors
+    /// When it cannot be read or written. It is as it was then, or can be made anew from the journals.
+    pub fn compact(mut self) -> Result<(u64, u64), DocumentsError> {
+        let before = self.bytes();
+        if before > self.live()?.saturating_mul(3) / 2 {
+            self.write_anew()?;
+        }
+        Ok((before, self.bytes()))
     }
 
     /// How many bytes its file has.
@@ -128,27 +144,27 @@ impl SledDocuments {
         })
     }
 
-    /// Writes what is in it to another database, which takes its place.
-    fn write_anew(&mut self, beside: &Beside) -> Result<(), DocumentsError> {
+    /// Writes what is in it to another database, which takes its place, and is not opened yet.
+    fn write_anew(&mut self) -> Result<(), DocumentsError> {
         let before = self.bytes();
-        let fresh = open_in(&beside.new)?;
+        let fresh = open_in(&self.beside.new)?;
         fenced(&self.path, || {
             let mut batch = sled::Batch::default();
             for item in self.db()?.iter() {
                 let (key, value) = item?;
+                begin(&fresh, &key)?;
                 batch.insert(key, value);
             }
             fresh.apply_batch(batch)
         })?;
-        sync(&fresh, &beside.new)?;
-        close(fresh, &beside.new)?;
+        sync(&fresh, &self.beside.new)?;
+        close(fresh, &self.beside.new)?;
         let path = self.path.clone();
         if let Some(db) = self.db.take() {
             close(db, &path)?;
         }
-        let put = beside.put_in_place(&path);
-        put.map_err(|source| DocumentsError::Io { path: path.clone(), source })?;
-        self.db = Some(open_in(&path)?);
+        let put = self.beside.put_in_place(&path);
+        put.map_err(|source| DocumentsError::Io { path, source })?;
         tracing::info!(before, after = self.bytes(), "wrote the documents anew");
         Ok(())
     }
@@ -249,14 +265,19 @@ impl SledDocuments {
         document: &SavedDocument,
     ) -> Result<(), DocumentsError> {
         let key = format!("{run}/{}", strand.name());
+        // What cannot be read is overwritten.
+        let before = self.entry(&key).ok().flatten().map_or(0, |entry| entry.chunks);
         let mut batch = sled::Batch::default();
         let mut chunks = 0;
         for chunk in document.bytes.chunks(CHUNK_BYTES) {
-            batch.insert(format!("{key}/{chunks:06}").as_bytes(), chunk);
+            let name = format!("{key}/{chunks:06}");
+            if chunks >= before {
+                fenced(&self.path, || begin(self.db()?, name.as_bytes()))?;
+            }
+            batch.insert(name.as_bytes(), chunk);
             chunks += 1;
         }
-        // Of a longer document, or of what was saved behind it. What cannot be read is overwritten.
-        let before = self.entry(&key).ok().flatten().map_or(0, |entry| entry.chunks);
+        // Of a longer document, or of what was saved behind it.
         for chunk in chunks..before {
             batch.remove(format!("{key}/{chunk:06}").as_bytes());
         }
@@ -270,6 +291,11 @@ impl SledDocuments {
         };
         self.write(&key, batch, &entry)
     }
+}
+
+/// Makes a place for what `key` is to hold: where sled splits its pages around what is large, it writes all of it twice.
+fn begin(db: &sled::Db, key: &[u8]) -> sled::Result<()> {
+    db.insert(key, &[]).map(|_| ())
 }
 
 /// Flushes, and does the fdatasync that sled's own flush leaves out.
@@ -288,10 +314,16 @@ fn open_in(dir: &Path) -> Result<sled::Db, DocumentsError> {
     };
     let fresh = !dir.join("db").exists();
     RealFiles.create_dir(dir).map_err(failed(dir))?;
+    // It can only be opened with what it was made with.
+    let conf = std::fs::read(dir.join("conf")).unwrap_or_default();
+    let made_with = String::from_utf8_lossy(&conf).lines().find_map(|line| {
+        let size = line.strip_prefix("segment_size: ")?;
+        size.trim().parse().ok()
+    });
     let config = sled::Config::new()
         .path(dir)
         .flush_every_ms(None)
-        .segment_size(SEGMENT_BYTES)
+        .segment_size(made_with.unwrap_or(SEGMENT_BYTES))
         .cache_capacity(32 << 20);
     let db = open_patiently(dir, &config)?;
     if fresh {
@@ -307,6 +339,7 @@ fn open_in(dir: &Path) -> Result<sled::Db, DocumentsError> {
 }
 
 /// Where a database is written anew, and where the old one is until that is in its place.
+#[derive(Debug)]
 struct Beside {
     new: PathBuf,
     old: PathBuf,

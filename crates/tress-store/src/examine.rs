@@ -109,8 +109,9 @@ impl RunStore {
             let mut one =
                 Examiner { run: self, dir: &dir, replica, store: None, pieces: Vec::new() };
             one.read(mark.map(|mark| (mark.position.file, mark.position.offset)))?;
+            one.name_what_came_before();
             let (store, pieces) = (one.store, one.pieces);
-            // Of a copied store, what the one that it was copied from had written.
+            // Of a copied store, what the one that it was copied from had written. Marks are read before journals, which grow.
             let reached = mark.or_else(|| elsewhere.marks.get(&replica).filter(|_| own));
             let reached = reached.map_or(0, |mark| mark.number);
             all.push(Examined { dir, replica, store, pieces, reached });
@@ -244,6 +245,18 @@ impl Examiner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What came before the first header that is whole belongs to the same store.
+    fn name_what_came_before(&mut self) {
+        let Some(store) = self.store else { return };
+        for piece in &mut self.pieces {
+            if let Content::Segment(segment) = &mut piece.content
+                && segment.store == naming::NOBODY
+            {
+                segment.store = store;
+            }
+        }
     }
 
     /// A file that was not listed, and is there.

@@ -115,8 +115,23 @@ impl Item {
 
 /// What lies before the zeros at the end.
 pub(crate) fn without_room(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let mut end = bytes.len();
+    for stretch in bytes.rchunks(STRETCH) {
+        if is_zero(stretch) {
+            end -= stretch.len();
+            continue;
+        }
+        end -= stretch.iter().rev().take_while(|byte| **byte == 0).count();
+        break;
+    }
     bytes.get(..end).unwrap_or(bytes)
+}
+
+/// How many bytes are looked at as one: a look at each by itself takes ten times as long.
+const STRETCH: usize = 256;
+
+fn is_zero(stretch: &[u8]) -> bool {
+    stretch.iter().fold(0, |all, byte| all | byte) == 0
 }
 
 /// What a file holds, as two looks at it agree: where it is written meanwhile, the first may have seen a page
@@ -137,7 +152,7 @@ pub(crate) fn read_settled(files: &dyn Files, path: &Path) -> Result<Vec<u8>, St
 
 /// Whether there are only zeros: room for what is yet to be written.
 pub(crate) fn is_room(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
+    bytes.chunks(STRETCH).all(is_zero)
 }
 
 /// The name of a journal's `number`th file.

@@ -35,14 +35,14 @@ pub(crate) fn name_stores(
     if !all.iter().any(Examined::is_nameless) {
         return Ok(());
     }
-    let mut known = owners.clone();
-    known.extend(in_snapshot(run));
+    // The later ones are the better ones.
+    let mut known: Owners = in_snapshot(run).into_iter().collect();
     known.extend(all.iter().filter_map(|one| Some((one.replica, one.store?))));
     known.extend(made);
-    if let Ok(place) = run.store.place() {
-        known.extend(run.known.native.iter().map(|&replica| (replica, place)));
+    if let Some(place) = run.store.found_place() {
+        known.extend(run.known.native.iter().map(|&replica| (replica, place.id)));
     }
-    let mut stores: BTreeSet<StoreId> = known.values().copied().collect();
+    let mut stores: BTreeSet<StoreId> = known.values().chain(owners.values()).copied().collect();
     let pieces = all.iter().flat_map(|one| &one.pieces);
     stores.extend(pieces.filter_map(|piece| match &piece.content {
         Content::Seal(seal) => Some(seal.store),
@@ -50,16 +50,16 @@ pub(crate) fn name_stores(
     }));
     for one in all.iter_mut().filter(|one| one.is_nameless()) {
         let header = Hit::read(run, one);
-        let said =
-            known.get(&one.replica).copied().filter(|&store| chain(one, store) != Some(false));
-        let proven = || {
-            let candidates = stores.iter().copied().chain(header.store());
-            candidates.into_iter().find(|&store| match chain(one, store) {
-                Some(fits) => fits,
-                None => header.is_of(store),
-            })
-        };
-        let Some(store) = said.or_else(proven) else { continue };
+        if header.is_whole() {
+            // It says that it is another replica's, or of another run.
+            continue;
+        }
+        let fits =
+            |store: StoreId| chain(one, store).or_else(|| header.is_of(store).then_some(true));
+        let candidates = stores.iter().copied().chain(header.store());
+        let proven = candidates.into_iter().find(|&store| fits(store) == Some(true));
+        let said = [&known, owners].into_iter().find_map(|said| said.get(&one.replica).copied());
+        let Some(store) = proven.or(said.filter(|&store| fits(store).is_none())) else { continue };
         one.store = Some(store);
         for piece in &mut one.pieces {
             if let Content::Segment(segment) = &mut piece.content {
@@ -103,6 +103,11 @@ impl Hit {
         let read = || run.files().read_part(&one.dir.join(file_name(1)), 0, HEADER_READ).ok();
         let bytes = if there { read().unwrap_or_default() } else { Vec::new() };
         Self { run: run.name.clone(), replica: one.replica, bytes }
+    }
+
+    /// Whether it was not hit.
+    fn is_whole(&self) -> bool {
+        frame::decode(&self.bytes).is_some_and(|frame| frame.kind == FrameKind::Header)
     }
 
     /// The store that it names, as far as it can be read.

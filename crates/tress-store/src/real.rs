@@ -18,7 +18,7 @@ struct RealFile {
 }
 
 /// How many zeros are written at once.
-const ZEROS_MAX: u64 = 1 << 20;
+const ZEROS_MAX: u64 = 512 << 10;
 
 /// A file with zeros behind what was appended.
 #[derive(Debug)]

@@ -141,11 +141,16 @@ fn events_of(name: &str) -> u64 {
 fn superfluous(names: &[String]) -> Vec<&String> {
     let newest = names.last().map_or(0, |name| events_of(name));
     let mut rungs = BTreeSet::new();
+    // Of the same events the last one read the journals furthest, and leads to all that the others do.
+    let alike = |name: &&String| {
+        names.iter().filter(|other| events_of(other) == events_of(name)).max() != Some(*name)
+    };
+    let (twins, names): (Vec<&String>, Vec<&String>) = names.iter().partition(alike);
     let (older, _) = names.split_at(names.len().saturating_sub(NEWEST));
     // Of those that are equally far back, the oldest: it grows into the next rung.
     let rung = |name: &String| (newest - events_of(name).min(newest)).checked_ilog2();
     let spare = |name: &&String| !rung(name).is_some_and(|rung| rungs.insert(rung));
-    older.iter().filter(spare).collect()
+    twins.into_iter().chain(older.iter().copied().filter(spare)).collect()
 }
 
 /// Writes a snapshot, and removes those that need not be kept.
@@ -208,6 +213,14 @@ pub(crate) fn clear(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_snapshots_of_the_same_events_the_last_one_is_kept() {
+        let names = [(256, 1), (300, 2), (300, 3), (301, 4), (301, 5), (301, 6)];
+        let names = names.map(|(events, later)| format!("{events:012}-{later:08}-x.snap"));
+        let gone = superfluous(&names);
+        assert_eq!(gone, [&names[1], &names[3], &names[4]]);
+    }
 
     #[test]
     fn few_snapshots_are_kept_and_one_lies_not_far_before_any_place() {

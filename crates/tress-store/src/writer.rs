@@ -19,7 +19,7 @@ use crate::store::StoreError;
 const DIRS_ABOVE: usize = 5;
 /// How much room a journal makes for what comes: zeros behind its last frame, for a writer that writes often. Room
 /// for so many frames like the one that is written, between these bounds.
-const ROOM: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 20;
+const ROOM: std::ops::RangeInclusive<u64> = 64 << 10..=256 << 10;
 const ROOM_FOR: u64 = 32;
 
 /// Makes the names of a journal's directory and of those above it in the store durable. Whoever made

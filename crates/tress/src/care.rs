@@ -49,6 +49,21 @@ impl Store {
         }
     }
 
+    /// Writes the database of the documents anew where much of it holds what was overwritten. How many bytes it had, and
+    /// how many it has now; `None` where there is none. Linear in what is in it.
+    ///
+    /// # Errors
+    /// [`DocumentsError::Busy`] when another process has it open; else when it cannot be read or written. Nothing is
+    /// lost then.
+    pub fn compact_documents(&self) -> Result<Option<(u64, u64)>, Error> {
+        let dir = self.dir().join("documents");
+        if !self.files().is_real() || !dir.join("db").exists() {
+            return Ok(None);
+        }
+        let lock = self.dir().join("local").join("documents.lock");
+        Ok(Some(SledDocuments::open(&dir, &lock)?.compact()?))
+    }
+
     /// Makes the file `store` in `dir` anew where it cannot be read. All that it says is the format.
     ///
     /// # Errors

@@ -161,6 +161,9 @@ struct Check {
     unfit: BTreeMap<(usize, usize), String>,
     known: Vec<Hole>,
     planned: Vec<Hole>,
+    /// Replicas whose journal here is only short, or says nothing of whose it is. What it lacks is told as lost and
+    /// can be filled, and is never given up: who has it sends it, in the next sync.
+    awaited: BTreeSet<ReplicaId>,
     /// With everything that a repair gives back.
     log: Log,
     /// Events that wait as it is.
@@ -182,12 +185,14 @@ impl Check {
             unfit: BTreeMap::new(),
             known: files.holes()?.to_vec(),
             planned: Vec::new(),
+            awaited: BTreeSet::new(),
             log: Log::new().keeping(files.strands()),
             behind: 0,
             native: BTreeSet::new(),
         };
         let replicas = check.examined.iter().map(|one| one.replica);
         check.native = replicas.filter(|&replica| files.is_native(replica)).collect();
+        check.awaited = check.awaited();
         let left_out = left_out.unwrap_or_default();
         for round in 0..ROUNDS_MAX {
             let holes = check.known.iter().chain(&check.planned).copied().collect();
@@ -239,21 +244,31 @@ impl Check {
     fn anything_lost(&self) -> bool {
         let mut native = self.log.waiting().map(|segment| segment.replica);
         let native = native.any(|replica| self.native.contains(&replica));
-        native || self.bad().next().is_some() || self.cut_short().next().is_some()
+        native || self.bad().any(|(journal, ..)| !journal.is_nameless())
+    }
+
+    fn awaited(&self) -> BTreeSet<ReplicaId> {
+        let damaged = |replica: ReplicaId| {
+            let mut bad = self.bad().filter(|(journal, ..)| !journal.is_nameless());
+            bad.any(|(journal, ..)| journal.replica == replica)
+        };
+        let short = self.examined.iter().filter(|one| self.cut_short(one).is_some());
+        let short = short.map(|one| one.replica).filter(|&replica| !damaged(replica));
+        let nameless = self.examined.iter().filter(|one| one.is_nameless());
+        short.chain(nameless.map(|one| one.replica)).collect()
     }
 
     /// Plans to go on behind what is nowhere. Whether there was anything.
     fn go_on_behind(&mut self) -> bool {
-        if self.log.waiting_segments() > 0 && !self.anything_lost() {
-            return false;
-        }
+        let lost = self.anything_lost();
+        let is_lost = |replica| lost || self.awaited.contains(&replica);
         let mut holes: BTreeSet<Hole> = BTreeSet::new();
         let end = |replica| self.log.version().get(replica);
         let mut waiting: BTreeSet<ReplicaId> = BTreeSet::new();
         for segment in self.log.waiting() {
             let next = end(segment.replica) + 1;
             // Of each replica the first that waits: the others wait for it, too.
-            if waiting.insert(segment.replica) && segment.first > next {
+            if waiting.insert(segment.replica) && segment.first > next && is_lost(segment.replica) {
                 holes.insert(Hole {
                     replica: segment.replica,
                     store: segment.store,
@@ -268,7 +283,8 @@ impl Check {
             for cause in records.flat_map(|record| &record.learned) {
                 let next = end(cause.replica) + 1;
                 // What waits itself is not lost.
-                if cause.number >= next && !waiting.contains(&cause.replica) {
+                let waits = waiting.contains(&cause.replica);
+                if cause.number >= next && !waits && is_lost(cause.replica) {
                     let store = self.store_of(cause.replica);
                     let (replica, last) = (cause.replica, cause.number);
                     holes.insert(Hole { replica, store, first: next, last, end: None });
@@ -280,13 +296,8 @@ impl Check {
                 let next = end(one.replica) + 1;
                 if one.reached >= next {
                     let (replica, store) = (one.replica, self.store_of(one.replica));
-                    holes.insert(Hole {
-                        replica,
-                        store,
-                        first: next,
-                        last: one.reached,
-                        end: None,
-                    });
+                    let last = one.reached;
+                    holes.insert(Hole { replica, store, first: next, last, end: None });
                 }
             }
         }
@@ -364,29 +375,30 @@ impl Check {
             let events = around(journal, index);
             Found { path, offset: Some(piece.from), reason, events }
         });
-        shared.chain(bad).chain(self.cut_short()).collect()
+        shared
+            .chain(bad)
+            .chain(self.examined.iter().filter_map(|one| self.cut_short(one)))
+            .collect()
     }
 
-    /// Journals of other places that end before what these had written, and of which nothing else says so.
-    fn cut_short(&self) -> impl Iterator<Item = Found> {
-        let copied = |one: &&Examined| !self.native.contains(&one.replica) && !one.is_nameless();
-        self.examined.iter().filter(copied).filter_map(|one| {
-            let Examined { replica, reached: last, .. } = *one;
-            let of = self.segments().filter(|(_, segment)| segment.replica == replica);
-            let first = of.map(|(_, segment)| segment.last()).max().unwrap_or(0) + 1;
-            let known = self.known.iter().any(|hole| hole.contains(Dot::new(replica, last)));
-            let end = one.pieces.last().map(|piece| (piece.file, piece.to));
-            let (file, offset) = end.unwrap_or((1, 0));
-            let path = one.dir.join(format!("{file:06}.log"));
-            let reason = "it ends here, and went on where it was copied from".to_owned();
-            let events = Some(Stretch { replica, first, last });
-            (first <= last && !known).then_some(Found {
-                path,
-                offset: Some(offset),
-                reason,
-                events,
-            })
-        })
+    /// Where a journal of another place ends before what that had written, and nothing else says so.
+    fn cut_short(&self, one: &Examined) -> Option<Found> {
+        let Examined { replica, reached: last, .. } = *one;
+        let end = one.pieces.last();
+        let ends_badly = end.is_some_and(|end| matches!(end.content, Content::Bad { .. }));
+        if self.native.contains(&replica) || one.is_nameless() || ends_badly {
+            return None;
+        }
+        let of = self.segments().filter(|(_, segment)| segment.replica == replica);
+        let first = of.map(|(_, segment)| segment.last()).max().unwrap_or(0) + 1;
+        let known = self.known.iter().any(|hole| hole.contains(Dot::new(replica, last)));
+        let (file, offset) = end.map_or((1, 0), |end| (end.file, end.to));
+        let path = one.dir.join(format!("{file:06}.log"));
+        let reason =
+            "it ends here, and went on where it was copied from: sync with that, or --from";
+        let events = Some(Stretch { replica, first, last });
+        let found = Found { path, offset: Some(offset), reason: reason.to_owned(), events };
+        (first <= last && !known).then_some(found)
     }
 
     /// The pieces that are damaged or do not fit, with the reason.
@@ -416,7 +428,18 @@ impl Check {
                 Ok::<_, Error>(tress_store::Skip { reason, ..skip })
             })
             .collect();
-        Ok(Repair { at, skips: skips?, holes: self.planned.clone() })
+        // What is given up is not asked for again, and what comes behind it would not fit: of other places' replicas
+        // that is no end that is only known by a mark.
+        let is_end = |hole: &Hole| {
+            let mut of = self.examined.iter().filter(|one| one.replica == hole.replica);
+            hole.end.is_none() && of.any(|one| one.reached == hole.last)
+        };
+        let given_up = |hole: &&Hole| {
+            let native = self.native.contains(&hole.replica);
+            !self.awaited.contains(&hole.replica) && (native || !is_end(hole))
+        };
+        let holes = self.planned.iter().filter(given_up).copied().collect();
+        Ok(Repair { at, skips: skips?, holes })
     }
 
     /// The lost events that `source` has, each stretch cut to what is lost.

@@ -6,7 +6,7 @@
 //! Readers of the state never wait for a disk; they read what was published last.
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ use crate::driver::Parts;
 use crate::error::{Error, Refused};
 use crate::history::Arrivals;
 use crate::members::Signatures;
+use crate::show::Published;
 use crate::snapshots::Snapshots;
 
 /// The most commands that wait; whoever appends more waits for room.
@@ -38,33 +39,6 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How much appends of one group may share a frame.
 const FRAME_BYTES: usize = limits::SEGMENT_BYTES_MAX / 16;
 const FRAME_EVENTS: usize = limits::SEGMENT_EVENTS_MAX / 64;
-
-/// How many events are folded while readers wait, at the most: about a millisecond.
-const FOLD_MAX: usize = 1024;
-
-/// What the thread published last.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Published {
-    pub(crate) state: Arc<State>,
-    /// Grows with every event that arrives, in whatever place of the order.
-    pub(crate) arrivals: usize,
-    pub(crate) damage: Arc<Vec<Damage>>,
-    /// How many events are lost, by the word of a repair.
-    pub(crate) lost: usize,
-    /// How many seals were written or read since the run was opened.
-    pub(crate) seals: u64,
-}
-
-impl Published {
-    /// Whether there is nothing in `other` that is not here.
-    fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.state, &other.state)
-            && self.arrivals == other.arrivals
-            && self.damage == other.damage
-            && self.lost == other.lost
-            && self.seals == other.seals
-    }
-}
 
 pub(crate) type Appended = Result<Vec<Arc<Event>>, Error>;
 /// Decides on the state what to append; gives back what the caller gets to see in any case.
@@ -91,14 +65,14 @@ pub(crate) struct Core {
     pub(crate) arrivals: Arrivals,
     /// What was there when the run was opened, and what arrived since.
     arrived: VersionVector,
-    damage: Vec<Damage>,
+    pub(crate) damage: Vec<Damage>,
     /// Segments that were refused, and what their replicas wrote behind them.
-    refused: Vec<Damage>,
+    pub(crate) refused: Vec<Damage>,
     refused_replicas: BTreeSet<ReplicaId>,
     /// How many events an earlier repair gave up.
-    lost: usize,
+    pub(crate) lost: usize,
     /// How many seals were written or read.
-    seals: u64,
+    pub(crate) seals: u64,
     pub(crate) signatures: Signatures,
     /// The place of the earliest event that came, lies before the snapshot, and is not in the log.
     behind: Option<OrderKey>,
@@ -106,9 +80,9 @@ pub(crate) struct Core {
     pub(crate) old_needed: Option<Millis>,
     ids: Option<(ReplicaId, StoreId)>,
     snapshots: Snapshots,
-    publish: watch::Sender<Published>,
+    pub(crate) publish: watch::Sender<Published>,
     /// Stands where the state was that is being folded.
-    nothing: Arc<State>,
+    pub(crate) nothing: Arc<State>,
     followers: Arc<AtomicUsize>,
     looked: Instant,
     /// Whether something was written since.
@@ -118,9 +92,9 @@ pub(crate) struct Core {
 }
 
 /// One append whose events are in the log and not yet durable.
-struct Waiting {
-    reply: oneshot::Sender<Appended>,
-    events: Vec<Arc<Event>>,
+pub(crate) struct Waiting {
+    pub(crate) reply: oneshot::Sender<Appended>,
+    pub(crate) events: Vec<Arc<Event>>,
 }
 
 impl Core {
@@ -332,53 +306,6 @@ impl Core {
         for event in events {
             self.arrived.insert(event.dot);
         }
-    }
-
-    /// Lets readers and subscribers see the log as it is.
-    pub(crate) fn show(&self) {
-        let published = self.published();
-        // Those who follow are woken by what is new, and not by every look.
-        self.publish.send_if_modified(|known| {
-            let new = !known.same(&published);
-            *known = published;
-            new
-        });
-    }
-
-    fn published(&self) -> Published {
-        Published {
-            state: Arc::clone(self.log.state()),
-            arrivals: self.arrivals.count(),
-            damage: Arc::new([self.damage.as_slice(), &self.refused].concat()),
-            lost: self.lost,
-            seals: self.seals,
-        }
-    }
-
-    /// Folds what was staged and is durable now, lets readers see it, and answers. A small group is folded while
-    /// readers wait: the state that was shown is let go of meanwhile, so what changes of it is not copied unless
-    /// somebody else holds it; and whoever appended is answered before, since a look at the state waits for it.
-    fn fold_and_show(&mut self, waiting: Vec<Waiting>) {
-        let answer = || {
-            for Waiting { reply, events } in waiting {
-                let _ = reply.send(Ok(events));
-            }
-        };
-        if self.log.staged() > FOLD_MAX {
-            self.log.fold_staged();
-            self.show();
-            return answer();
-        }
-        let publish = self.publish.clone();
-        publish.send_modify(|known| {
-            known.state = Arc::clone(&self.nothing);
-            answer();
-            let folded = catch_unwind(AssertUnwindSafe(|| self.log.fold_staged()));
-            *known = self.published();
-            if let Err(panic) = folded {
-                resume_unwind(panic);
-            }
-        });
     }
 
     pub(crate) fn now(&self) -> Millis {

@@ -12,8 +12,9 @@ use std::thread::{JoinHandle, ThreadId, current};
 use tokio::sync::{mpsc, oneshot, watch};
 use tress_store::RunStore;
 
-use crate::core::{Command, Core, Published, QUEUE_MAX};
+use crate::core::{Command, Core, QUEUE_MAX};
 use crate::error::Error;
+use crate::show::Published;
 
 /// What a run's core needs to open.
 #[derive(Debug)]

@@ -50,6 +50,7 @@ pub mod members;
 mod paths;
 mod run;
 mod seal;
+mod show;
 mod snapshots;
 mod store;
 mod subscription;

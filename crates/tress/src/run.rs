@@ -12,10 +12,11 @@ use tress_model::{Event, Operation, Role, State, StoreId, Strands, VersionVector
 use tress_store::{Damage, Item, RunStore};
 
 use crate::copies::Copies;
-use crate::core::{self, Command, Core, Published};
+use crate::core::{self, Command, Core};
 use crate::driver::{Driver, Parts};
 use crate::error::{Error, Refused};
 use crate::seal::Kept;
+use crate::show::Published;
 use crate::subscription::Subscription;
 
 /// An open run. Cheap to clone; the run is closed when the last clone is dropped.
@@ -133,8 +134,8 @@ impl Run {
         &self.inner.files
     }
 
-    /// The state as this process knows it. Never waits for a disk, and for no more than the fold of a group of
-    /// events (a millisecond). What other processes wrote since is there after [`Run::refresh`]. As long as what
+    /// The state as this process knows it. Never waits for a disk, and for no more than the fold of a small
+    /// group of events (about a millisecond). What other processes wrote since is there after [`Run::refresh`]. As long as what
     /// it gives is kept, appending copies what it changes of it.
     pub fn state(&self) -> Arc<State> {
         Arc::clone(&self.inner.published.borrow().state)

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tress_model::{Event, VersionVector};
 
-use crate::core::{self, Published};
+use crate::core;
 use crate::error::Error;
 use crate::run::{Following, Run};
+use crate::show::Published;
 
 /// The events of a run, from a version on, each once, without a gap. Events that were there already
 /// come in canonical order, later ones in the order in which they arrive; those that it has not asked for

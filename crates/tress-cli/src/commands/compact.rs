@@ -1,8 +1,8 @@
-//! `compact`: journals packed, to a third of their size.
+//! `compact`: journals packed, to a third of their size, and the documents' database written anew.
 
 use clap::Args;
 use serde::Serialize;
-use tress::Compacted;
+use tress::{Compacted, DocumentsError, Error};
 
 use super::stats::size;
 use crate::context::Context;
@@ -14,7 +14,8 @@ use crate::words::count;
 #[command(after_help = "\
 Journals are read as before, by every command and by every process that runs; nothing is lost, and
 nothing is forgotten. Do it now and then, as with `git gc`: what is packed stays so. A file that a
-running process writes is packed the next time.
+running process writes is packed the next time. Where the documents' database holds much that was
+overwritten, it is written anew.
 
 From the first time on the store has format 2: older versions of Tress, which cannot read what is
 packed, refuse it, here and wherever it is carried. End their processes before.
@@ -27,6 +28,16 @@ pub(crate) struct Compact {}
 #[derive(Serialize)]
 struct Answer {
     runs: Vec<Packed>,
+    /// The database of the documents of all runs, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    documents: Option<Documents>,
+}
+
+/// How many bytes a database has.
+#[derive(Serialize)]
+struct Documents {
+    before: u64,
+    after: u64,
 }
 
 #[derive(Serialize)]
@@ -40,7 +51,7 @@ struct Packed {
 pub(crate) fn run(context: &Context, _: &Compact) -> Result<(), Failure> {
     context.no_at()?;
     let store = context.store()?;
-    let mut answer = Answer { runs: Vec::new() };
+    let mut answer = Answer { runs: Vec::new(), documents: None };
     let runs = match &context.given.run {
         Some(run) => vec![run.clone()],
         None => store.runs()?,
@@ -50,6 +61,17 @@ pub(crate) fn run(context: &Context, _: &Compact) -> Result<(), Failure> {
         let compacted = store.compact(&run)?;
         drop(busy);
         answer.runs.push(Packed { run, compacted });
+    }
+    let busy = context.out.busy("looking at the documents");
+    let documents = store.compact_documents();
+    drop(busy);
+    match documents {
+        Ok(bytes) => answer.documents = bytes.map(|(before, after)| Documents { before, after }),
+        Err(Error::Documents(DocumentsError::Busy)) => {
+            context.out.warn("another process has the documents open; they stay as they are");
+        }
+        // The journals hold all of it, and are packed.
+        Err(error) => context.out.warn(&format!("the documents stay as they are: {error}")),
     }
     context.out.answer(&answer, || text(&answer))
 }
@@ -76,6 +98,11 @@ fn text(answer: &Answer) -> String {
             let damaged = count(damaged, "file");
             lines.push(format!("  {damaged} left for damage: see `tress fsck`"));
         }
+    }
+    if let Some(Documents { before, after }) =
+        answer.documents.as_ref().filter(|d| d.after < d.before)
+    {
+        lines.push(format!("documents: {} are {} now", size(*before), size(*after)));
     }
     lines.join("\n") + "\n"
 }

@@ -43,6 +43,9 @@ struct Report {
     damage: Vec<Place>,
     /// Whether what is listed was passed over, so that everything else is back.
     repaired: bool,
+    /// Whether a repair was asked for.
+    #[serde(skip)]
+    repairing: bool,
     /// Copies of what was passed over.
     kept: Vec<String>,
     /// The file that says what a store is, where it was made anew.
@@ -91,6 +94,7 @@ pub(crate) async fn run(context: &Context, fsck: &Fsck) -> Result<(), Failure> {
         runs: Vec::new(),
         damage: Vec::new(),
         repaired: repair,
+        repairing: repair,
         kept: Vec::new(),
         made_anew: None,
     };
@@ -171,9 +175,11 @@ fn look(store: &Store, name: &str, repair: bool, source: Option<&Source>, report
             Ok(now) => {
                 let RunReport { filled, lost, .. } = run;
                 let kept = now.lost_before.clone();
-                let lost: Vec<Stretch> =
+                let mut lost: Vec<Stretch> =
                     lost.into_iter().filter(|lost| kept.contains(lost)).collect();
                 let before = kept.into_iter().filter(|known| !lost.contains(known)).collect();
+                // What others have is not given up.
+                lost.extend(now.lost.iter().copied());
                 run = RunReport { filled, lost, lost_before: before, ..RunReport::from(&now) };
                 // What a repair cannot help with is still there.
                 report.repaired &= now.damage.is_empty();
@@ -220,7 +226,10 @@ fn answer(context: &Context, report: &Report) -> Result<(), Failure> {
     if report.damage.is_empty() && lost == 0 || report.repaired {
         return context.out.answer(report, || text(context, report));
     }
-    let hint = if report.runs.iter().any(|run| run.behind > 0) {
+    let hint = if report.repairing {
+        "what is listed is elsewhere: sync with the store that this one was copied from, or fill it \
+         with `tress fsck --from PATH`"
+    } else if report.runs.iter().any(|run| run.behind > 0) {
         "`tress fsck --repair` gives back what can be read; --from PATH fills the rest from a copy"
     } else {
         "`tress fsck --repair` passes over it; --from PATH fills what was lost from a copy"

@@ -282,7 +282,7 @@ fn a_snapshot_leads_past_what_it_covers() {
     let kept = RealFiles.list(Path::new("/nowhere"));
     assert!(kept.is_err());
     let dir = Path::new("/project/.tress/runs/main/snapshots");
-    assert_eq!(store.files().list(dir).unwrap().len(), 2);
+    assert_eq!(store.files().list(dir).unwrap().len(), 1, "all of them have the same events");
 }
 
 #[test]
