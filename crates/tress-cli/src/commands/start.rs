@@ -37,7 +37,8 @@ The agent command runs in its worktree by `sh -c`; an exit code of 0 says that t
 may name {id} {title} {agent} {worktree} {prompt} {task}: {prompt} is a file with the whole task in
 Markdown, {task} the same in JSON. The environment has TRESS_TODO, TRESS_PROMPT, TRESS_TASK,
 TRESS_AGENT, TRESS_FILES, TRESS_CHECK, TRESS_ATTEMPT and more, so `tress progress` and `tress block`
-work inside it as that agent.")]
+work inside it as that agent. What it starts ends with it: all that is in its process group or, on
+Linux, has its TRESS_JOB.")]
 pub(crate) struct Start {
     /// The design, in Markdown
     #[arg(long, value_name = "FILE")]

@@ -63,7 +63,8 @@ pub trait Driver: Send + Sync {
 /// `TRESS_PROMPT` and `TRESS_TASK`, beside `TRESS_RUN`, `TRESS_DIR`, `TRESS_ROLE`,
 /// `TRESS_ATTEMPT`, `TRESS_SECTION`, `TRESS_CHECK` and `TRESS_FILES` (one a line), so that an agent
 /// can call `tress progress` and `tress block` as itself. `TRESS_ALSO` has the todos (one a line) that
-/// are to be done along with it, in the same commit.
+/// are to be done along with it, in the same commit. `TRESS_JOB` marks what the attempt starts: it ends
+/// with it.
 #[derive(Debug, Clone)]
 pub struct CommandDriver {
     /// The command line.

@@ -8,6 +8,7 @@ mod implement;
 mod integrate;
 mod learned;
 mod lost;
+pub mod mark;
 pub mod options;
 pub mod orchestrator;
 pub mod process;

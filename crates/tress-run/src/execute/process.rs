@@ -1,5 +1,5 @@
 //! Processes: agents' commands and checks, each in a process group of its own that is ended as a
-//! whole, always.
+//! whole, always, and with it what left the group and carries the job's mark.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
+use super::mark::{self, Mark};
+
 /// How many lines of what a process printed go into a report.
 const TAIL_LINES: usize = 40;
 /// How much of what a process prints is kept in memory: the end of it.
@@ -16,7 +18,7 @@ const OUTPUT_BYTES: usize = 1 << 20;
 /// The longest line that is kept whole.
 const LINE_BYTES: usize = 2000;
 /// How long a process group gets to end by itself when it is asked to.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// What to run, and where.
 #[derive(Debug, Clone)]
@@ -29,8 +31,8 @@ pub struct Job {
     pub env: Vec<(String, String)>,
     /// Where everything that it prints is kept.
     pub log: Option<PathBuf>,
-    /// Where its process id is kept while it runs, so that a later process can end what a killed
-    /// one left behind.
+    /// Where its process id and its mark are kept while it runs, so that a later process can end
+    /// what a killed one left behind.
     pub pid_file: Option<PathBuf>,
     /// How long it may take.
     pub timeout: Option<Duration>,
@@ -99,15 +101,17 @@ impl Finished {
     }
 }
 
-/// Runs a job to its end, or until `stop` is ready; then its whole process group is ended.
+/// Runs a job to its end, or until `stop` is ready; then its whole process group is ended, and
+/// what it started in sessions of their own.
 pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
     let started = Instant::now();
-    let mut child = match spawn(job) {
+    let mark = Mark::new();
+    let mut child = match spawn(job, &mark) {
         Ok(child) => child,
         Err(error) => return Finished::not_started(&error),
     };
     if let (Some(path), Some(pid)) = (&job.pid_file, child.id()) {
-        let _ = tokio::fs::write(path, pid_line(pid)).await;
+        let _ = tokio::fs::write(path, pid_line(pid, &mark)).await;
     }
     let output = tokio::spawn(keep(child.stdout().take(), child.stderr().take(), job.log.clone()));
     let timeout = async {
@@ -126,6 +130,10 @@ pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
     };
     // The command may have ended and left others of its group behind: they end now.
     end(&mut *child, matches!(ending, Ending::TimedOut | Ending::Stopped)).await;
+    let escaped = mark.end().await;
+    if escaped > 0 {
+        tracing::info!(escaped, "ended processes that a command had left in sessions of their own");
+    }
     if let Some(path) = &job.pid_file {
         let _ = tokio::fs::remove_file(path).await;
     }
@@ -136,13 +144,14 @@ pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
     Finished { ending, output, took: started.elapsed() }
 }
 
-fn spawn(job: &Job) -> std::io::Result<Box<dyn ChildWrapper>> {
+fn spawn(job: &Job, mark: &Mark) -> std::io::Result<Box<dyn ChildWrapper>> {
     let mut command = CommandWrap::with_new("sh", |command| {
         command
             .arg("-c")
             .arg(&job.command)
             .current_dir(&job.dir)
             .envs(job.env.iter().map(|(name, value)| (name, value)))
+            .env(mark::VARIABLE, mark.text())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -258,12 +267,12 @@ fn started_at(pid: u32) -> Option<String> {
     rest.split_whitespace().nth(19).map(str::to_owned)
 }
 
-fn pid_line(pid: u32) -> String {
-    format!("{pid} {}", started_at(pid).unwrap_or_default())
+fn pid_line(pid: u32, mark: &Mark) -> String {
+    format!("{pid} {} {}", started_at(pid).unwrap_or_default(), mark.text())
 }
 
 /// Ends the process groups whose leaders are named by the pid files in `dir`, left behind by a
-/// process that was killed; gives how many.
+/// process that was killed, and what carries the marks beside them; gives how many.
 pub async fn end_leftovers(dir: &Path) -> usize {
     let mut ended = 0;
     let Ok(mut entries) = tokio::fs::read_dir(dir).await else {
@@ -275,8 +284,16 @@ pub async fn end_leftovers(dir: &Path) -> usize {
             continue;
         }
         let line = tokio::fs::read_to_string(&path).await.unwrap_or_default();
-        if let Some((pid, started)) = line.split_once(' ')
-            && let Ok(pid) = pid.parse::<u32>()
+        let mut parts = line.split(' ');
+        let (pid, started) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let mark = parts.next().and_then(Mark::read);
+        // Whoever goes on with the run from within that very job does not end itself.
+        let within = mark.as_ref().zip(Mark::around());
+        if within.is_some_and(|(mark, around)| mark.covers(&around)) {
+            tracing::warn!(%pid, "this is run from within an agent that was left behind: it is not ended");
+            continue;
+        }
+        if let Ok(pid) = pid.parse::<u32>()
             && !started.is_empty()
             && started_at(pid).as_deref() == Some(started)
             && let Ok(raw) = i32::try_from(pid)
@@ -284,6 +301,9 @@ pub async fn end_leftovers(dir: &Path) -> usize {
         {
             let killed = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             ended += usize::from(killed.is_ok());
+        }
+        if let Some(mark) = mark {
+            ended += mark.end().await;
         }
         let _ = tokio::fs::remove_file(&path).await;
     }

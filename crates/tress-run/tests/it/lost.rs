@@ -56,7 +56,7 @@ fn start(site: &Site, command: &str) -> tokio::task::JoinHandle<Summary> {
 }
 
 /// A named pipe: who writes to it waits for who reads it, and the other way round.
-fn pipe(site: &Site, name: &str) -> PathBuf {
+pub(crate) fn pipe(site: &Site, name: &str) -> PathBuf {
     let path = site.dir.path().join(".tress").join(name);
     let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
@@ -64,7 +64,7 @@ fn pipe(site: &Site, name: &str) -> PathBuf {
 }
 
 /// Waits until somebody writes to the pipe; gives what they wrote.
-async fn hear(pipe: PathBuf) -> String {
+pub(crate) async fn hear(pipe: PathBuf) -> String {
     tokio::task::spawn_blocking(move || std::fs::read_to_string(pipe).unwrap()).await.unwrap()
 }
 

@@ -53,14 +53,14 @@ impl Site {
         options
     }
 
-    async fn work(&self, options: Options, stop: watch::Receiver<bool>) -> Summary {
+    pub(crate) async fn work(&self, options: Options, stop: watch::Receiver<bool>) -> Summary {
         let driver = Arc::new(CommandDriver { command: options.command.clone() });
         let (run, tree) = (self.run.clone(), self.tree.clone());
         let team = Orchestrator::prepare(run, tree, options, driver, stop).await.unwrap();
         team.run().await.unwrap()
     }
 
-    async fn finish(&self, command: &str) -> Summary {
+    pub(crate) async fn finish(&self, command: &str) -> Summary {
         let (_stop, stopped) = watch::channel(false);
         self.work(self.options(command), stopped).await
     }

@@ -1,0 +1,109 @@
+//! What agents and checks start in sessions of their own ends with them, and nothing else does.
+//!
+//! A child that called `setsid` was in no process group of ours any more: it outlived Ctrl-C, the
+//! timeout, the end of the run and `resume`.
+
+use std::path::{Path, PathBuf};
+
+use tokio::sync::watch;
+use tress_run::Outcome;
+use tress_run::execute::process::{Ending, Job, end_leftovers, run};
+
+use super::lost::{hear, pipe};
+use super::team::{GOOD, Site, todo};
+
+/// A shell command that leaves a process in a session of its own, which says to `told` who it is.
+fn escape(told: &Path) -> String {
+    format!("setsid sh -c 'echo $$ > {0}; exec sleep 60' > {0}.out 2>&1 &", told.display())
+}
+
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    // One that has ended and is not reaped yet is still listed.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !"ZX".contains(state))
+}
+
+fn job(dir: &Path, command: String) -> Job {
+    Job { command, dir: dir.to_owned(), env: Vec::new(), log: None, pid_file: None, timeout: None }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_agent_leaves_in_a_session_of_its_own_ends_with_it() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let told = pipe(&site, "told");
+    // The agent ends only when its child has said who it is.
+    let command =
+        format!("{} read pid < {}; echo $pid > {1}.pid; {GOOD}", escape(&told), told.display());
+    let summary = site.finish(&command).await;
+    assert_eq!((summary.outcome, summary.failed), (Outcome::Done, 0));
+    let pid = std::fs::read_to_string(told.with_extension("pid")).unwrap();
+    assert!(!lives(&pid), "{pid} is still there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_team_that_is_stopped_leaves_no_session_behind() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let told = pipe(&site, "told");
+    let command = format!("{} sleep 60", escape(&told));
+    let (stop, stopped) = watch::channel(false);
+    let ended = async {
+        let pid = hear(told.clone()).await;
+        assert!(lives(&pid));
+        stop.send_replace(true);
+        pid
+    };
+    let (pid, summary) = tokio::join!(ended, site.work(site.options(&command), stopped));
+    assert_eq!(summary.outcome, Outcome::Stopped);
+    assert!(!lives(&pid), "{pid} is still there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_job_ends_nothing_of_another() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let (one, other) = (pipe(&site, "one"), pipe(&site, "other"));
+    let dir = site.dir.path();
+    let (stop, stopped) = watch::channel(false);
+    let mut later = stopped.clone();
+    let second = job(dir, format!("{} sleep 60", escape(&other)));
+    let second = tokio::spawn(async move {
+        run(&second, async { drop(later.wait_for(|stop| *stop).await) }).await
+    });
+    let beside = hear(other).await;
+    let first = job(dir, format!("{} sleep 60", escape(&one)));
+    let (heard, told) = tokio::sync::oneshot::channel();
+    let own = async {
+        let own = hear(one).await;
+        heard.send(()).unwrap();
+        own
+    };
+    let (own, finished) = tokio::join!(own, run(&first, async { told.await.unwrap() }));
+    assert_eq!(finished.ending, Ending::Stopped);
+    assert!(!lives(&own), "it has left something");
+    assert!(lives(&beside), "another's was ended");
+    assert!(lives(&std::process::id().to_string()));
+    stop.send_replace(true);
+    assert_eq!(second.await.unwrap().ending, Ending::Stopped);
+    assert!(!lives(&beside));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_team_left_in_sessions_of_their_own_is_ended_by_the_next() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let told = pipe(&site, "told");
+    let pids: PathBuf = site.dir.path().join("pids");
+    std::fs::create_dir(&pids).unwrap();
+    let mut left = job(site.dir.path(), format!("{} sleep 60", escape(&told)));
+    left.pid_file = Some(pids.join("implementer-1.pid"));
+    let whoever = tokio::spawn(async move { run(&left, std::future::pending()).await });
+    let pid = hear(told).await;
+    while std::fs::read_to_string(pids.join("implementer-1.pid")).unwrap_or_default().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // As when its process is killed: nothing is ended in order.
+    whoever.abort();
+    assert!(whoever.await.is_err() && lives(&pid));
+    assert!(end_leftovers(&pids).await > 0);
+    assert!(!lives(&pid), "{pid} is still there");
+    assert_eq!(std::fs::read_dir(&pids).unwrap().count(), 0);
+}
