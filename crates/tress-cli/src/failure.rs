@@ -374,6 +374,10 @@ impl From<tress_run::RunError> for Failure {
         match error {
             RunError::Engine(error) => error.into(),
             RunError::Git(error) => error.into(),
+            RunError::Lacking(lacking) => Self::conflict(message).hint(format!(
+                "{} brings it back; `tress reopen ID` has it done anew, and --as-it-is goes on without",
+                lacking.remedy()
+            )),
             RunError::AlreadyRunning(_) => Self::new(Code::Busy, message),
             RunError::NotOpen(_) => Self::conflict(message).hint(
                 "`tress ready` lists what can be explored; `tress why ID` says why this cannot",

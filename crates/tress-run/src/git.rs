@@ -232,6 +232,51 @@ impl Tree {
         self.git(&["merge-base", "--is-ancestor", commit, branch]).await.is_ok()
     }
 
+    /// Those of `commits` that are not in the history of `tip`, in their order. What is known to be after `base` is
+    /// found in one go.
+    ///
+    /// # Errors
+    /// When there is no such tip.
+    pub async fn lacking(
+        &self,
+        tip: &str,
+        base: Option<&str>,
+        commits: Vec<String>,
+    ) -> Result<Vec<String>, GitError> {
+        let mut args = vec!["rev-list", tip];
+        let known = match base {
+            Some(base) => self.commit(base).await.is_ok(),
+            None => false,
+        };
+        args.extend(base.filter(|_| known).into_iter().flat_map(|base| ["--not", base]));
+        let there = self.git(&args).await?;
+        let there: BTreeSet<&str> = there.lines().collect();
+        let mut lacking = Vec::new();
+        for commit in commits {
+            if !there.contains(&*commit) && !self.is_in(&commit, tip).await {
+                lacking.push(commit);
+            }
+        }
+        Ok(lacking)
+    }
+
+    /// Those of `commits`, all of which are there, that are in the history of none of the others.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn independent(&self, commits: &[String]) -> Result<Vec<String>, GitError> {
+        let mut args = vec!["merge-base", "--independent"];
+        args.extend(commits.iter().map(String::as_str));
+        Ok(self.git(&args).await?.lines().map(str::to_owned).collect())
+    }
+
+    /// Whether all that `commit` changes is in `tip` already, as after a squash. Where that cannot be told, it is not.
+    pub async fn adds_nothing(&self, tip: &str, commit: &str) -> bool {
+        let merged = self.git(&["merge-tree", "--write-tree", tip, commit]).await;
+        let Ok(tree) = self.tree_hash(tip).await else { return false };
+        merged.is_ok_and(|merged| merged.lines().next() == Some(&*tree))
+    }
+
     /// Where `branch` is checked out, if it is.
     ///
     /// # Errors

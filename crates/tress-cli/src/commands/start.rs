@@ -92,6 +92,9 @@ pub(crate) struct Start {
     /// How often a todo is tried before somebody has to look at it
     #[arg(long, value_name = "N", default_value_t = 6)]
     attempts: usize,
+    /// Go on though the branch lacks work that was integrated; an alert says so
+    #[arg(long)]
+    as_it_is: bool,
     /// Only say who would do what
     #[arg(long)]
     plan: bool,
@@ -120,6 +123,9 @@ pub(crate) struct Resume {
     /// Another command line for the agents
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
+    /// Go on though the branch lacks work that was integrated; an alert says so
+    #[arg(long)]
+    as_it_is: bool,
 }
 
 fn budget(text: &str) -> Result<(String, f64), String> {
@@ -180,6 +186,7 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
         |can: &String| can.split([',', ' ']).filter(|w| !w.is_empty()).map(str::to_owned).collect();
     options.can = args.can.iter().map(words).collect();
     options.seed = args.seed;
+    options.as_it_is = args.as_it_is;
     if let Some(proposal) = learned {
         options.checkpoint_every = proposal.checkpoint_every.try_into().unwrap_or(5);
         options.learned = proposal.settings();
@@ -218,6 +225,7 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
         options.command.clone_from(command);
     }
     options.scale = args.scale.or(options.scale);
+    options.as_it_is = args.as_it_is;
     let project = run.store_dir().parent().unwrap_or(Path::new(".")).to_owned();
     let tree = Tree::discover(&project).await?;
     let summary = work(context, run.clone(), tree, options).await?;

@@ -241,3 +241,27 @@ fn a_todo_is_explored_by_two_agents() {
     let learned = data(dir.path(), &["optimize", "--json"]);
     assert_eq!(learned["samples"].as_array().map(Vec::len), Some(0));
 }
+
+/// What is to be done about a branch that lacks integrated work is told, and nothing is built on it.
+#[test]
+fn a_branch_that_lacks_integrated_work_is_not_built_on() {
+    let dir = project();
+    let agent = format!("[ $TRESS_TODO != c ] && {GOOD}");
+    let start = ["start", "--todo", "TODO.md", "--command", &agent, "--attempts", "1"];
+    assert_eq!(run(dir.path(), &start).status.code(), Some(5), "c is left");
+    git(dir.path(), &["branch", "-D", "tress/main"]);
+    let (code, said) = failure(dir.path(), &["resume", "--command", GOOD]);
+    assert_eq!(code, Some(5), "{said}");
+    for part in
+        ["tress/main lacks work", "hint: `git branch tress/main ", "tress reopen", "--as-it-is"]
+    {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    run(dir.path(), &["unblock", "c", "-m", "another agent"]);
+    let went_on = run(dir.path(), &["resume", "--command", GOOD, "--as-it-is"]);
+    let text = String::from_utf8_lossy(&went_on.stdout).into_owned();
+    assert!(went_on.status.success(), "{text} {}", String::from_utf8_lossy(&went_on.stderr));
+    let status = data(dir.path(), &["status", "--json"]);
+    let alert = status["alerts"][0]["message"].as_str().unwrap_or_default();
+    assert!(alert.contains("lacks work"), "{status}");
+}

@@ -266,7 +266,12 @@ impl Team {
         let appended = coordinator
             .append_if(move |state| integrable(state, todo, completion).map(|()| operations));
         let refused = match appended.await {
-            Ok(_) => return Ok(true),
+            Ok(_) => {
+                // The branch is anybody's between two runs: what was in it can be brought back by this.
+                let name = format!("refs/tress/{}/integrated", self.run.name());
+                self.tree.keep(&name, &merged).await?;
+                return Ok(true);
+            }
             Err(Refused::Condition(refused)) => refused,
             Err(Refused::Error(error)) => return Err(error.into()),
         };

@@ -1,6 +1,7 @@
 //! Execution: agents, their processes and work trees, and the team that keeps them at work.
 
 mod blockers;
+pub mod branch;
 mod decide;
 pub mod driver;
 pub mod explore;

@@ -43,6 +43,8 @@ pub struct Options {
     pub only: Option<TodoId>,
     /// The commit that the branch is made at; the project's own where it is not said. Not kept.
     pub from: Option<String>,
+    /// Whether to go on from the branch as it is, though work that is recorded as integrated is not in it. Not kept.
+    pub as_it_is: bool,
     /// Settings that were learned from earlier runs, by name.
     pub learned: Vec<(String, String)>,
     /// What makes ties fall the same way each time.
@@ -79,6 +81,7 @@ impl Options {
             can: Vec::new(),
             only: None,
             from: None,
+            as_it_is: false,
             learned: Vec::new(),
             seed: 0,
             branch: branch.into(),

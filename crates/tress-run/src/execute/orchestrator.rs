@@ -18,6 +18,7 @@ use tress::state::Phase;
 use tress::{Agent, Dot, Operation, Role, Run, State, Status, TodoId, now};
 use tress_plan::{self as plan, Figures};
 
+use super::branch::Lacking;
 use super::driver::Driver;
 use super::options::Options;
 use super::{implement, integrate, learned, recover, review, steward};
@@ -37,6 +38,9 @@ pub enum RunError {
     /// Git could not.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// The branch lacks what the log says to be in it.
+    #[error(transparent)]
+    Lacking(#[from] Box<Lacking>),
     /// Another orchestrator is at this run.
     #[error("another `tress start` or `tress resume` is at the run {0}; let it end, or stop it")]
     AlreadyRunning(String),
@@ -346,6 +350,7 @@ impl Team {
         if let Some(dir) = self.tree.where_checked_out(branch).await? {
             return Err(GitError::CheckedOut { branch: branch.clone(), dir }.into());
         }
+        let without = self.hold_branch(&state, &base).await?;
         self.tree.ensure_branch(branch, &base).await?;
         let base = state.team.base.clone().unwrap_or(base);
         let coordinator = self.coordinator();
@@ -375,7 +380,7 @@ impl Team {
             implementers: planned.implementers,
             coordinators: planned.coordinators,
         };
-        coordinator.append([made]).await?;
+        coordinator.append(without.into_iter().chain([made])).await?;
         let [start, resume] = BEGINNINGS;
         let begun = match state.team.started_at {
             None => coordinator.checkpoint(start, "before the first todo").await?,

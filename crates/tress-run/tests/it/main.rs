@@ -1,6 +1,7 @@
 //! The orchestrator on real repositories, with agents that are shell commands.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod branch;
 #[cfg(target_os = "linux")]
 mod escaped;
 mod lost;
