@@ -17,6 +17,8 @@ use tress_model::clock::Millis;
 use tress_model::codec::EventHasher;
 use tress_model::event::Record;
 use tress_model::ids::{Dot, EventId};
+use tress_model::state::Phase;
+use tress_model::state::team::Team;
 use tress_model::{Event, LedgerEntry, Operation, Segment, State, Strands, VersionVector};
 use tress_store::{Item, Origin, RunFile};
 
@@ -154,7 +156,8 @@ impl Agent {
     }
 
     /// Takes the events of `from` into this run: both histories are one then, and the rules have
-    /// decided. Merging again, or a path that has nothing of its own, changes nothing.
+    /// decided. A run that was started keeps its own terms, its branch among them, where those of a path
+    /// are later. Merging again, or a path that has nothing of its own, changes nothing.
     ///
     /// # Errors
     /// When an event cannot be admitted; nothing was merged then. [`Error::LeftOut`] for a path
@@ -274,7 +277,7 @@ impl Core {
         if missing > 0 {
             return Err(Error::Incomplete(missing));
         }
-        if admission.admitted.iter().all(|event| is_note(&event.operation)) {
+        if only_noted(&admission.admitted) {
             return Ok(None);
         }
         let fresh = fresh(&self.log.ends(), &log, &lacking);
@@ -312,6 +315,11 @@ impl Core {
             return Ok(Merge { state: Arc::clone(self.log.state()), ..Merge::default() });
         };
         self.write_received(&trial.fresh)?;
+        // The same run from elsewhere may have gone on on other terms; a path has terms of its own.
+        let own = match file.run == self.files.name() {
+            true => Vec::new(),
+            false => own_terms(&self.log.state().team, &trial.log.state().team),
+        };
         let log = trial.log.clone();
         let mut merge = trial.merge(self);
         self.log = log;
@@ -320,8 +328,15 @@ impl Core {
         // The replica that was written may be one of those that came in.
         self.forget_writer();
         let version = theirs(&merge.events);
-        merge.recorded =
-            self.append_alone(vec![record(file.run.clone(), version)], &[])?.into_iter().next();
+        let record = record(file.run.clone(), version);
+        let author = record.author.clone();
+        let own = own.into_iter().map(|(operation, occurred)| Draft {
+            author: author.clone(),
+            occurred,
+            operation,
+        });
+        let drafts = std::iter::once(record).chain(own).collect();
+        merge.recorded = self.append_alone(drafts, &[])?.into_iter().next();
         merge.state = Arc::clone(self.log.state());
         drop(lock);
         Ok(merge)
@@ -337,10 +352,41 @@ pub(crate) fn lacking<'a>(
     segments.into_iter().filter(lacks).cloned().collect()
 }
 
-/// Whether it only says where runs branched off and met: two runs that merge each other in turn
-/// would have something new for ever.
-const fn is_note(operation: &Operation) -> bool {
-    matches!(operation, Operation::Forked { .. } | Operation::Merged { .. })
+/// Whether events only say where runs branched off and met, and on what terms each goes on after that:
+/// two runs that merge each other in turn would have something new for ever.
+fn only_noted(events: &[Arc<Event>]) -> bool {
+    use Operation as O;
+    let met = events.iter().any(|event| matches!(event.operation, O::Merged { .. }));
+    events.iter().all(|event| match &event.operation {
+        O::Forked { .. } | O::Merged { .. } => true,
+        O::RunStarted { .. } | O::RunPaused { .. } | O::RunFinished { .. } => met,
+        _ => false,
+    })
+}
+
+/// What gives a run its own terms back where those of a path that came in are later than they: its branch,
+/// above all, and where it stood. A run that nobody started has none.
+fn own_terms(before: &Team, after: &Team) -> Vec<(Operation, Option<Millis>)> {
+    let settings =
+        before.settings.iter().filter(|&(name, own)| after.settings.get(name) != Some(own));
+    let settings: Vec<(String, String)> =
+        settings.map(|(name, own)| (name.clone(), own.clone())).collect();
+    let terms = |team: &Team| (team.title.clone(), team.base.clone(), team.branch.clone());
+    let stood = |team: &Team| (team.phase, team.ended_at, team.summary.clone());
+    let same =
+        settings.is_empty() && terms(before) == terms(after) && stood(before) == stood(after);
+    if before.started_at.is_none() || same {
+        return Vec::new();
+    }
+    let (title, base, branch) = terms(before);
+    let mut operations = vec![(Operation::RunStarted { title, base, branch, settings }, None)];
+    let summary = before.summary.clone();
+    operations.extend(match before.phase {
+        Phase::New | Phase::Running => None,
+        Phase::Paused => Some((Operation::RunPaused { reason: summary }, before.ended_at)),
+        Phase::Finished => Some((Operation::RunFinished { summary }, before.ended_at)),
+    });
+    operations
 }
 
 /// The version of what came in.

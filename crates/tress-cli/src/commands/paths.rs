@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
-use tress::{Agent, Fork as Terms, LedgerEntry, RunFile, Store, When};
+use tress::{Agent, Fork as Terms, LedgerEntry, Run, RunFile, State, Store, When};
+use tress_run::execute::branch::Lacking;
+use tress_run::{GitError, Tree};
 
 use super::without::Replayed;
 use crate::context::{Context, name_title};
@@ -41,7 +43,9 @@ pub(crate) struct Fork {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Both histories are one then. Where they disagree the rules decide, and the ledger says how
-(`tress conflicts`). To merge twice changes nothing.
+(`tress conflicts`). To merge twice changes nothing. A run that was started keeps its own branch and
+terms; the branch is taken forward to the path's work where that needs no merge, and else it is said what
+it lacks, and how that comes in.
 
 Examples:
   tress merge try-nom --dry-run            what would come, and what would be decided
@@ -122,8 +126,80 @@ struct Merged {
     decided: Vec<Decided>,
     /// The event that records the merge.
     event: Option<String>,
+    /// How the run's own branch stands, where it lacks work that came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<BranchView>,
     dry_run: bool,
     root: String,
+}
+
+/// Work that is in the branch of a path and was not in the run's own.
+#[derive(Serialize)]
+struct BranchView {
+    branch: String,
+    work: Vec<WorkView>,
+    /// The commit that the branch was taken forward to; nothing where it was left as it is.
+    moved_to: Option<String>,
+    /// What brings the work in, where it was left out.
+    remedy: Option<String>,
+    #[serde(skip)]
+    told: String,
+}
+
+#[derive(Serialize)]
+struct WorkView {
+    todo: String,
+    commit: String,
+}
+
+impl BranchView {
+    /// Looks at the run's own branch, and takes it forward where that is safe: it had all that was the run's before,
+    /// and what came lies straight ahead of it.
+    async fn of(
+        run: &Run,
+        before: &State,
+        after: &State,
+        dry: bool,
+    ) -> Result<Option<Self>, GitError> {
+        let Some(branch) = &before.team.branch else { return Ok(None) };
+        let project = run.store_dir().parent().unwrap_or(Path::new(".")).to_owned();
+        // A run may be looked at and merged where its project is not.
+        let Ok(tree) = Tree::discover(&project).await else { return Ok(None) };
+        let base = tree.commit("HEAD").await?;
+        let Some(lacking) = Lacking::of(&tree, after, branch, &base).await? else {
+            return Ok(None);
+        };
+        let whole = Lacking::of(&tree, before, branch, &base).await?.is_none();
+        let moved = whole && !dry && lacking.take_forward(run, &tree).await?;
+        let head = lacking.heads.first().cloned().filter(|_| moved);
+        Ok(Some(Self {
+            branch: branch.clone(),
+            moved_to: head,
+            remedy: (!moved).then(|| lacking.remedy()),
+            told: lacking.to_string(),
+            work: lacking
+                .work
+                .into_iter()
+                .map(|(todo, commit)| WorkView { todo, commit })
+                .collect(),
+        }))
+    }
+
+    fn line(&self) -> String {
+        match (&self.moved_to, &self.remedy) {
+            (Some(commit), _) => {
+                let todos = count(self.work.len(), "todo");
+                format!(
+                    "took {} forward to {}, with the work on {todos}",
+                    self.branch,
+                    short(commit, 12)
+                )
+            }
+            (None, remedy) => {
+                format!("{}\nnext: {}", self.told, remedy.as_deref().unwrap_or_default())
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -146,6 +222,7 @@ pub(crate) async fn merge(context: &Context, args: &Merge) -> Result<(), Failure
         return Err(Failure::usage(format!("{source} is the run itself"))
             .hint("name a path (`tress runs`), or a run file"));
     }
+    let before = run.refresh().await?;
     let merging = merged(&agent, file, args.dry_run);
     let merge = context.out.waiting("merging", merging).await?;
     let mut agents: BTreeMap<String, usize> = BTreeMap::new();
@@ -159,7 +236,9 @@ pub(crate) async fn merge(context: &Context, args: &Merge) -> Result<(), Failure
         agent: entry.agent.to_string(),
         detail: entry.detail.clone(),
     };
+    let branch = BranchView::of(&run, &before, state, args.dry_run).await?;
     let answer = Merged {
+        branch,
         from: source,
         events: merge.events.len(),
         agents,
@@ -198,7 +277,9 @@ async fn from(context: &Context, store: &Store, path: &Path) -> Result<RunFile, 
 fn say_merged(context: &Context, answer: &Merged, merge: &tress::Merge) -> String {
     let from = &answer.from;
     if merge.events.is_empty() {
-        return format!("there is nothing of {from} to merge");
+        let nothing = format!("there is nothing of {from} to merge");
+        let branch = answer.branch.iter().map(BranchView::line);
+        return std::iter::once(nothing).chain(branch).collect::<Vec<_>>().join("\n");
     }
     let agents: Vec<_> = answer.agents.keys().take(5).map(|name| short(name, 40)).collect();
     let more = if answer.agents.len() > agents.len() { " …" } else { "" };
@@ -224,5 +305,6 @@ fn say_merged(context: &Context, answer: &Merged, merge: &tress::Merge) -> Strin
     if merge.decided.len() > TOLD {
         lines.push(format!("  and {} more: tress conflicts", merge.decided.len() - TOLD));
     }
+    lines.extend(answer.branch.iter().map(BranchView::line));
     lines.join("\n")
 }

@@ -265,3 +265,72 @@ fn a_branch_that_lacks_integrated_work_is_not_built_on() {
     let alert = status["alerts"][0]["message"].as_str().unwrap_or_default();
     assert!(alert.contains("lacks work"), "{status}");
 }
+
+/// After a path had come back the run showed the path's branch as its own, and had completed work that its own branch
+/// did not have.
+#[test]
+fn a_path_that_comes_back_brings_its_work_or_says_what_is_lacking() {
+    let done = |dir: &Path, args: &[&str]| {
+        let output = run(dir, args);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{args:?}: {text} {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text
+    };
+    let dir = project();
+    let dir = dir.path();
+    // On the run nobody can do c; on the path somebody does.
+    let agent = format!("[ $TRESS_TODO != c ] && {GOOD}");
+    let start = ["start", "--todo", "TODO.md", "--command", &agent, "--attempts", "1"];
+    assert_eq!(run(dir, &start).status.code(), Some(5));
+    done(dir, &["fork", "second"]);
+    done(dir, &["--run", "second", "unblock", "c", "-m", "another agent"]);
+    let resume = ["resume", "--from", "now", "--as", "third", "--command", GOOD];
+    done(dir, &[&["--run", "second"], resume.as_slice()].concat());
+    let path = |run: &str| data(dir, &["--run", run, "status", "--json"])["branch"].clone();
+    assert_eq!((path("main"), path("third")), ("tress/main".into(), "tress/third".into()));
+    let dry = data(dir, &["merge", "third", "--dry-run", "--json"]);
+    assert_eq!(dry["branch"]["work"][0]["todo"], "c", "{dry}");
+    assert_eq!(dry["branch"]["moved_to"], Value::Null, "{dry}");
+    let merged = done(dir, &["merge", "third"]);
+    assert!(merged.contains("took tress/main forward to "), "{merged}");
+    git(dir, &["cat-file", "-e", "tress/main:c"]);
+    let status = data(dir, &["status", "--json"]);
+    assert_eq!((&status["branch"], &status["percent"]), (&"tress/main".into(), &100.into()));
+
+    // Where both have gone on, it takes a merge.
+    let add = |run: &str, id: &str| {
+        let check = format!("grep -q {id} {id}");
+        done(
+            dir,
+            &["--run", run, "add", id, "--external-id", id, "--check", &check, "--files", id],
+        );
+    };
+    done(dir, &["fork", "fourth"]);
+    add("fourth", "e");
+    let resume = ["resume", "--from", "now", "--as", "fifth", "--command", GOOD];
+    done(dir, &[&["--run", "fourth"], resume.as_slice()].concat());
+    add("main", "d");
+    done(dir, &["resume", "--command", GOOD]);
+    let merged = done(dir, &["merge", "fifth"]);
+    assert!(merged.contains("tress/main lacks work") && merged.contains("e ("), "{merged}");
+    let remedy = merged.split('`').nth(1).unwrap_or_default().to_owned();
+    assert!(remedy.starts_with("git switch tress/main && git merge "), "{merged}");
+    add("main", "f");
+    let (code, said) = failure(dir, &["resume"]);
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains(&remedy), "{said}");
+    let names =
+        ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"];
+    let mut shell = Command::new("sh");
+    let mended =
+        shell.args(["-ec", &remedy]).current_dir(dir).envs(names.map(|name| (name, "ada")));
+    assert!(mended.output().expect("it works").status.success());
+    done(dir, &["resume"]);
+    for name in ["c", "d", "e", "f"] {
+        git(dir, &["cat-file", "-e", &format!("tress/main:{name}")]);
+    }
+}

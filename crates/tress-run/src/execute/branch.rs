@@ -7,10 +7,10 @@
 use std::fmt;
 
 use tress::operation::Severity;
-use tress::{Operation, State};
+use tress::{Operation, Run, State};
 
-use super::orchestrator::{RunError, Team};
-use crate::git::GitError;
+use super::orchestrator::{self, RunError, Team};
+use crate::git::{GitError, Tree};
 
 /// How many todos a message names.
 const TOLD: usize = 5;
@@ -42,8 +42,8 @@ pub struct Lacking {
 pub enum How {
     /// It is not there.
     Gone,
-    /// It was taken back to before that work.
-    Rewound,
+    /// It is at a moment before that work.
+    Behind,
     /// It has gone another way.
     Apart,
     /// The repository does not have the commits.
@@ -69,6 +69,79 @@ fn short(commit: &str) -> &str {
 }
 
 impl Lacking {
+    /// What `branch`, or `base` where it is not there or behind it, lacks of what `state` has as integrated.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn of(
+        tree: &Tree,
+        state: &State,
+        branch: &str,
+        base: &str,
+    ) -> Result<Option<Self>, GitError> {
+        let (tip, gone) = tip(tree, branch, base).await;
+        // What was taken back since is to be done anew, and may be gone.
+        let counts = state.team.integrations.iter().filter(|made| {
+            let done = state.todo(made.todo).and_then(|todo| todo.completed());
+            done.is_some_and(|done| done.dot == made.completion)
+        });
+        let counts: Vec<_> = counts.collect();
+        let commits = counts.iter().map(|made| made.commit.clone()).collect();
+        let commits = tree.lacking(&tip, state.team.base.as_deref(), commits).await?;
+        if commits.is_empty() {
+            return Ok(None);
+        }
+        let mut here = Vec::new();
+        for commit in &commits {
+            if tree.commit(commit).await.is_ok() {
+                here.push(commit.clone());
+            }
+        }
+        let away = commits.iter().rev().find(|commit| !here.contains(commit));
+        let heads = match away {
+            Some(away) => vec![away.clone()],
+            None => tree.independent(&here).await?,
+        };
+        let (mut open, mut behind) = (Vec::new(), true);
+        for head in heads {
+            let known = state.team.alerts.contains_key(&Self::alert(&head));
+            if !known && (away.is_some() || !tree.adds_nothing(&tip, &head).await) {
+                behind &= tree.is_in(&tip, &head).await;
+                open.push(head);
+            }
+        }
+        if open.is_empty() {
+            return Ok(None);
+        }
+        let how = match (away.is_some(), gone) {
+            (true, _) => How::Elsewhere,
+            (false, true) => How::Gone,
+            (false, false) if behind && open.len() == 1 => How::Behind,
+            (false, false) => How::Apart,
+        };
+        let missing = counts.iter().filter(|made| commits.contains(&made.commit));
+        let work = missing.map(|made| (state.name(made.todo), made.commit.clone())).collect();
+        Ok(Some(Self { branch: branch.to_owned(), work, heads: open, how }))
+    }
+
+    /// Takes the branch of `run` forward to what it lacks, where that needs no merge and nobody works with the
+    /// branch; whether it did.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn take_forward(&self, run: &Run, tree: &Tree) -> Result<bool, GitError> {
+        let (How::Behind, [head]) = (self.how, self.heads.as_slice()) else { return Ok(false) };
+        let Ok(_alone) = orchestrator::lock(&orchestrator::lock_of(run), run.name()).await else {
+            return Ok(false);
+        };
+        if tree.where_checked_out(&self.branch).await?.is_some() {
+            return Ok(false);
+        }
+        let old = tree.commit(&format!("refs/heads/{}", self.branch)).await?;
+        tree.move_branch(&self.branch, head, &old).await?;
+        Ok(true)
+    }
+
     /// What brings the work back.
     pub fn remedy(&self) -> String {
         let branch = &self.branch;
@@ -82,7 +155,7 @@ impl Lacking {
         };
         match (self.how, heads.as_slice()) {
             (How::Gone, [head]) => format!("`git branch {branch} {head}`"),
-            (How::Rewound, [head]) => format!("`git branch -f {branch} {head}`"),
+            (How::Behind, [head]) => format!("`git branch -f {branch} {head}`"),
             (How::Elsewhere, _) => {
                 let head = heads.first().unwrap_or(&"");
                 format!(
@@ -113,6 +186,15 @@ impl Lacking {
     }
 }
 
+/// Where `branch` is when a team begins at `base`, and whether it is to be made.
+async fn tip(tree: &Tree, branch: &str, base: &str) -> (String, bool) {
+    match tree.commit(&format!("refs/heads/{branch}")).await {
+        Ok(tip) if tree.is_in(&tip, base).await => (base.to_owned(), false),
+        Ok(tip) => (tip, false),
+        Err(_) => (base.to_owned(), true),
+    }
+}
+
 impl Team {
     /// Holds the branch, as it will be when the team begins at `base`, against what the log has as
     /// integrated. Gives what is to be said of it where the team goes on without.
@@ -122,15 +204,13 @@ impl Team {
         base: &str,
     ) -> Result<Vec<Operation>, RunError> {
         let branch = &self.options.branch;
-        let there = self.tree.commit(&format!("refs/heads/{branch}")).await.ok();
-        let tip = match &there {
-            Some(tip) if !self.tree.is_in(tip, base).await => tip,
-            _ => base,
-        };
-        match self.lacking(state, tip, there.is_none()).await? {
+        match Lacking::of(&self.tree, state, branch, base).await? {
             Some(lacking) if self.options.as_it_is => Ok(lacking.alerts().collect()),
             Some(lacking) => Err(Box::new(lacking).into()),
-            None => Ok(self.back(state, tip).await),
+            None => {
+                let (tip, _) = tip(&self.tree, branch, base).await;
+                Ok(self.back(state, &tip).await)
+            }
         }
     }
 
@@ -144,61 +224,5 @@ impl Team {
             }
         }
         cleared
-    }
-
-    async fn lacking(
-        &self,
-        state: &State,
-        tip: &str,
-        gone: bool,
-    ) -> Result<Option<Lacking>, GitError> {
-        // What was taken back since is to be done anew, and may be gone.
-        let counts = state.team.integrations.iter().filter(|made| {
-            let done = state.todo(made.todo).and_then(|todo| todo.completed());
-            done.is_some_and(|done| done.dot == made.completion)
-        });
-        let counts: Vec<_> = counts.collect();
-        let commits = counts.iter().map(|made| made.commit.clone()).collect();
-        let since = state.team.base.as_deref();
-        let commits = self.tree.lacking(tip, since, commits).await?;
-        if commits.is_empty() {
-            return Ok(None);
-        }
-        let mut here = Vec::new();
-        for commit in &commits {
-            if self.tree.commit(commit).await.is_ok() {
-                here.push(commit.clone());
-            }
-        }
-        let (heads, elsewhere) = if here.len() < commits.len() {
-            let away = commits.iter().rev().find(|commit| !here.contains(commit));
-            (away.cloned().into_iter().collect(), true)
-        } else {
-            (self.tree.independent(&here).await?, false)
-        };
-        let mut open = Vec::new();
-        for head in heads {
-            let known = state.team.alerts.contains_key(&Lacking::alert(&head));
-            if !known && (elsewhere || !self.tree.adds_nothing(tip, &head).await) {
-                open.push(head);
-            }
-        }
-        let heads = open;
-        if heads.is_empty() {
-            return Ok(None);
-        }
-        let mut behind = true;
-        for head in &heads {
-            behind &= self.tree.is_in(tip, head).await;
-        }
-        let how = match (elsewhere, gone) {
-            (true, _) => How::Elsewhere,
-            (false, true) => How::Gone,
-            (false, false) if behind && heads.len() == 1 => How::Rewound,
-            (false, false) => How::Apart,
-        };
-        let missing = counts.iter().filter(|made| commits.contains(&made.commit));
-        let work = missing.map(|made| (state.name(made.todo), made.commit.clone())).collect();
-        Ok(Some(Lacking { branch: self.options.branch.clone(), work, heads, how }))
     }
 }

@@ -286,7 +286,7 @@ const BEGINNINGS: [&str; 2] = ["start", "resume"];
 
 /// The file by which a run's orchestrator is known to be there: it is locked, and has the dot of the event by which
 /// it began.
-fn lock_of(run: &Run) -> PathBuf {
+pub(super) fn lock_of(run: &Run) -> PathBuf {
     run.store_dir().join("local").join(format!("{}.orchestrator", run.name()))
 }
 
@@ -305,7 +305,7 @@ pub fn is_abandoned(run: &Run, state: &State) -> bool {
 }
 
 /// The lock that keeps a second orchestrator from a run; it dies with the process.
-async fn lock(path: &std::path::Path, run: &str) -> Result<File, RunError> {
+pub(super) async fn lock(path: &std::path::Path, run: &str) -> Result<File, RunError> {
     let error = |source| RunError::Io { path: path.to_owned(), source };
     let file = File::options().append(true).create(true).open(path).map_err(error)?;
     for _ in 0..LOCK_TRIES {

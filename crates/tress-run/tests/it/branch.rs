@@ -64,7 +64,7 @@ async fn a_branch_that_was_rewound_is_noticed_and_can_be_brought_back() {
     let site = site().await;
     git(site.dir.path(), &["branch", "-f", "tress/main", "tress/main~1"]);
     let lacking = lacking(&site).await;
-    assert_eq!(lacking.how, How::Rewound);
+    assert_eq!(lacking.how, How::Behind);
     let said = lacking.to_string();
     assert!(said.contains("tress/main lacks work") && said.contains("b ("), "{said}");
     assert!(!said.contains("a ("), "what is there is not named: {said}");

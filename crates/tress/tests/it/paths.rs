@@ -102,6 +102,47 @@ async fn to_fork_and_merge_without_changes_is_the_identity() {
     assert_eq!(run.refresh().await.unwrap().root(), before);
 }
 
+/// After a path had come back, the run went on with the path's branch and agents, and stood where the path did.
+#[tokio::test]
+async fn a_run_keeps_its_own_terms_when_a_path_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    human(&run).add("one").await.unwrap();
+    let started = |name: &str| Operation::RunStarted {
+        title: name.to_owned(),
+        base: Some("1234".to_owned()),
+        branch: Some(format!("tress/{name}")),
+        settings: vec![("branch".to_owned(), format!("tress/{name}"))],
+    };
+    let paused = Operation::RunPaused { reason: "stuck".to_owned() };
+    human(&run).append([started("main"), paused]).await.unwrap();
+    let path = human(&run).fork(&store(dir.path()), "second", Fork::default()).await.unwrap();
+    let finished = Operation::RunFinished { summary: "all".to_owned() };
+    human(&path).append([started("second"), finished]).await.unwrap();
+    human(&path).add("two").await.unwrap();
+    let before = run.state().team.clone();
+    let merge = human(&run).merge(&path).await.unwrap();
+    assert!(matches!(merge.recorded.unwrap().operation, Operation::Merged { .. }));
+    for team in [&merge.state.team, &run.refresh().await.unwrap().team] {
+        assert_eq!((&team.branch, &team.title), (&before.branch, &before.title));
+        assert_eq!(team.settings, before.settings);
+        assert_eq!((team.phase, &*team.summary), (before.phase, "stuck"));
+        assert_eq!((team.started_at, team.ended_at), (before.started_at, before.ended_at));
+    }
+    // The path, too, and neither has something new for the other for ever.
+    human(&path).merge(&run).await.unwrap();
+    assert_eq!(path.state().team.branch.as_deref(), Some("tress/second"));
+    assert!(human(&run).merge(&path).await.unwrap().events.is_empty());
+    // What is the same run elsewhere has no terms but the run's.
+    let copy = tempfile::tempdir().unwrap();
+    let other = open(copy.path()).await;
+    human(&other).merge_file(run.run_file().await.unwrap()).await.unwrap();
+    human(&other).one(started("elsewhere")).await.unwrap();
+    human(&other).add("three").await.unwrap();
+    human(&run).merge_file(other.run_file().await.unwrap()).await.unwrap();
+    assert_eq!(run.state().team.branch.as_deref(), Some("tress/elsewhere"));
+}
+
 #[tokio::test]
 async fn a_merge_brings_the_events_of_a_path_into_one_history() {
     let dir = tempfile::tempdir().unwrap();
