@@ -3,6 +3,7 @@
 //! says. Only what the change touched is judged.
 
 pub mod bench;
+mod judges;
 pub mod outcome;
 pub mod quality;
 mod reports;
@@ -112,7 +113,7 @@ async fn run_layers(
     sources: &Sources,
     checks: &mut Vec<Check>,
 ) -> Result<(), GitError> {
-    let Claim { base, commit, terms, .. } = claim;
+    let Claim { todo, base, commit, terms } = claim;
     let sound = |checks: &[Check]| checks.iter().all(|check| check.verdict == Verdict::Pass);
     if !sound(checks) {
         return Ok(());
@@ -139,6 +140,10 @@ async fn run_layers(
         };
         let asked_for = matches!(terms.lint, Lint::Command(_));
         checks.extend(quality::lint(bench, &linters, asked_for, (base, commit), changed).await?);
+    }
+    if sound(checks) {
+        let held = judges::as_they_were(bench, todo, (base, commit), changed, checks).await?;
+        checks.extend(held);
     }
     let command = [terms.check, terms.tests].into_iter().flatten().collect::<Vec<_>>().join(" && ");
     if terms.thorough && sound(checks) && !command.is_empty() {

@@ -303,3 +303,61 @@ async fn new_tests_that_pass_without_the_change_test_nothing() {
         assert_eq!(check.verdict, verdict, "{wanted}: {}", check.detail);
     }
 }
+
+/// An agent that made the script of its check say nothing but yes was believed.
+#[tokio::test]
+async fn a_check_is_held_against_its_script_as_it_was() {
+    let script = "#!/bin/sh\ngrep -q done a.txt && test ! -e dirt && touch dirt\n";
+    let before = [("check.sh", script), ("a.txt", "begun\n")];
+    let yes = "#!/bin/sh\nexit 0\n";
+    let stub = [("check.sh", yes), ("a.txt", "stub\n")];
+    let done = [("check.sh", yes), ("a.txt", "done\n")];
+    let more =
+        [("check.sh", &*format!("{script}grep -q really a.txt\n")), ("a.txt", "really done\n")];
+    let name = "its check passes with the scripts as they were";
+    for command in ["sh check.sh", "true && sh ./check.sh"] {
+        let hold = |files, edits| hold(Case { before: &before, files, edits, ..Case::default() });
+        let report = hold(&stub, vec![check(command)]).await;
+        assert_eq!(report.verdict, Verdict::Fail, "{}", report.reason);
+        assert!(
+            report.reason.contains("check.sh:1: the work changes what it is judged by"),
+            "{}",
+            report.reason
+        );
+        assert!(report.gaps.iter().any(|gap| gap.contains("(changed-check)")), "{:?}", report.gaps);
+        for honest in [&done, &more] {
+            let report = hold(honest, vec![check(command)]).await;
+            assert_eq!(report.verdict, Verdict::Pass, "{}", report.reason);
+            assert_eq!(of(&report, name).detail, "check.sh");
+        }
+        // Where the todo is about the script, its author meant it to change.
+        let report = hold(&stub, vec![check(command), files(&["check.sh"])]).await;
+        assert_eq!(report.verdict, Verdict::Pass, "{}", report.reason);
+        assert!(of(&report, name).detail.contains("which the todo names"));
+    }
+    // What a check only looks at is the work itself.
+    let edits = vec![check("grep -q done a.txt")];
+    let files = [("a.txt", "done\n")];
+    let report = hold(Case { before: &before, files: &files, edits, ..Case::default() }).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.reason);
+    assert!(report.checks.iter().all(|check| check.name != name));
+}
+
+/// The project's tests and its linter are command lines, too.
+#[tokio::test]
+async fn the_scripts_of_tests_and_linters_are_held_against_what_they_were() {
+    let before = [
+        ("ci/test", "grep -q done a.txt\n"),
+        ("ci/lint", "! grep bad a.txt\n"),
+        ("a.txt", "begun\n"),
+    ];
+    for (changed, tests, lint) in
+        [("ci/test", Some("sh ci/test"), None), ("ci/lint", None, Some("sh ci/lint"))]
+    {
+        let files = [(changed, "exit 0\n"), ("a.txt", "bad\n")];
+        let report =
+            hold(Case { before: &before, files: &files, tests, lint, ..Case::default() }).await;
+        assert_eq!(report.verdict, Verdict::Fail, "{}", report.reason);
+        assert!(report.reason.contains(changed), "{}", report.reason);
+    }
+}
