@@ -46,6 +46,11 @@ pub enum GitError {
     },
 }
 
+/// The mode by which git keeps the name of a commit of another repository.
+const LINK: &str = "160000";
+/// How deep repositories within repositories are looked for.
+const NESTED_MAX: u32 = 8;
+
 fn list(names: &[String]) -> String {
     let shown: Vec<_> = names.iter().take(5).map(String::as_str).collect();
     let more = if names.len() > 5 { ", …" } else { "" };
@@ -368,6 +373,66 @@ impl Tree {
             Self::output(self.signed(by, &args), &args).await?;
         }
         self.commit("HEAD").await
+    }
+
+    /// The paths where `commit` has no more than the name of another repository's commit, and `base` has not: somebody
+    /// made a repository of its own there. Submodules that the project declares are none.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn nested(&self, base: &str, commit: &str) -> Result<Vec<String>, GitError> {
+        let changes =
+            self.git(&["diff-tree", "-r", "--no-renames", "--no-abbrev", base, commit]).await?;
+        let links = changes.lines().filter_map(|line| {
+            let (facts, path) = line.split_once('\t')?;
+            let (old, new) = facts.strip_prefix(':')?.split_once(' ')?;
+            (old != LINK && new.starts_with(LINK)).then(|| path.to_owned())
+        });
+        let mut links: Vec<String> = links.collect();
+        if !links.is_empty() {
+            let declared = format!("{commit}:.gitmodules");
+            let paths = ["config", "--blob", &declared, "--get-regexp", r"^submodule\..*\.path$"];
+            // Where nothing is declared, there is no such file.
+            let declared = self.git(&paths).await.unwrap_or_default();
+            let declared = declared.lines().filter_map(|line| Some(line.split_once(' ')?.1));
+            let declared: BTreeSet<&str> = declared.collect();
+            links.retain(|path| !declared.contains(&**path));
+        }
+        Ok(links)
+    }
+
+    /// Commits what is in the work tree as [`Tree::commit_all`] does, and the files of repositories that were made
+    /// within it since `base`, of which git would keep the name only. Gives the head, and where those lay.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn commit_whole(
+        &self,
+        by: &Signature,
+        message: &str,
+        base: &str,
+    ) -> Result<(String, Vec<String>), GitError> {
+        let mut commit = self.commit_all(by, message).await?;
+        let mut taken = Vec::new();
+        // One may lie within another.
+        for _ in 0..NESTED_MAX {
+            let nested = self.nested(base, &commit).await?;
+            if nested.is_empty() {
+                return Ok((commit, taken));
+            }
+            for path in &nested {
+                let git = self.dir.join(path).join(".git");
+                let _ = tokio::fs::remove_dir_all(&git).await;
+                let _ = tokio::fs::remove_file(&git).await;
+                self.git(&["rm", "--cached", "--quiet", "--force", "--", path]).await?;
+            }
+            taken.extend(nested);
+            commit = self.commit_all(by, message).await?;
+        }
+        Err(GitError::Failed {
+            command: "add".to_owned(),
+            message: format!("{} are repositories of their own", list(&taken)),
+        })
     }
 
     fn signed(&self, by: &Signature, args: &[&str]) -> Command {

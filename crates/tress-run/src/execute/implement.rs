@@ -266,10 +266,28 @@ impl Team {
                 "its work tree is no longer one of the repository: it was removed, or made another";
             return Ok(Err(why.to_owned()));
         }
-        let commit = match tree.commit_all(&by, &message).await {
-            Ok(commit) => commit,
+        let head = tree.commit("HEAD").await;
+        let base = match &head {
+            Ok(head) => self.tree.merge_base(&self.options.branch, head).await?,
             Err(error) => return Ok(Err(format!("its work cannot be committed: {error}"))),
         };
+        let (commit, nested) = match tree.commit_whole(&by, &message, &base).await {
+            Ok(whole) => whole,
+            Err(error) => return Ok(Err(format!("its work cannot be committed: {error}"))),
+        };
+        if !nested.is_empty() {
+            let nested = nested.join(", ");
+            let text = format!(
+                "{} made a git repository of its own in {nested}: its files are in the commit, its history is not",
+                agent.name()
+            );
+            let note = |claim: &Claimed| Operation::NoteAdded {
+                todo: claim.todo,
+                text: text.clone(),
+                layout: None,
+            };
+            agent.append(claims.iter().map(note)).await?;
+        }
         for claim in claims {
             let name = format!("refs/tress/{}/{}-{}", task.run, claim.todo, task.attempt);
             self.tree.keep(&name, &commit).await?;

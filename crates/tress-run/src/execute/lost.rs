@@ -52,7 +52,15 @@ impl Team {
         );
         let token = claim.token;
         let name = format!("refs/tress/{}/{kind}/{}-{}", task.run, claim.todo, token.number);
-        let kept = match tree.commit_all(&by, &message).await {
+        let base = match tree.commit("HEAD").await {
+            Ok(head) => self.tree.merge_base(&self.options.branch, &head).await,
+            Err(error) => Err(error),
+        };
+        let committed = match base {
+            Ok(base) => tree.commit_whole(&by, &message, &base).await.map(|(commit, _)| commit),
+            Err(error) => Err(error),
+        };
+        let kept = match committed {
             // Nothing was begun.
             Ok(commit) if self.tree.is_in(&commit, &self.options.branch).await => return,
             Ok(commit) => self.tree.keep(&name, &commit).await,

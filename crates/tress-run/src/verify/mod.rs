@@ -94,6 +94,7 @@ pub async fn verify(bench: Bench<'_>, claim: Claim<'_>) -> Result<Report, GitErr
     let sources = Sources::read(tree, (base, commit), &changed).await?;
     let mut checks = statics::existence(todo, &changed, &sources);
     checks.push(statics::completeness(&sources));
+    checks.extend(statics::conflicts(&sources));
     checks.push(statics::integration(&sources, terms.used_later));
     checks.push(statics::suppressions(&sources));
     checks.push(statics::weakened(&sources));

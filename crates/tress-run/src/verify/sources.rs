@@ -29,6 +29,8 @@ pub(super) struct Sources {
     pub(super) paths: BTreeSet<String>,
     /// The texts of the tree as it is now.
     pub(super) tree: BTreeMap<String, String>,
+    /// Where the change left a conflict of a merge, in files of any kind: path and line.
+    pub(super) conflicts: Vec<(String, usize)>,
 }
 
 impl Sources {
@@ -44,6 +46,7 @@ impl Sources {
         let began = tree.merge_base(base, commit).await?;
         let known: BTreeSet<&str> = changed.iter().map(String::as_str).collect();
         let before = tree.files(&began).await?;
+        let conflicts = conflicts(tree, (&before, &now), &known).await?;
         let before =
             self::texts(tree, &before, |path| known.contains(path) && is_code(path)).await?;
         let mut touched = Vec::new();
@@ -53,8 +56,55 @@ impl Sources {
                 touched.push(Touched { path: path.clone(), base, new });
             }
         }
-        Ok(Self { touched, paths, tree: texts })
+        Ok(Self { touched, paths, tree: texts, conflicts })
     }
+}
+
+/// The lines at which a text has a conflict that somebody was to settle: all of what git writes around the two sides,
+/// in its order.
+fn conflict_lines(text: &[u8]) -> Vec<usize> {
+    let (mut found, mut begun, mut parted) = (Vec::new(), None, false);
+    for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.starts_with(b"<<<<<<< ") {
+            (begun, parted) = (Some(number), false);
+        } else if line == b"=======" {
+            parted = begun.is_some();
+        } else if line.starts_with(b">>>>>>> ") && parted {
+            found.extend(begun.take());
+            parted = false;
+        }
+    }
+    found
+}
+
+/// The conflicts that the files called `changed` have `now`, and had not `before`.
+async fn conflicts(
+    tree: &Tree,
+    (before, now): (&[FileAt], &[FileAt]),
+    changed: &BTreeSet<&str>,
+) -> Result<Vec<(String, usize)>, GitError> {
+    let files: Vec<&FileAt> = now
+        .iter()
+        .filter(|file| changed.contains(&*file.path) && file.size <= TEXT_MAX as u64)
+        .collect();
+    let mut found = Vec::new();
+    for file in files {
+        let text = tree.blobs(&[&file.blob]).await?.pop().unwrap_or_default();
+        let lines = conflict_lines(&text);
+        if lines.is_empty() {
+            continue;
+        }
+        let old = before.iter().find(|old| old.path == file.path);
+        let old = match old {
+            Some(old) => tree.blobs(&[&old.blob]).await?.pop().unwrap_or_default(),
+            None => Vec::new(),
+        };
+        // What was there before is not the change's.
+        let known = conflict_lines(&old).len();
+        found.extend(lines.into_iter().skip(known).map(|line| (file.path.clone(), line)));
+    }
+    Ok(found)
 }
 
 fn is_code(path: &str) -> bool {
@@ -103,4 +153,21 @@ async fn texts(
         Some((file.path.clone(), String::from_utf8(bytes).ok()?))
     };
     Ok(wanted.into_iter().zip(read).filter_map(text).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_is_all_of_its_marks_in_order() {
+        let text = "a\n<<<<<<< ours\none\n=======\ntwo\n>>>>>>> theirs\nb\n";
+        assert_eq!(conflict_lines(text.as_bytes()), [2]);
+        assert_eq!(conflict_lines(text.replace('\n', "\r\n").as_bytes()), [2]);
+        for part in
+            ["Title\n=======\n>>>>>>> quoted\n", "<<<<<<< x\n>>>>>>> y\n", " <<<<<<< x\n=======\n"]
+        {
+            assert!(conflict_lines(part.as_bytes()).is_empty(), "{part}");
+        }
+    }
 }

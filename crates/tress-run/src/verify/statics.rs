@@ -142,6 +142,17 @@ pub(super) fn completeness(sources: &Sources) -> Check {
     judged(Layer::Completeness, "nothing in it is a stub", findings, "none found")
 }
 
+/// No conflict of a merge was left; said only where one was.
+pub(super) fn conflicts(sources: &Sources) -> Option<Check> {
+    let message = "the marks of a conflict that was not settled";
+    let finding = |(path, line): &(String, usize)| {
+        Finding::new("conflict-marker", Severity::Error, path, *line, message)
+    };
+    let findings: Vec<Finding> = sources.conflicts.iter().map(finding).collect();
+    let name = "no conflict is left in it";
+    (!findings.is_empty()).then(|| judged(Layer::Completeness, name, findings, ""))
+}
+
 /// What is new is used by code that is no test. Where other todos wait for this one, they may be
 /// what uses it; then it is only told.
 pub(super) fn integration(sources: &Sources, used_later: bool) -> Check {

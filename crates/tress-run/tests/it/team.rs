@@ -250,6 +250,34 @@ async fn work_that_cannot_be_committed_is_a_failed_attempt() {
     assert_eq!(summary.failed, 1);
 }
 
+/// Of a repository that an agent left in its work tree git kept a name: what was in it was gone, and the todo was done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_files_of_a_repository_within_the_work_tree_are_committed() {
+    let site = Site::new(vec![todo("a", &[], &[]), todo("b", &[], &[])]).await;
+    let commit = "git -c user.name=x -c user.email=x@example.invalid commit -q -m x";
+    // One leaves it to be committed, one within another; the other commits it itself.
+    let nest = |dir: &str| {
+        format!(
+            "mkdir -p {dir} && (cd {dir} && git init -q && echo x > file && git add . && {commit})"
+        )
+    };
+    let command = format!(
+        "{GOOD}; if [ $TRESS_TODO = a ]; then {} && {}; else {} && git add . 2>/dev/null && {commit}; fi",
+        nest("one/two"),
+        nest("one"),
+        nest("three")
+    );
+    let summary = site.finish(&command).await;
+    assert_eq!((summary.outcome, summary.failed, summary.refused), (Outcome::Done, 0, 0));
+    for file in ["one/file", "one/two/file", "three/file"] {
+        assert_eq!(site.show(file), "x");
+    }
+    let state = site.run.state();
+    let notes = &state.todo(TodoId::from_external("b")).unwrap().notes;
+    let said = notes.iter().any(|note| note.text.contains("a git repository of its own in three"));
+    assert!(said, "{notes:?}");
+}
+
 /// A todo that a person claims to have done made the team wait for ever.
 /// Git took the repository further up for the work tree's: what the user was at was committed to the user's branch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -361,3 +361,24 @@ async fn the_scripts_of_tests_and_linters_are_held_against_what_they_were() {
         assert!(report.reason.contains(changed), "{}", report.reason);
     }
 }
+
+/// A conflict that was committed as it stood passed all looks.
+#[tokio::test]
+async fn a_conflict_that_was_not_settled_is_refused() {
+    let conflict = "<<<<<<< HEAD\ndone\n=======\nother\n>>>>>>> theirs\n";
+    let (one, two) = (format!("# a\n{conflict}"), format!("{conflict}{conflict}"));
+    for (before, files, line) in [
+        ([("a.md", "# a\n")], [("a.md", one.as_str())], Some("a.md:2:")),
+        ([("a.md", one.as_str())], [("a.md", two.as_str())], Some("a.md:6:")),
+        // It was there, or is none.
+        ([("a.md", one.as_str())], [("b.md", "Title\n=======\n")], None),
+    ] {
+        let edits = vec![check("true")];
+        let report = hold(Case { before: &before, files: &files, edits, ..Case::default() }).await;
+        assert_eq!(report.verdict == Verdict::Fail, line.is_some(), "{}", report.reason);
+        if let Some(line) = line {
+            assert!(report.reason.contains(line), "{}", report.reason);
+            assert!(report.reason.contains("conflict-marker"), "{}", report.reason);
+        }
+    }
+}
