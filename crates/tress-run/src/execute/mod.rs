@@ -8,6 +8,7 @@ pub mod explore;
 mod implement;
 mod integrate;
 mod learned;
+mod log_file;
 mod lost;
 pub mod mark;
 pub mod options;

@@ -7,8 +7,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::log_file::LogFile;
 use super::mark::{self, Mark};
 
 /// How many lines of what a process printed go into a report.
@@ -29,7 +30,7 @@ pub struct Job {
     pub dir: PathBuf,
     /// Variables beside those of this process.
     pub env: Vec<(String, String)>,
-    /// Where everything that it prints is kept.
+    /// Where what it prints is kept; of very much, the beginning and the end.
     pub log: Option<PathBuf>,
     /// Where its process id and its mark are kept while it runs, so that a later process can end
     /// what a killed one left behind.
@@ -187,10 +188,7 @@ async fn keep(
     log: Option<PathBuf>,
 ) -> String {
     let mut file = match log {
-        Some(path) => {
-            let options = &mut tokio::fs::OpenOptions::new();
-            options.append(true).create(true).open(path).await.ok()
-        }
+        Some(path) => LogFile::open(&path).await.ok(),
         None => None,
     };
     let (Some(mut stdout), Some(mut stderr)) = (stdout, stderr) else { return String::new() };
@@ -212,12 +210,12 @@ async fn keep(
         };
         let read = read.unwrap_or_default();
         if let Some(file) = &mut file {
-            let _ = file.write_all(read).await;
+            let _ = file.add(read).await;
         }
         tail.push(read);
     }
-    if let Some(file) = &mut file {
-        let _ = file.flush().await;
+    if let Some(file) = file {
+        let _ = file.end().await;
     }
     tail.text()
 }
