@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -21,6 +21,7 @@ use tress_plan::{self as plan, Figures};
 use super::branch::Lacking;
 use super::driver::Driver;
 use super::options::Options;
+use super::steward::Hooks;
 use super::{implement, integrate, learned, recover, review, steward};
 use crate::git::{GitError, Tree};
 
@@ -98,6 +99,8 @@ pub struct Summary {
     pub refused: usize,
     /// How many attempts failed.
     pub failed: usize,
+    /// The unit of a budget that is used up, where that is why work is left.
+    pub used_up: Option<&'static str>,
     /// The branch that holds the integrated work.
     pub branch: String,
     /// How long the team was at it, this time.
@@ -119,6 +122,8 @@ pub(crate) struct Team {
     pub(crate) implementers: u32,
     /// What the steward measured last.
     pub(crate) figures: Mutex<Figures>,
+    /// The commands that are still being told of alerts when the steward has left.
+    pub(crate) hooks: Mutex<Option<Hooks>>,
     /// Whether something is being integrated, or held against the design after that.
     pub(crate) integrating: AtomicBool,
     /// The claims of completion that a verifier is at.
@@ -174,6 +179,7 @@ impl Orchestrator {
             tasks,
             implementers: 1,
             figures: Mutex::default(),
+            hooks: Mutex::default(),
             integrating: AtomicBool::new(false),
             reviewing: Mutex::default(),
             began: Instant::now(),
@@ -220,9 +226,12 @@ impl Orchestrator {
             let reason = format!("failed: {error}");
             // The log may be what failed; then the error says it.
             let _ = team.coordinator().one(Operation::RunPaused { reason }).await;
+            team.end_hooks().await;
             return Err(error);
         }
-        team.end().await
+        let summary = team.end().await;
+        team.end_hooks().await;
+        summary
     }
 }
 
@@ -414,7 +423,9 @@ impl Team {
         };
         let branch = self.options.branch.clone();
         let took = self.began.elapsed();
-        let summary = Summary { outcome, completed, left, refused, failed, branch, took };
+        let used_up = plan::Limits::of(&state).exhausted(&state, &self.figures());
+        let used_up = used_up.filter(|_| outcome == Outcome::Stuck);
+        let summary = Summary { outcome, completed, left, refused, failed, used_up, branch, took };
         if self.options.only.is_some() {
             self.clear_away().await;
             return Ok(summary);
@@ -438,6 +449,14 @@ impl Team {
         self.seal().await;
         self.clear_away().await;
         Ok(summary)
+    }
+
+    /// Waits a moment for those who are told of alerts: the log says already that the run has ended.
+    async fn end_hooks(&self) {
+        let hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(hooks) = hooks {
+            hooks.end().await;
+        }
     }
 
     /// Removes the work trees of the team.

@@ -20,6 +20,32 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many of those commands run at once; of further alerts nobody is told by command.
 const HOOKS_MAX: usize = 8;
+/// How long those that still run are waited for when everything else has ended.
+const HOOKS_GRACE: Duration = Duration::from_secs(3);
+
+/// The commands that are being told of alerts.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    running: JoinSet<()>,
+    over: watch::Sender<bool>,
+}
+
+impl Hooks {
+    pub(super) fn new() -> Self {
+        Self { running: JoinSet::new(), over: watch::Sender::new(false) }
+    }
+
+    /// Waits a moment for those that still run, and ends what is slower: a run is over when its work is.
+    pub(super) async fn end(mut self) {
+        let all = async |running: &mut JoinSet<()>| while running.join_next().await.is_some() {};
+        if tokio::time::timeout(HOOKS_GRACE, all(&mut self.running)).await.is_err() {
+            let left = self.running.len();
+            tracing::warn!(left, "commands that are told of alerts are too slow, and are ended");
+            self.over.send_replace(true);
+            all(&mut self.running).await;
+        }
+    }
+}
 
 /// Watches over the run until it is `all_over`.
 pub(super) async fn watch_over(
@@ -29,7 +55,7 @@ pub(super) async fn watch_over(
     let known = team.run.state().version.clone();
     let mut events = team.run.subscribe(VersionVector::new()).await?;
     let mut meter = Meter::new();
-    let mut hooks = JoinSet::new();
+    let mut hooks = Hooks::new();
     // What was there before is measured, and not reacted to one by one.
     let mut looked_at = false;
     while !*all_over.borrow() && !team.stopped() {
@@ -60,17 +86,28 @@ pub(super) async fn watch_over(
             looked_at = true;
             steer(&team, &meter, integrated).await?;
         }
-        while hooks.try_join_next().is_some() {}
+        while hooks.running.try_join_next().is_some() {}
     }
     // The last alerts are told, too.
     while let Ok(event) = tokio::time::timeout(Duration::ZERO, events.next()).await {
         let event = event?;
+        meter.observe(&event);
         if !known.contains(event.dot) {
             tell(&team, &event, &mut hooks);
         }
     }
-    let last = async { while hooks.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(HOOK_TIMEOUT, last).await;
+    *team.hooks.lock().unwrap_or_else(PoisonError::into_inner) = Some(hooks);
+    take_figures(&team, &meter).await
+}
+
+/// Takes the figures once more, when all have left: the last completion is in them then.
+async fn take_figures(team: &Team, meter: &Meter) -> Result<(), RunError> {
+    if team.options.only.is_some() {
+        return Ok(());
+    }
+    let figures = meter.figures(now());
+    *team.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures.clone();
+    team.coordinator().append(figures.operations()).await?;
     Ok(())
 }
 
@@ -118,12 +155,12 @@ async fn steer(team: &Team, meter: &Meter, integrated: bool) -> Result<(), RunEr
 }
 
 /// Runs the command that the run names for alerts.
-fn tell(team: &Arc<Team>, event: &Event, hooks: &mut JoinSet<()>) {
+fn tell(team: &Arc<Team>, event: &Event, hooks: &mut Hooks) {
     let Some(command) = team.options.on_alert.clone() else { return };
     let Operation::AlertRaised { alert, priority, message, todo } = &event.operation else {
         return;
     };
-    if hooks.len() >= HOOKS_MAX {
+    if hooks.running.len() >= HOOKS_MAX {
         tracing::warn!(%alert, "too many commands are being told of alerts already");
         return;
     }
@@ -145,8 +182,10 @@ fn tell(team: &Arc<Team>, event: &Event, hooks: &mut JoinSet<()>) {
         pid_file: None,
         timeout: Some(HOOK_TIMEOUT),
     };
-    hooks.spawn(async move {
-        let finished = process::run(&job, std::future::pending()).await;
+    let mut over = hooks.over.subscribe();
+    hooks.running.spawn(async move {
+        let stop = async { drop(over.wait_for(|over| *over).await) };
+        let finished = process::run(&job, stop).await;
         if !finished.success() {
             tracing::warn!(ending = %finished.ending, "the command for alerts failed");
         }

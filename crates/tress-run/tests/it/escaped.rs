@@ -17,7 +17,7 @@ fn escape(told: &Path) -> String {
     format!("setsid sh -c 'echo $$ > {0}; exec sleep 60' > {0}.out 2>&1 &", told.display())
 }
 
-fn lives(pid: &str) -> bool {
+pub(crate) fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     // One that has ended and is not reaped yet is still listed.
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());

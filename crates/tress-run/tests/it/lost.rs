@@ -33,7 +33,7 @@ fn carry(from: &Path, to: &Path) {
 }
 
 /// Waits for an event called `name` in the log.
-async fn seen(run: &Run, name: &str) -> Arc<tress::Event> {
+pub(crate) async fn seen(run: &Run, name: &str) -> Arc<tress::Event> {
     let mut events = run.subscribe(VersionVector::new()).await.unwrap();
     loop {
         let event = events.next().await.unwrap();

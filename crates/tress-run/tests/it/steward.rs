@@ -143,6 +143,61 @@ async fn an_alert_runs_the_command_that_was_named() {
     assert!(told.contains("high escalated:a: a: 1 attempt in vain"), "{told}");
 }
 
+/// Whoever was told of the last alert and took long kept the run from ending for as long: the log said that it ended
+/// only when they had been killed.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_for_alerts_does_not_keep_a_run_from_ending() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let (waits, told) = (super::lost::pipe(&site, "waits"), site.dir.path().join(".tress/told"));
+    let mut options = site.options("scripted");
+    options.attempts = 1;
+    options.on_alert =
+        Some(format!("read go < {} && echo told > {}", waits.display(), told.display()));
+    let go_on = async {
+        super::lost::seen(&site.run, "run_paused").await;
+        assert!(!told.exists());
+        // Open for both, so that nobody waits for it.
+        let mut pipe = std::fs::File::options().read(true).write(true).open(&waits).unwrap();
+        std::io::Write::write_all(&mut pipe, &[b'\n'; 8]).unwrap();
+        pipe
+    };
+    let (summary, pipe) = tokio::join!(work(&site, options, |_, _| (Vec::new(), 1)), go_on);
+    assert_eq!(summary.outcome, Outcome::Stuck);
+    assert_eq!(std::fs::read_to_string(&told).unwrap(), "told\n");
+    drop(pipe);
+    // One that is too slow ends with it.
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let told = site.dir.path().join(".tress/told");
+    let mut options = site.options("scripted");
+    options.attempts = 1;
+    options.on_alert = Some(format!("echo $$ > {}; exec sleep 60", told.display()));
+    work(&site, options, |_, _| (Vec::new(), 1)).await;
+    let pid = std::fs::read_to_string(told).unwrap();
+    assert!(!super::escaped::lives(&pid), "{pid} is still there");
+}
+
+/// The figures were those from before the last completion.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_are_taken_once_more_when_all_have_left() {
+    let site = Site::new(vec![todo("a", &[], &["a"]), todo("b", &["a"], &["b"])]).await;
+    let summary = work(&site, site.options("scripted"), |_, task| {
+        good(task);
+        (Vec::new(), 0)
+    })
+    .await;
+    assert_eq!(summary.outcome, Outcome::Done);
+    let events = site.run.events_since(tress::VersionVector::new()).await.unwrap();
+    let last = |name| events.iter().rposition(|event| event.operation.name() == name).unwrap();
+    assert!(last("integrated") < last("metrics_recorded"));
+    assert!(last("agent_left") < last("metrics_recorded"));
+    let meter = tress_run::plan::Meter::of(&events);
+    let figures = meter.figures(events.last().unwrap().time.millis);
+    let told = site.run.state().team.metrics.clone();
+    assert_eq!((figures.completed, told.get("completed")), (2, Some(&2.0)));
+    assert_eq!(told.get("rework_rate"), Some(&figures.rework_rate));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_new_is_begun_when_a_budget_is_used_up() {
     let site = Site::new(vec![todo("a", &[], &["a"]), todo("b", &["a"], &["b"])]).await;
@@ -156,6 +211,7 @@ async fn nothing_new_is_begun_when_a_budget_is_used_up() {
     })
     .await;
     assert_eq!((summary.completed, summary.left), (1, 1), "what was begun is finished");
+    assert_eq!(summary.used_up, Some("tokens"));
     let state = site.run.state();
     assert!(state.team.open_alerts().iter().any(|(key, _)| key.starts_with("budget:")));
 }
