@@ -15,6 +15,8 @@ use crate::output::Output;
 pub(crate) enum Code {
     /// Whoever reads our output has gone; there is nobody to tell.
     Closed,
+    /// Somebody stopped it.
+    Interrupted,
     /// Something that should not happen.
     Internal,
     /// The command line is not one.
@@ -57,6 +59,7 @@ impl Code {
             Self::Invalid => "invalid_input",
             Self::Ambiguous => "ambiguous",
             Self::Conflict => "conflict",
+            Self::Interrupted => "interrupted",
             Self::ClaimLost => "claim_lost",
             Self::NothingReady => "nothing_ready",
             Self::Busy => "busy",
@@ -78,6 +81,8 @@ impl Code {
             Self::Conflict | Self::ClaimLost | Self::NothingReady => 5,
             Self::Busy | Self::Damaged | Self::NewerFormat => 6,
             Self::Network | Self::Denied => 7,
+            // As the shell has it for what ends by Ctrl-C.
+            Self::Interrupted => 130,
         }
     }
 

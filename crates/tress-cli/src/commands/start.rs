@@ -25,7 +25,7 @@ use crate::words::{count, short};
 ///
 /// Every todo is claimed through the log, done by the agent command in a fresh worktree, verified
 /// by another agent in a clean one (a real change, the files that the todo names, its check), and
-/// only then merged into the run's branch. Ctrl-C stops cleanly; `tress resume` goes on.
+/// only then merged into the run's branch. Ctrl-C stops cleanly (exit code 130); `tress resume` goes on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -109,6 +109,7 @@ stays as it is; `tress merge NAME` brings the path back.
 
 Examples:
   tress resume --scale 2
+  tress resume --budget usd=20             a budget was used up: more of it
   tress resume --from before-refactor --as second-try")]
 pub(crate) struct Resume {
     /// The moment to go on from: a checkpoint, event, version or time (default: now)
@@ -123,6 +124,9 @@ pub(crate) struct Resume {
     /// Another command line for the agents
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
+    /// What may be used up in all, from now on (tokens=N, usd=N, seconds=N; may be given several times)
+    #[arg(long = "budget", value_name = "UNIT=AMOUNT", value_parser = budget)]
+    budgets: Vec<(String, f64)>,
     /// Go on though the branch lacks work that was integrated; an alert says so
     #[arg(long)]
     as_it_is: bool,
@@ -225,6 +229,8 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
         options.command.clone_from(command);
     }
     options.scale = args.scale.or(options.scale);
+    options.budgets.retain(|(unit, _)| args.budgets.iter().all(|(other, _)| other != unit));
+    options.budgets.extend(args.budgets.iter().cloned());
     options.as_it_is = args.as_it_is;
     let project = run.store_dir().parent().unwrap_or(Path::new(".")).to_owned();
     let tree = Tree::discover(&project).await?;
@@ -268,7 +274,7 @@ pub(crate) async fn work(
             () = interrupted() => {
                 if asked {
                     live.end();
-                    return Err(Failure::new(Code::Conflict, "stopped at once")
+                    return Err(Failure::new(Code::Interrupted, "stopped at once")
                         .hint("`tress resume` settles what was left open and goes on"));
                 }
                 asked = true;
@@ -315,11 +321,15 @@ struct SummaryView<'a> {
     left: usize,
     refused: usize,
     failed: usize,
+    /// The unit of a budget that is used up, where that is why work is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_up: Option<&'static str>,
     branch: &'a str,
     run: &'a str,
 }
 
-/// Says what came of it; a run that is stuck is a conflict for scripts.
+/// Says what came of it; for scripts a run that is stuck is a conflict, and one that was stopped ends as
+/// whatever is interrupted does.
 pub(crate) fn tell(
     context: &Context,
     run: &Run,
@@ -332,6 +342,7 @@ pub(crate) fn tell(
         left: summary.left,
         refused: summary.refused,
         failed: summary.failed,
+        used_up: summary.used_up,
         branch: &summary.branch,
         run: run.name(),
     };
@@ -341,7 +352,8 @@ pub(crate) fn tell(
         context.out.text(&format!("{}\n{next}", sentences(run, summary)))?;
     }
     match summary.outcome {
-        Outcome::Done | Outcome::Stopped => Ok(()),
+        Outcome::Done => Ok(()),
+        Outcome::Stopped => Err(Failure::silent(Code::Interrupted)),
         Outcome::Stuck => Err(Failure::silent(Code::Conflict)),
     }
 }
@@ -357,6 +369,15 @@ fn next(summary: &Summary) -> String {
 
 /// So many todos are named that somebody has to free.
 const SHOWN: usize = 10;
+
+/// How much of a budget there was, and what was asked for.
+fn used(state: &State, unit: &str) -> String {
+    let all = state.team.settings.get(&format!("budget_{unit}")).map_or("", String::as_str);
+    match state.team.budget.get(unit) {
+        Some(spent) => format!("{spent} of {all} {unit} are used up"),
+        None => format!("{all} {unit} are used up"),
+    }
+}
 
 fn sentences(run: &Run, summary: &Summary) -> String {
     let state = run.state();
@@ -382,7 +403,12 @@ fn sentences(run: &Run, summary: &Summary) -> String {
             for (_, alert) in team.open_alerts() {
                 lines.push(format!("  {}", short(&alert.message, 200)));
             }
-            lines.push("`tress blocked` says why; mend it, then `tress resume`".to_owned());
+            lines.push(match summary.used_up {
+                Some(unit) => {
+                    format!("`tress resume --budget {unit}=MORE` goes on: {}", used(&state, unit))
+                }
+                None => "`tress blocked` says why; mend it, then `tress resume`".to_owned(),
+            });
             let held =
                 state.todos.unfinished().filter(|todo| todo.open_blockers().next().is_some());
             for todo in held.take(SHOWN) {
@@ -503,7 +529,8 @@ async fn plan(context: &Context, args: &Start, texts: &Texts) -> Result<(), Fail
     }
     let state = log.state();
     let plan = tress_run::plan::plan(state, tress::now(), args.scale);
-    let left = state.todos.unfinished();
+    // Subtasks that verifiers made are checked with their todo.
+    let left = state.todos.unfinished().filter(|todo| !todo.ephemeral);
     let unchecked = left.filter(|todo| todo.check.is_none() && args.check.is_none());
     let view = PlanView {
         summary: plan.summary,

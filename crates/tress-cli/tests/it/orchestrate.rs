@@ -334,3 +334,57 @@ fn a_path_that_comes_back_brings_its_work_or_says_what_is_lacking() {
         git(dir, &["cat-file", "-e", &format!("tress/main:{name}")]);
     }
 }
+
+/// A run that was stopped looked like one that was done, to a script.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_stopped_ends_as_what_is_interrupted() {
+    let dir = project();
+    let begun = dir.path().join("gate");
+    let agent = format!("touch {}; sleep 60", begun.display());
+    let started = tress(dir.path(), &["start", "--todo", "TODO.md", "--command", &agent])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it works");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !begun.exists() {
+        assert!(std::time::Instant::now() < deadline, "no agent begins in time");
+    }
+    let pid = started.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("it works").success());
+    let output = started.wait_with_output().expect("it works");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("stopped: ") && text.contains("`tress resume` goes on"), "{text}");
+    assert!(run(dir.path(), &["resume", "--command", GOOD]).status.success());
+}
+
+/// What was advised, `resume` alone, did not help.
+#[test]
+fn a_run_goes_on_with_more_of_a_budget_that_was_used_up() {
+    let dir = project();
+    let agent = format!("{GOOD}; {} spend tokens=150", env!("CARGO_BIN_EXE_tress"));
+    let start = ["start", "--todo", "TODO.md", "--command", &agent, "--scale", "1"];
+    let started = run(dir.path(), &[&start[..], &["--budget", "tokens=100"]].concat());
+    let text = String::from_utf8_lossy(&started.stdout).into_owned();
+    assert_eq!(started.status.code(), Some(5), "{text}");
+    let advice = "`tress resume --budget tokens=MORE` goes on: 150 of 100 tokens are used up";
+    assert!(text.contains(advice), "{text}");
+    let again = data(dir.path(), &["resume", "--json"]);
+    assert_eq!((&again["used_up"], &again["left"]), (&"tokens".into(), &2.into()), "{again}");
+    let done = data(dir.path(), &["resume", "--budget", "tokens=1000", "--json"]);
+    assert_eq!((&done["outcome"], &done["used_up"]), (&"done".into(), &Value::Null), "{done}");
+}
+
+/// The plan asked for the check of what a verifier had made of work that it sent back.
+#[test]
+fn the_plan_asks_for_no_check_of_a_subtask_that_a_verifier_made() {
+    let dir = project();
+    let start =
+        ["start", "--todo", "TODO.md", "--command", "echo no > $TRESS_TODO", "--attempts", "1"];
+    assert_eq!(run(dir.path(), &start).status.code(), Some(5));
+    assert!(data(dir.path(), &["status", "--json"])["subtasks"].as_u64() > Some(0));
+    let plan = data(dir.path(), &["start", "--plan", "--json"]);
+    assert_eq!(plan["unchecked"], serde_json::json!([]), "{plan}");
+}
