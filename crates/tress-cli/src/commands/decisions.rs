@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use tress::operation::{Outcome, Severity};
+use tress::state::design::Deviation;
 use tress::{Millis, State};
-use tress_run::reconcile::{adr, matrix};
+use tress_run::reconcile::{RECONCILER, adr, matrix};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -44,7 +45,7 @@ struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     compliance: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    quality: Option<u8>,
+    quality: Option<Option<u8>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<String>,
     /// What was decided; nothing while it is not.
@@ -60,6 +61,13 @@ struct Entry {
 /// The requirement or rule that the title of a reconciler's decision ends with.
 fn about(title: &str) -> Option<&str> {
     title.strip_suffix(']')?.rsplit_once('[').map(|(_, about)| about)
+}
+
+/// How good an implementation is; the reconciler writes 0 where nobody has assessed it.
+fn quality(state: &State, deviation: &Deviation) -> Option<u8> {
+    let assessed = || state.design.assessments.iter().any(|given| given.about == deviation.about);
+    let unknown = deviation.quality == 0 && &*deviation.agent == RECONCILER && !assessed();
+    (!unknown).then_some(deviation.quality)
 }
 
 fn entries(state: &State) -> Vec<Entry> {
@@ -98,7 +106,7 @@ fn entries(state: &State) -> Vec<Entry> {
             text: deviation.description.clone(),
             impact: Some(deviation.impact),
             compliance: Some(deviation.compliance),
-            quality: Some(deviation.quality),
+            quality: Some(quality(state, deviation)),
             evidence: Some(deviation.evidence.clone()),
             outcome,
             rationale,
@@ -174,7 +182,9 @@ struct Written {
 
 fn write(context: &Context, state: &State, dir: &Path) -> Result<(), Failure> {
     let records = adr::records(state);
-    std::fs::create_dir_all(dir).map_err(|error| Failure::file("make", dir, &error))?;
+    if !records.is_empty() {
+        std::fs::create_dir_all(dir).map_err(|error| Failure::file("make", dir, &error))?;
+    }
     let mut files = Vec::new();
     for (name, text) in records {
         let path = dir.join(name);
@@ -184,7 +194,18 @@ fn write(context: &Context, state: &State, dir: &Path) -> Result<(), Failure> {
     let view = Written { files };
     context.out.answer(&view, || {
         if view.files.is_empty() {
-            return "there is no decision to write".to_owned();
+            let decided = state.design.deviations.iter().filter(|found| found.decided.is_some());
+            return match decided.count() {
+                0 => "there is no decision to write".to_owned(),
+                fixed => format!(
+                    "there is no decision to write: {} decided by having the code follow the design, which \
+                     changes no design (`tress decisions`)",
+                    match fixed {
+                        1 => "1 deviation was".to_owned(),
+                        many => format!("{many} deviations were"),
+                    }
+                ),
+            };
         }
         format!("wrote {} to {}", count(view.files.len(), "decision"), dir.display())
     })

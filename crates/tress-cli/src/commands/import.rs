@@ -257,7 +257,9 @@ fn no_todos(writer: &Writer) -> Result<(), Failure> {
 
 /// Nothing could be imported: says why, line by line.
 fn nothing_taken(context: &Context, file: &str, problems: &[Problem]) -> Failure {
-    let views: Vec<_> = problems.iter().map(|problem| ProblemView::new(file, problem)).collect();
+    let views = problems.iter().map(|problem| ProblemView::new(file, problem));
+    // What it is about might have been taken with a remark, and nothing was.
+    let views: Vec<_> = views.map(|view| ProblemView { kept: false, ..view }).collect();
     let first = views.first().map(ProblemView::text).unwrap_or_default();
     if !context.out.json() {
         for view in &views {

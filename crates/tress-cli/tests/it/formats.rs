@@ -46,6 +46,19 @@ fn a_line_that_is_not_json_is_reported_and_the_rest_comes_in() {
     bench.run(&["import", "beads", "missing.jsonl"]).fails(3, "missing.jsonl");
 }
 
+/// Of what was refused as a whole it was said that it was kept.
+#[test]
+fn nothing_of_what_is_refused_is_kept() {
+    let bench = Bench::new();
+    bench.write("TODO.md", "- [ ] One (id: a) (needs: b)\n- [ ] Two (id: b) (needs: a)\n");
+    let refused = bench.run(&["import", "markdown", "TODO.md", "--json"]);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    let details = refused.error()["details"].clone();
+    let kept = texts(&details, "kept");
+    assert!(!kept.is_empty() && kept.iter().all(|kept| kept == "false"), "{details}");
+    assert_eq!(bench.json(&["list"]), serde_json::json!([]));
+}
+
 #[test]
 fn a_markdown_list_and_a_design_come_in() {
     let bench = Bench::new();

@@ -80,6 +80,14 @@ fn a_critical_deviation_is_shown_with_its_place_and_exit_code_5_until_it_is_fixe
     let none = bench.ok(&["decisions", "--about", "R9"]);
     assert!(none.starts_with("none is about R9; there are ") && none.contains("no-db"), "{none}");
     assert_eq!(texts(&decisions, "outcome"), ["fix the code"]);
+    assert_eq!(decisions[0].get("quality"), Some(&serde_json::Value::Null), "nobody assessed it");
+    // It was said that there is nothing to write, and not why.
+    let none = bench.ok(&["decisions", "--adr", "adr"]);
+    assert!(
+        none.contains("1 deviation was decided by having the code follow the design"),
+        "{none}"
+    );
+    assert!(!bench.path().join("adr").exists());
     assert!(text(&decisions, "0/rationale").contains("critical"));
 
     commit(&bench, "import os\n");
@@ -144,6 +152,7 @@ fn an_assessment_counts_by_its_evidence_and_becomes_a_record() {
     let data = bench.json(&["reconcile"]);
     assert_eq!(text(&data, "deviations/0/outcome"), "document_deviation");
     assert_eq!(text(&data, "deviations/0/type"), "requirement_unmet");
+    assert_eq!(text(&bench.json(&["decisions", "--about", "R1"]), "0/quality"), "70");
     let written = bench.json(&["decisions", "--adr", "adr"]);
     let file = text(&written, "files/0");
     assert_eq!(file, "adr/0001-accept-for-now-requirement-r1-as-implemented-r1.md");

@@ -272,3 +272,12 @@ fn a_git_remote_is_enough_and_no_branch_is_touched() {
     one.run_as("ada", &["sync", "--once", "postgres://ada:secret@127.0.0.1:1/x"])
         .fails(7, "postgres://ada@127.0.0.1:1/x");
 }
+
+/// A word that is no address was taken for a host, which was looked for again and again, for ever.
+#[test]
+fn what_cannot_be_an_address_is_refused_at_once() {
+    let bench = Bench::new();
+    let refused = bench.run_as("ada", &["sync", "nope"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("it names neither a kind nor a port"), "{refused:?}");
+}

@@ -43,6 +43,11 @@ impl FromStr for Address {
                 path => Ok(Self::Unix(path.into())),
             };
         }
+        // A word alone is what somebody meant as a name of something, and there are no such names.
+        let named = text.contains("://") || text.contains(':');
+        if !named {
+            return Err(wrong("it names neither a kind nor a port"));
+        }
         let (scheme, rest) = text.split_once("://").unwrap_or(("ws", text));
         let (tls, default) = match scheme {
             "ws" | "http" => (false, 80),
@@ -189,7 +194,17 @@ mod tests {
             assert_eq!(address.to_string(), meant);
             assert_eq!(address.to_string().parse(), Ok(address));
         }
-        for text in ["", "unix:", "ftp://x", "ws://x:99999", "ws://:7", "ws://u@x:1", "ws://x/y"] {
+        for text in [
+            "",
+            "nope",
+            "hub.example.org",
+            "unix:",
+            "ftp://x",
+            "ws://x:99999",
+            "ws://:7",
+            "ws://u@x:1",
+            "ws://x/y",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }
