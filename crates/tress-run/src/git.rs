@@ -91,6 +91,35 @@ impl FileAt {
     }
 }
 
+/// What came of committing all that is in a work tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Whole {
+    /// The commit.
+    pub commit: String,
+    /// Where repositories of their own lay, whose files are in it.
+    pub nested: Vec<String>,
+    /// Where further work trees of the repository lay, which are not.
+    pub trees: Vec<String>,
+}
+
+impl Whole {
+    /// What there is to say about it, by `agent`'s name.
+    pub fn remark(&self, agent: &str) -> Option<String> {
+        let nested = (!self.nested.is_empty()).then(|| {
+            let nested = self.nested.join(", ");
+            format!("{agent} made a git repository of its own in {nested}: its files are in the commit, its history is not")
+        });
+        let trees = (!self.trees.is_empty()).then(|| {
+            let trees = self.trees.join(", ");
+            format!(
+                "{agent} left a work tree of the repository in {trees}: it is not in the commit"
+            )
+        });
+        let said: Vec<String> = nested.into_iter().chain(trees).collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+}
+
 /// The name and address that commits of agents carry.
 #[derive(Debug, Clone)]
 pub struct Signature {
@@ -402,7 +431,8 @@ impl Tree {
     }
 
     /// Commits what is in the work tree as [`Tree::commit_all`] does, and the files of repositories that were made
-    /// within it since `base`, of which git would keep the name only. Gives the head, and where those lay.
+    /// within it since `base`, of which git would keep the name only. Further work trees of this repository go: what
+    /// was committed in them is here already, and they are no part of the project.
     ///
     /// # Errors
     /// When git fails.
@@ -411,27 +441,32 @@ impl Tree {
         by: &Signature,
         message: &str,
         base: &str,
-    ) -> Result<(String, Vec<String>), GitError> {
-        let mut commit = self.commit_all(by, message).await?;
-        let mut taken = Vec::new();
+    ) -> Result<Whole, GitError> {
+        let commit = self.commit_all(by, message).await?;
+        let mut whole = Whole { commit, ..Whole::default() };
         // One may lie within another.
         for _ in 0..NESTED_MAX {
-            let nested = self.nested(base, &commit).await?;
+            let nested = self.nested(base, &whole.commit).await?;
             if nested.is_empty() {
-                return Ok((commit, taken));
+                return Ok(whole);
             }
-            for path in &nested {
-                let git = self.dir.join(path).join(".git");
-                let _ = tokio::fs::remove_dir_all(&git).await;
-                let _ = tokio::fs::remove_file(&git).await;
-                self.git(&["rm", "--cached", "--quiet", "--force", "--", path]).await?;
+            for path in nested {
+                let dir = self.dir.join(&path);
+                if Self::at(&dir).is_beside(self).await {
+                    let _ = tokio::fs::remove_dir_all(&dir).await;
+                    whole.trees.push(path);
+                    continue;
+                }
+                let _ = tokio::fs::remove_dir_all(dir.join(".git")).await;
+                let _ = tokio::fs::remove_file(dir.join(".git")).await;
+                self.git(&["rm", "--cached", "--quiet", "--force", "--", &path]).await?;
+                whole.nested.push(path);
             }
-            taken.extend(nested);
-            commit = self.commit_all(by, message).await?;
+            whole.commit = self.commit_all(by, message).await?;
         }
         Err(GitError::Failed {
             command: "add".to_owned(),
-            message: format!("{} are repositories of their own", list(&taken)),
+            message: format!("{} are repositories of their own", list(&whole.nested)),
         })
     }
 

@@ -271,16 +271,11 @@ impl Team {
             Ok(head) => self.tree.merge_base(&self.options.branch, head).await?,
             Err(error) => return Ok(Err(format!("its work cannot be committed: {error}"))),
         };
-        let (commit, nested) = match tree.commit_whole(&by, &message, &base).await {
+        let whole = match tree.commit_whole(&by, &message, &base).await {
             Ok(whole) => whole,
             Err(error) => return Ok(Err(format!("its work cannot be committed: {error}"))),
         };
-        if !nested.is_empty() {
-            let nested = nested.join(", ");
-            let text = format!(
-                "{} made a git repository of its own in {nested}: its files are in the commit, its history is not",
-                agent.name()
-            );
+        if let Some(text) = whole.remark(agent.name()) {
             let note = |claim: &Claimed| Operation::NoteAdded {
                 todo: claim.todo,
                 text: text.clone(),
@@ -288,6 +283,7 @@ impl Team {
             };
             agent.append(claims.iter().map(note)).await?;
         }
+        let commit = whole.commit;
         for claim in claims {
             let name = format!("refs/tress/{}/{}-{}", task.run, claim.todo, task.attempt);
             self.tree.keep(&name, &commit).await?;

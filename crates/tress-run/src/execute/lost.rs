@@ -57,7 +57,7 @@ impl Team {
             Err(error) => Err(error),
         };
         let committed = match base {
-            Ok(base) => tree.commit_whole(&by, &message, &base).await.map(|(commit, _)| commit),
+            Ok(base) => tree.commit_whole(&by, &message, &base).await.map(|whole| whole.commit),
             Err(error) => Err(error),
         };
         let kept = match committed {

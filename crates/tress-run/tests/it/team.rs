@@ -276,6 +276,12 @@ async fn the_files_of_a_repository_within_the_work_tree_are_committed() {
     let notes = &state.todo(TodoId::from_external("b")).unwrap().notes;
     let said = notes.iter().any(|note| note.text.contains("a git repository of its own in three"));
     assert!(said, "{notes:?}");
+    // A further work tree of the project is no part of it.
+    site.run.agent("ada", Role::Human).append(todo("c", &[], &[])).await.unwrap();
+    let summary = site.finish(&format!("{GOOD}; git worktree add -q wt; echo x > wt/file")).await;
+    assert_eq!((summary.outcome, summary.failed), (Outcome::Done, 0));
+    let files = git(site.dir.path(), &["ls-tree", "-r", "--name-only", "tress/main"]);
+    assert!(files.lines().any(|file| file == "c") && !files.contains("wt"), "{files}");
 }
 
 /// A todo that a person claims to have done made the team wait for ever.
