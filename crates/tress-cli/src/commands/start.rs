@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tress::formats::{Import, Planned, Problem, markdown};
 use tress::state::Phase;
-use tress::{DIR, Millis, Role, Run, State, Store};
+use tress::{DIR, Millis, Operation, Role, Run, State, Store};
 use tress_run::verify::Lint;
 use tress_run::{CommandDriver, Options, Orchestrator, Outcome, RunError, Summary, Tree};
 
@@ -105,7 +105,8 @@ pub(crate) struct Start {
 #[command(after_help = "\
 With --from the run goes on from a moment of its past, as a path of its own: with the todos as they
 stood then, on a new branch that begins with the work that was integrated by then. The run itself
-stays as it is; `tress merge NAME` brings the path back.
+stays as it is; `tress merge NAME` brings the path back. A path that `tress fork` made has a branch of
+its own, too, from the first time that a team is at it.
 
 Examples:
   tress resume --scale 2
@@ -191,6 +192,13 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
     options.can = args.can.iter().map(words).collect();
     options.seed = args.seed;
     options.as_it_is = args.as_it_is;
+    if is_new_path(&run).await?
+        && let Some(work) = work_of(&run.state())
+        // The project may have it already, and more.
+        && !tree.is_in(&work, "HEAD").await
+    {
+        options.from = Some(work);
+    }
     if let Some(proposal) = learned {
         options.checkpoint_every = proposal.checkpoint_every.try_into().unwrap_or(5);
         options.learned = proposal.settings();
@@ -219,10 +227,8 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
         return Err(Failure::invalid(format!("the run {} is finished", run.name()))
             .hint("`tress add` something that is to be done, or go on from an earlier moment: --from WHEN --as NAME"));
     }
-    if args.from.is_some() {
-        let state = run.state();
-        let last = state.team.integrations.last().map(|last| last.commit.clone());
-        options.from = last.or_else(|| state.team.base.clone());
+    if args.from.is_some() || is_new_path(&run).await? {
+        options.from = work_of(&run.state());
         options.branch = format!("tress/{}", run.name());
     }
     if let Some(command) = &args.command {
@@ -236,6 +242,19 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
     let tree = Tree::discover(&project).await?;
     let summary = work(context, run.clone(), tree, options).await?;
     tell(context, &run, &summary, &next(&summary))
+}
+
+/// The commit that has what is integrated in `state`, or that the run began from.
+fn work_of(state: &State) -> Option<String> {
+    let last = state.team.integrations.last().map(|last| last.commit.clone());
+    last.or_else(|| state.team.base.clone())
+}
+
+/// Whether the run is a path that no team was at yet: its terms are still those of the run that it branched off.
+async fn is_new_path(run: &Run) -> Result<bool, Failure> {
+    let Some(origin) = run.origin().await? else { return Ok(false) };
+    let own = run.events_since(origin.version.clone()).await?;
+    Ok(!own.iter().any(|event| matches!(event.operation, Operation::RunStarted { .. })))
 }
 
 /// Makes a path of `run` as it was at a moment.

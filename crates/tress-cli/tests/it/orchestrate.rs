@@ -388,3 +388,28 @@ fn the_plan_asks_for_no_check_of_a_subtask_that_a_verifier_made() {
     let plan = data(dir.path(), &["start", "--plan", "--json"]);
     assert_eq!(plan["unchecked"], serde_json::json!([]), "{plan}");
 }
+
+/// What was done on a path came into the branch of the run that it had branched off.
+#[test]
+fn a_path_that_was_forked_is_worked_on_in_a_branch_of_its_own() {
+    let dir = project();
+    let dir = dir.path();
+    let agent = format!("[ $TRESS_TODO != c ] && {GOOD}");
+    let start = ["start", "--todo", "TODO.md", "--command", &agent, "--attempts", "1"];
+    assert_eq!(run(dir, &start).status.code(), Some(5), "c is left");
+    run(dir, &["fork", "second"]);
+    run(dir, &["--run", "second", "unblock", "c", "-m", "another agent"]);
+    let done = data(dir, &["--run", "second", "resume", "--command", GOOD, "--json"]);
+    assert_eq!((&done["outcome"], &done["branch"]), (&"done".into(), &"tress/second".into()));
+    git(dir, &["cat-file", "-e", "tress/second:a"]);
+    git(dir, &["cat-file", "-e", "tress/second:c"]);
+    let mut missing = Command::new("git");
+    let missing = missing.args(["cat-file", "-e", "tress/main:c"]).current_dir(dir).output();
+    assert!(!missing.expect("it works").status.success(), "the run's own branch is as it was");
+    // To start one is the same as to go on with it.
+    run(dir, &["fork", "third"]);
+    run(dir, &["--run", "third", "unblock", "c", "-m", "another agent"]);
+    let done = data(dir, &["--run", "third", "start", "--command", GOOD, "--json"]);
+    assert_eq!((&done["outcome"], &done["branch"]), (&"done".into(), &"tress/third".into()));
+    git(dir, &["cat-file", "-e", "tress/third:a"]);
+}
