@@ -269,7 +269,9 @@ impl Team {
             Ok(_) => {
                 // The branch is anybody's between two runs: what was in it can be brought back by this.
                 let name = format!("refs/tress/{}/integrated", self.run.name());
-                self.tree.keep(&name, &merged).await?;
+                if let Err(error) = self.tree.keep(&name, &merged).await {
+                    tracing::warn!(%error, "what is integrated is kept by the branch alone");
+                }
                 return Ok(true);
             }
             Err(Refused::Condition(refused)) => refused,
