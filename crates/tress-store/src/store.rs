@@ -175,6 +175,18 @@ impl Tuning {
         (events / 8).max(self.snapshot_events / 8).clamp(1, most)
     }
 
+    /// The same when the run is closed: in a long run fewer, since each process that opens it folds them, into todos
+    /// that lie in the snapshot as they are until they change.
+    ///
+    /// ```
+    /// let tuning = tress_store::Tuning::default();
+    /// assert_eq!(tuning.snapshot_after_closing(8_000), 1_000);
+    /// assert_eq!(tuning.snapshot_after_closing(1_000_000), 2_048);
+    /// ```
+    pub fn snapshot_after_closing(&self, events: u64) -> u64 {
+        self.snapshot_after(events).min(self.snapshot_events.max(1))
+    }
+
     /// How many bytes the journals grow behind a snapshot, which was made when they had `bytes`, before another is
     /// made although there are few events: some events have long texts.
     ///

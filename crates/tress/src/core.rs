@@ -399,7 +399,7 @@ impl Core {
     /// What is left to do when the run is closed.
     pub(crate) fn finish(&mut self) {
         self.snapshots.finish();
-        self.keep_snapshot();
+        self.keep_snapshot_when(true);
     }
 
     /// Handles a group of commands with one sync.
@@ -612,6 +612,10 @@ impl Core {
     /// Makes a snapshot where much was read or written since the last one, and forgets what is old where much
     /// is in memory.
     pub(crate) fn keep_snapshot(&mut self) {
+        self.keep_snapshot_when(false);
+    }
+
+    fn keep_snapshot_when(&mut self, closing: bool) {
         // A snapshot leads past everything that was read: all of that must be in it.
         let whole = self.damage.is_empty()
             && self.refused.is_empty()
@@ -620,7 +624,7 @@ impl Core {
             && self.lost == 0;
         let events = self.log.version().events();
         let bytes = self.files.bytes_read();
-        if whole && self.snapshots.is_due(events, bytes, self.files.store().tuning()) {
+        if whole && self.snapshots.is_due(events, bytes, self.files.store().tuning(), closing) {
             let begun = self.files.begin_snapshot(self.log.snapshot());
             self.snapshots.write((events, bytes), begun, self.files.store().is_real());
         }

@@ -26,13 +26,17 @@ impl Snapshots {
     }
 
     /// Whether one is due for a run of so many events, whose journals have so many bytes: one at a time, and not
-    /// all the time.
-    pub(crate) fn is_due(&self, events: u64, bytes: u64, tuning: Tuning) -> bool {
+    /// all the time. When the run is `closing`, whoever opens it next reads what is behind the last one.
+    pub(crate) fn is_due(&self, events: u64, bytes: u64, tuning: Tuning, closing: bool) -> bool {
         let busy = self
             .writing
             .as_ref()
             .is_some_and(|(writing, began)| !writing.is_finished() || began.elapsed() < EVERY);
-        let much = events >= self.events.saturating_add(tuning.snapshot_after(self.events))
+        let after = match closing {
+            true => tuning.snapshot_after_closing(self.events),
+            false => tuning.snapshot_after(self.events),
+        };
+        let much = events >= self.events.saturating_add(after)
             || bytes >= self.bytes.saturating_add(tuning.snapshot_after_bytes(self.bytes));
         !busy && much
     }
@@ -76,5 +80,18 @@ impl Snapshots {
 impl Drop for Snapshots {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_closes_a_long_run_leaves_little_behind_its_last_snapshot() {
+        let (tuning, kept) = (Tuning::default(), Snapshots::new(1_000_000, 66 << 20));
+        let due = |behind: u64, closing| kept.is_due(1_000_000 + behind, 66 << 20, tuning, closing);
+        assert!(!due(3_000, false) && due(3_000, true) && !due(2_000, true));
+        assert!(due(31_250, false));
     }
 }
