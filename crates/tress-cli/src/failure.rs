@@ -375,14 +375,24 @@ impl From<tress_run::GitError> for Failure {
 impl From<tress_run::RunError> for Failure {
     fn from(error: tress_run::RunError) -> Self {
         use tress_run::RunError;
+        use tress_run::execute::branch::How;
         let message = error.to_string();
         match error {
             RunError::Engine(error) => error.into(),
             RunError::Git(error) => error.into(),
-            RunError::Lacking(lacking) => Self::conflict(message).hint(format!(
-                "{} brings it back; `tress reopen ID` has it done anew, and --as-it-is goes on without",
-                lacking.remedy()
-            )),
+            RunError::Lacking(lacking) => {
+                let remedy = lacking.remedy();
+                let squashed = match lacking.how {
+                    How::Gone | How::Elsewhere => {
+                        " (as where it was squashed or rebased, and changed since)"
+                    }
+                    How::Behind | How::Apart => "",
+                };
+                Self::conflict(message).hint(format!(
+                    "{remedy} brings it back; `tress reopen ID` has it done anew, and \
+                     `tress resume --as-it-is` goes on without{squashed}"
+                ))
+            }
             RunError::AlreadyRunning(_) => Self::new(Code::Busy, message),
             RunError::NotOpen(_) => Self::conflict(message).hint(
                 "`tress ready` lists what can be explored; `tress why ID` says why this cannot",

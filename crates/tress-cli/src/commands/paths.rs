@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 use tress::{Agent, Fork as Terms, LedgerEntry, Run, RunFile, State, Store, When};
-use tress_run::execute::branch::Lacking;
+use tress_run::execute::branch::{Lacking, is_new_path};
 use tress_run::{GitError, Tree};
 
 use super::without::Replayed;
@@ -159,9 +159,10 @@ impl BranchView {
         run: &Run,
         before: &State,
         after: &State,
-        dry: bool,
+        (new, dry): (bool, bool),
     ) -> Result<Option<Self>, GitError> {
-        let Some(branch) = &before.team.branch else { return Ok(None) };
+        // The branch of a path that nobody worked on is another run's.
+        let Some(branch) = before.team.branch.as_ref().filter(|_| !new) else { return Ok(None) };
         let project = run.store_dir().parent().unwrap_or(Path::new(".")).to_owned();
         // A run may be looked at and merged where its project is not.
         let Ok(tree) = Tree::discover(&project).await else { return Ok(None) };
@@ -175,7 +176,8 @@ impl BranchView {
         Ok(Some(Self {
             branch: branch.clone(),
             moved_to: head,
-            remedy: (!moved).then(|| lacking.remedy()),
+            // Nothing came yet that the branch could lack.
+            remedy: (!moved && !dry).then(|| lacking.remedy()),
             told: lacking.to_string(),
             work: lacking
                 .work
@@ -195,9 +197,8 @@ impl BranchView {
                     short(commit, 12)
                 )
             }
-            (None, remedy) => {
-                format!("{}\nnext: {}", self.told, remedy.as_deref().unwrap_or_default())
-            }
+            (None, Some(remedy)) => format!("{}\nnext: {remedy}", self.told),
+            (None, None) => format!("then {}", self.told),
         }
     }
 }
@@ -222,7 +223,7 @@ pub(crate) async fn merge(context: &Context, args: &Merge) -> Result<(), Failure
         return Err(Failure::usage(format!("{source} is the run itself"))
             .hint("name a path (`tress runs`), or a run file"));
     }
-    let before = run.refresh().await?;
+    let (before, new) = (run.refresh().await?, is_new_path(&run).await?);
     let merging = merged(&agent, file, args.dry_run);
     let merge = context.out.waiting("merging", merging).await?;
     let mut agents: BTreeMap<String, usize> = BTreeMap::new();
@@ -236,7 +237,11 @@ pub(crate) async fn merge(context: &Context, args: &Merge) -> Result<(), Failure
         agent: entry.agent.to_string(),
         detail: entry.detail.clone(),
     };
-    let branch = BranchView::of(&run, &before, state, args.dry_run).await?;
+    let branch = BranchView::of(&run, &before, state, (new, args.dry_run)).await;
+    let branch = branch.unwrap_or_else(|error| {
+        context.out.warn(&format!("the run's branch could not be looked at: {error}"));
+        None
+    });
     let answer = Merged {
         branch,
         from: source,

@@ -9,7 +9,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tress::formats::{Import, Planned, Problem, markdown};
 use tress::state::Phase;
-use tress::{DIR, Millis, Operation, Role, Run, State, Store};
+use tress::{DIR, Millis, Role, Run, State, Store};
+use tress_run::execute::branch::is_new_path;
 use tress_run::verify::Lint;
 use tress_run::{CommandDriver, Options, Orchestrator, Outcome, RunError, Summary, Tree};
 
@@ -245,16 +246,9 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
 }
 
 /// The commit that has what is integrated in `state`, or that the run began from.
-fn work_of(state: &State) -> Option<String> {
+pub(super) fn work_of(state: &State) -> Option<String> {
     let last = state.team.integrations.last().map(|last| last.commit.clone());
     last.or_else(|| state.team.base.clone())
-}
-
-/// Whether the run is a path that no team was at yet: its terms are still those of the run that it branched off.
-async fn is_new_path(run: &Run) -> Result<bool, Failure> {
-    let Some(origin) = run.origin().await? else { return Ok(false) };
-    let own = run.events_since(origin.version.clone()).await?;
-    Ok(!own.iter().any(|event| matches!(event.operation, Operation::RunStarted { .. })))
 }
 
 /// Makes a path of `run` as it was at a moment.

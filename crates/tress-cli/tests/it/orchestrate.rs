@@ -295,6 +295,7 @@ fn a_path_that_comes_back_brings_its_work_or_says_what_is_lacking() {
     let dry = data(dir, &["merge", "third", "--dry-run", "--json"]);
     assert_eq!(dry["branch"]["work"][0]["todo"], "c", "{dry}");
     assert_eq!(dry["branch"]["moved_to"], Value::Null, "{dry}");
+    assert_eq!(dry["branch"]["remedy"], Value::Null, "nothing came yet: {dry}");
     let merged = done(dir, &["merge", "third"]);
     assert!(merged.contains("took tress/main forward to "), "{merged}");
     git(dir, &["cat-file", "-e", "tress/main:c"]);
@@ -412,4 +413,14 @@ fn a_path_that_was_forked_is_worked_on_in_a_branch_of_its_own() {
     let done = data(dir, &["--run", "third", "start", "--command", GOOD, "--json"]);
     assert_eq!((&done["outcome"], &done["branch"]), (&"done".into(), &"tress/third".into()));
     git(dir, &["cat-file", "-e", "tress/third:a"]);
+    // What comes into a path that nobody worked on moves no other run's branch, and it still gets its own.
+    run(dir, &["fork", "fourth"]);
+    let merged = data(dir, &["--run", "fourth", "merge", "second", "--json"]);
+    assert_eq!(merged["branch"], Value::Null, "{merged}");
+    let mut missing = Command::new("git");
+    let missing = missing.args(["cat-file", "-e", "tress/main:c"]).current_dir(dir).output();
+    assert!(!missing.expect("it works").status.success(), "the run's own branch is as it was");
+    run(dir, &["--run", "fourth", "add", "g", "--external-id", "g", "--check", "test -f g"]);
+    let done = data(dir, &["--run", "fourth", "resume", "--command", GOOD, "--json"]);
+    assert_eq!(done["branch"], "tress/fourth", "{done}");
 }

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use tress::operation::Severity;
-use tress::{Operation, Run, State};
+use tress::{Operation, Run, State, When};
 
 use super::orchestrator::{self, RunError, Team};
 use crate::git::{GitError, Tree};
@@ -48,6 +48,17 @@ pub enum How {
     Apart,
     /// The repository does not have the commits.
     Elsewhere,
+}
+
+/// Whether the run is a path on which no team worked yet: it goes by the branch of the run that it was made of, which
+/// is that one's, and is to have its own.
+///
+/// # Errors
+/// When the run cannot be read.
+pub async fn is_new_path(run: &Run) -> Result<bool, tress::Error> {
+    let Some(origin) = run.origin().await? else { return Ok(false) };
+    let then = run.state_at(When::Version(origin.version.clone())).await?;
+    Ok(then.team.branch == run.state().team.branch)
 }
 
 struct Work<'a>(&'a [(String, String)]);
@@ -104,7 +115,8 @@ impl Lacking {
         };
         let (mut open, mut behind) = (Vec::new(), true);
         for head in heads {
-            let known = state.team.alerts.contains_key(&Self::alert(&head));
+            let alert = state.team.alerts.get(&Self::alert(&head));
+            let known = alert.is_some_and(|alert| alert.cleared_at.is_none());
             if !known && (away.is_some() || !tree.adds_nothing(&tip, &head).await) {
                 behind &= tree.is_in(&tip, &head).await;
                 open.push(head);
@@ -138,6 +150,10 @@ impl Lacking {
             return Ok(false);
         }
         let old = tree.commit(&format!("refs/heads/{}", self.branch)).await?;
+        // Somebody may have gone on with it since it was looked at.
+        if !tree.is_in(&old, head).await {
+            return Ok(false);
+        }
         tree.move_branch(&self.branch, head, &old).await?;
         Ok(true)
     }
@@ -155,7 +171,10 @@ impl Lacking {
         };
         match (self.how, heads.as_slice()) {
             (How::Gone, [head]) => format!("`git branch {branch} {head}`"),
-            (How::Behind, [head]) => format!("`git branch -f {branch} {head}`"),
+            // Refused where it has gone on since, or is checked out.
+            (How::Behind, [head]) => format!(
+                "`git push . {head}:refs/heads/{branch}` (where it is checked out, `git merge --ff-only {head}`)"
+            ),
             (How::Elsewhere, _) => {
                 let head = heads.first().unwrap_or(&"");
                 format!(
@@ -205,7 +224,16 @@ impl Team {
     ) -> Result<Vec<Operation>, RunError> {
         let branch = &self.options.branch;
         match Lacking::of(&self.tree, state, branch, base).await? {
-            Some(lacking) if self.options.as_it_is => Ok(lacking.alerts().collect()),
+            Some(lacking) if self.options.as_it_is => {
+                // What is integrated next takes the place of what kept it.
+                for head in &lacking.heads {
+                    let name = format!("refs/tress/{}/lacking/{}", self.run.name(), short(head));
+                    if let Err(error) = self.tree.keep(&name, head).await {
+                        tracing::warn!(%error, "what the branch lacks is kept by nothing");
+                    }
+                }
+                Ok(lacking.alerts().collect())
+            }
             Some(lacking) => Err(Box::new(lacking).into()),
             None => {
                 let (tip, _) = tip(&self.tree, branch, base).await;
@@ -214,12 +242,13 @@ impl Team {
         }
     }
 
-    /// Clears the alerts about work that is in `tip` again.
+    /// Clears the alerts about work that is in `tip` again, as it was or by its content.
     async fn back(&self, state: &State, tip: &str) -> Vec<Operation> {
         let mut cleared = Vec::new();
         for (key, _) in state.team.open_alerts() {
             let Some(head) = key.strip_prefix(ALERT) else { continue };
-            if self.tree.is_in(head, tip).await {
+            let back = self.tree.is_in(head, tip).await;
+            if back || self.tree.adds_nothing(tip, head).await {
                 cleared.push(Operation::AlertCleared { alert: key.to_owned() });
             }
         }

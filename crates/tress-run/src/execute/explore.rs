@@ -102,7 +102,8 @@ pub async fn explore(
         Err(Refused::Condition(refused)) => return Err(RunError::NotOpen(refused.to_string())),
         Err(Refused::Error(error)) => return Err(error.into()),
     };
-    let head = tree.commit(&options.branch).await.or(tree.commit("HEAD").await)?;
+    let base = options.from.as_deref().unwrap_or("HEAD");
+    let head = tree.commit(&options.branch).await.or(tree.commit(base).await)?;
     let mut teams = JoinSet::new();
     for (number, path) in forks.into_iter().enumerate() {
         let mut options = options.clone();
@@ -215,7 +216,7 @@ async fn merge_best(
 ) -> Result<(), RunError> {
     let coordinator = run.agent(COORDINATOR, Role::Coordinator);
     let by = Signature { name: COORDINATOR.to_owned() };
-    let head = tree.commit("HEAD").await?;
+    let head = tree.commit(options.from.as_deref().unwrap_or("HEAD")).await?;
     tree.ensure_branch(&options.branch, &head).await?;
     for path in explored.iter().filter(|path| path.completed) {
         let old = tree.commit(&options.branch).await?;

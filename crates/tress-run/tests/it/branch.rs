@@ -40,7 +40,8 @@ async fn lacking(site: &Site) -> Lacking {
 /// Does what the message says.
 fn mend(site: &Site, lacking: &Lacking) {
     let said = lacking.remedy();
-    let command = said.strip_prefix('`').and_then(|said| said.strip_suffix('`')).unwrap();
+    // The first command; a second one is for where the branch is checked out.
+    let command = said.split('`').nth(1).unwrap();
     let mut shell = std::process::Command::new("sh");
     shell.args(["-ec", command]).current_dir(site.dir.path());
     for who in ["AUTHOR", "COMMITTER"] {
@@ -140,6 +141,10 @@ async fn whoever_wants_it_goes_on_without_and_an_alert_says_so() {
     assert_eq!(go_on(&site, options).await.unwrap().outcome, Outcome::Done);
     let open = || site.run.state().team.open_alerts().len();
     assert_eq!(open(), 1);
+    // What is integrated since is no reason to throw it away.
+    let kept = format!("refs/tress/{}/lacking", site.run.name());
+    let kept = git(site.dir.path(), &["for-each-ref", "--format=%(objectname)", &kept]);
+    assert_eq!(kept.trim(), lacking.heads[0]);
     // It was said, and is not asked again.
     site.run.agent("ada", Role::Human).append(todo("d", &[], &["d"])).await.unwrap();
     assert_eq!(go_on(&site, site.options(GOOD)).await.unwrap().outcome, Outcome::Done);
