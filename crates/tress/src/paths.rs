@@ -369,8 +369,14 @@ fn only_noted(events: &[Arc<Event>]) -> bool {
 fn own_terms(before: &Team, after: &Team) -> Vec<(Operation, Option<Millis>)> {
     let settings =
         before.settings.iter().filter(|&(name, own)| after.settings.get(name) != Some(own));
+    // One that only the path had is nothing here: settings are never taken away.
+    let theirs = after
+        .settings
+        .iter()
+        .filter(|&(name, theirs)| !before.settings.contains_key(name) && !theirs.is_empty());
+    let settings = settings.map(|(name, own)| (name.clone(), own.clone()));
     let settings: Vec<(String, String)> =
-        settings.map(|(name, own)| (name.clone(), own.clone())).collect();
+        settings.chain(theirs.map(|(name, _)| (name.clone(), String::new()))).collect();
     let terms = |team: &Team| (team.title.clone(), team.base.clone(), team.branch.clone());
     let stood = |team: &Team| (team.phase, team.ended_at, team.summary.clone());
     let same =

@@ -150,7 +150,8 @@ impl Options {
     /// orchestrator.
     pub fn from_state(state: &tress::State) -> Option<Self> {
         let settings = &state.team.settings;
-        let text = |name: &str| settings.get(name).cloned();
+        // What came in with a path and is not the run's own is there and empty.
+        let text = |name: &str| settings.get(name).filter(|value| !value.is_empty()).cloned();
         let number = |name: &str| settings.get(name).and_then(|value| value.parse::<u64>().ok());
         let mut options = Self::new(text("command")?, text("branch")?);
         options.title.clone_from(&state.team.title);

@@ -118,14 +118,21 @@ async fn a_run_keeps_its_own_terms_when_a_path_comes_back() {
     human(&run).append([started("main"), paused]).await.unwrap();
     let path = human(&run).fork(&store(dir.path()), "second", Fork::default()).await.unwrap();
     let finished = Operation::RunFinished { summary: "all".to_owned() };
-    human(&path).append([started("second"), finished]).await.unwrap();
+    let Operation::RunStarted { title, base, branch, mut settings } = started("second") else {
+        return;
+    };
+    settings.push(("budget_usd".to_owned(), "0.5".to_owned()));
+    let second = Operation::RunStarted { title, base, branch, settings };
+    human(&path).append([second, finished]).await.unwrap();
     human(&path).add("two").await.unwrap();
     let before = run.state().team.clone();
     let merge = human(&run).merge(&path).await.unwrap();
     assert!(matches!(merge.recorded.unwrap().operation, Operation::Merged { .. }));
     for team in [&merge.state.team, &run.refresh().await.unwrap().team] {
         assert_eq!((&team.branch, &team.title), (&before.branch, &before.title));
-        assert_eq!(team.settings, before.settings);
+        let mut settings = team.settings.clone();
+        assert_eq!(settings.remove("budget_usd").as_deref(), Some(""), "it is the path's");
+        assert_eq!(settings, before.settings);
         assert_eq!((team.phase, &*team.summary), (before.phase, "stuck"));
         assert_eq!((team.started_at, team.ended_at), (before.started_at, before.ended_at));
     }
