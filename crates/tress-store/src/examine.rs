@@ -95,7 +95,7 @@ impl RunStore {
         }
         let marks = &self.known.marks;
         let elsewhere = self.store.made_elsewhere(&self.name);
-        for replica in marks.keys() {
+        for replica in marks.keys().chain(elsewhere.marks.keys()) {
             let dir = self.dir.join("journals").join(replica.to_string());
             if !dirs.contains(&dir) {
                 dirs.push(dir);

@@ -553,26 +553,30 @@ impl Store {
 
     /// What the places that this store was before it was copied kept of the run `name`.
     pub(crate) fn made_elsewhere(&self, name: &str) -> Elsewhere {
-        let (files, local) = (&*self.shared.files, self.shared.dir.join("local"));
-        let here = self.found_place().map(|place| place.id);
         let mut all = Elsewhere::default();
-        for entry in files.list(&local).unwrap_or_default() {
-            let Some(id) = entry.name.parse().ok().filter(|id| Some(*id) != here) else { continue };
-            let (made, marks) = Place::of(&local, id).made_here(files, name);
-            all.made.extend(made.into_iter().map(|replica| (replica, id)));
+        for place in self.places_before() {
+            let (made, marks) = place.made_here(&*self.shared.files, name);
+            all.made.extend(made.into_iter().map(|replica| (replica, place.id)));
             all.marks.extend(marks);
         }
         all
+    }
+
+    /// The places that this store was before it was copied.
+    fn places_before(&self) -> Vec<Place> {
+        let local = self.shared.dir.join("local");
+        let here = self.found_place().map(|place| place.id);
+        let ids = self.shared.files.list(&local).unwrap_or_default();
+        let ids = ids.into_iter().filter_map(|entry| entry.name.parse().ok());
+        ids.filter(|id| Some(*id) != here).map(|id| Place::of(&local, id)).collect()
     }
 
     /// Gives up what is kept of a run that was called `name` and is gone.
     pub(crate) fn forget(&self, name: &str) -> Result<(), StoreError> {
         let files = &*self.shared.files;
         snapshots::clear(files, &self.run_dir(name)?.join("snapshots"))?;
-        match self.found_place() {
-            Some(place) => place.forget(files, name),
-            None => Ok(()),
-        }
+        let places = self.places_before().into_iter().chain(self.found_place());
+        { places }.try_for_each(|place| place.forget(files, name))
     }
 
     /// The lock of a run that may not be there yet, in `dir`.

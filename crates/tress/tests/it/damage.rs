@@ -213,6 +213,26 @@ async fn a_copy_of_a_store_that_is_hit_loses_no_more_than_the_store() {
     }
 }
 
+#[tokio::test]
+async fn a_copy_that_lacks_a_whole_journal_says_so() {
+    let files = small(6).await;
+    let known = whole(&files).await;
+    for path in journals(&files) {
+        let lacking = files.deep_copy();
+        lacking.remove(&path).unwrap();
+        is_only_short(&lacking, &known, &files, &format!("{} is not there", path.display())).await;
+    }
+    // Of a run that is gone nothing is missed in the next one of its name.
+    let again = files.deep_copy();
+    let runs = Path::new(DIR).join("runs");
+    again.rename(&runs.join("main"), &runs.join("other")).unwrap();
+    let run = store_at(&again, COPY).create_run("main").await.unwrap();
+    human(&run).add("anew").await.unwrap();
+    drop(run);
+    let checked = store_at(&again, COPY).check_run("main").unwrap();
+    assert!(checked.is_clean() && checked.events == 1, "{checked:?}");
+}
+
 /// What a copy lacks of what its places had written is told, and comes by a sync as well as from a file: a
 /// repair gives up none of it, for whoever has it goes on behind it.
 async fn is_only_short(short: &MemoryFiles, whole: &Whole, from: &MemoryFiles, what: &str) {
