@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use tress::Todo;
 use tress::operation::{Check, Layer, Verdict};
-use tress_inspect::{Finding, Severity};
+use tress_inspect::function::is_test_path;
+use tress_inspect::{Finding, Language, Severity};
+use tress_plan::scope;
 
 use super::bench::{Bench, look};
 use crate::git::GitError;
@@ -44,13 +46,20 @@ pub(super) async fn as_they_were(
     for command in commands {
         let named = scripts(command);
         let mut touched = Vec::new();
-        for path in changed.iter().filter(|path| named.contains(*path)) {
+        // Tests are code that a change may go along with; what became easier of them is seen by another look.
+        let is_tests = |path: &str| is_test_path(path) && Language::of(path).is_some();
+        for path in changed.iter().filter(|path| named.contains(*path) && !is_tests(path)) {
             let (old, new) =
                 (bench.tree.blob(base, path).await, bench.tree.blob(commit, path).await);
             // One that is new has nothing to be held against; one that may be run now is the same.
             touched.extend(old.filter(|old| new.as_ref() != Some(old)).map(|old| (path, old)));
         }
-        let meant = |path: &str| todo.files.iter().any(|named| plain(named) == plain(path));
+        let meant = |path: &str| {
+            todo.files.iter().map(|named| plain(named)).any(|named| {
+                // What means everything means no script in particular.
+                named.trim_end_matches(['*', '/', '.']) != "" && scope::covers(named, plain(path))
+            })
+        };
         let (told, held_against): (Vec<_>, Vec<_>) =
             touched.into_iter().partition(|(path, _)| meant(path));
         if !told.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tress_inspect::function::is_test_path;
 use tress_inspect::{Language, TEXT_MAX};
 
 use crate::git::{FileAt, GitError, Tree};
@@ -84,10 +85,12 @@ async fn conflicts(
     (before, now): (&[FileAt], &[FileAt]),
     changed: &BTreeSet<&str>,
 ) -> Result<Vec<(String, usize)>, GitError> {
-    let files: Vec<&FileAt> = now
-        .iter()
-        .filter(|file| changed.contains(&*file.path) && file.size <= TEXT_MAX as u64)
-        .collect();
+    // What was there under any name is not the change's, and what tests read may have to look like this.
+    let known: BTreeSet<&str> = before.iter().map(|file| &*file.blob).collect();
+    let new = |file: &&FileAt| changed.contains(&*file.path) && !known.contains(&*file.blob);
+    let apart = |path: &str| is_test_path(path) && !is_code(path);
+    let files = now.iter().filter(new).filter(|file| !apart(&file.path));
+    let files: Vec<&FileAt> = files.filter(|file| file.size <= TEXT_MAX as u64).collect();
     let mut found = Vec::new();
     for file in files {
         let text = tree.blobs(&[&file.blob]).await?.pop().unwrap_or_default();

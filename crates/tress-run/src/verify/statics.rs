@@ -144,7 +144,7 @@ pub(super) fn completeness(sources: &Sources) -> Check {
 
 /// No conflict of a merge was left; said only where one was.
 pub(super) fn conflicts(sources: &Sources) -> Option<Check> {
-    let message = "the marks of a conflict that was not settled";
+    let message = "the marks of a conflict that was not settled; a text that has to have them is one that tests read, under `tests/`";
     let finding = |(path, line): &(String, usize)| {
         Finding::new("conflict-marker", Severity::Error, path, *line, message)
     };

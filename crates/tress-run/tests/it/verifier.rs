@@ -331,10 +331,20 @@ async fn a_check_is_held_against_its_script_as_it_was() {
             assert_eq!(of(&report, name).detail, "check.sh");
         }
         // Where the todo is about the script, its author meant it to change.
-        let report = hold(&stub, vec![check(command), files(&["check.sh"])]).await;
-        assert_eq!(report.verdict, Verdict::Pass, "{}", report.reason);
-        assert!(of(&report, name).detail.contains("which the todo names"));
+        for meant in ["check.sh", "*.sh"] {
+            let report = hold(&stub, vec![check(command), files(&[meant, "a.txt"])]).await;
+            assert_eq!(report.verdict, Verdict::Pass, "{}", report.reason);
+            assert!(of(&report, name).detail.contains("which the todo names"));
+        }
+        let report = hold(&stub, vec![check(command), files(&["**"])]).await;
+        assert_eq!(report.verdict, Verdict::Fail, "what means everything means no script");
     }
+    // A test is code that goes along with what it tests.
+    let tested = [("test_a.py", "# says begun\n"), ("a.txt", "begun\n")];
+    let after = [("test_a.py", "# says done\n"), ("a.txt", "done\n")];
+    let edits = vec![check("python() { grep -q done \"$1\"; }; python test_a.py")];
+    let report = hold(Case { before: &tested, files: &after, edits, ..Case::default() }).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.reason);
     // What a check only looks at is the work itself.
     let edits = vec![check("grep -q done a.txt")];
     let files = [("a.txt", "done\n")];
@@ -372,6 +382,9 @@ async fn a_conflict_that_was_not_settled_is_refused() {
         ([("a.md", one.as_str())], [("a.md", two.as_str())], Some("a.md:6:")),
         // It was there, or is none.
         ([("a.md", one.as_str())], [("b.md", "Title\n=======\n")], None),
+        ([("a.md", one.as_str())], [("moved.md", one.as_str())], None),
+        // Tests of what settles conflicts read such texts.
+        ([("a.md", "# a\n")], [("tests/conflict.txt", one.as_str())], None),
     ] {
         let edits = vec![check("true")];
         let report = hold(Case { before: &before, files: &files, edits, ..Case::default() }).await;
