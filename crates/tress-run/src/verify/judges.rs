@@ -57,7 +57,8 @@ pub(super) async fn as_they_were(
         let meant = |path: &str| {
             todo.files.iter().map(|named| plain(named)).any(|named| {
                 // What means everything means no script in particular.
-                named.trim_end_matches(['*', '/', '.']) != "" && scope::covers(named, plain(path))
+                !named.trim_end_matches(['*', '/', '.']).is_empty()
+                    && scope::covers(named, plain(path))
             })
         };
         let (told, held_against): (Vec<_>, Vec<_>) =
