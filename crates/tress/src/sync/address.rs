@@ -44,7 +44,7 @@ impl FromStr for Address {
             };
         }
         // A word alone is what somebody meant as a name of something, and there are no such names.
-        let named = text.contains("://") || text.contains(':');
+        let named = text.contains([':', '.']);
         if !named {
             return Err(wrong("it names neither a kind nor a port"));
         }
@@ -184,6 +184,7 @@ mod tests {
             ("http://hub.example/", "ws://hub.example:80"),
             ("https://hub.example", "wss://hub.example:443"),
             ("localhost:7171", "ws://localhost:7171"),
+            ("hub.example.org", "ws://hub.example.org:80"),
             ("ws://[::1]:7171", "ws://[::1]:7171"),
             ("ws://[::1]", "ws://[::1]:80"),
             ("unix:/run/hub.sock", "unix:/run/hub.sock"),
@@ -194,17 +195,9 @@ mod tests {
             assert_eq!(address.to_string(), meant);
             assert_eq!(address.to_string().parse(), Ok(address));
         }
-        for text in [
-            "",
-            "nope",
-            "hub.example.org",
-            "unix:",
-            "ftp://x",
-            "ws://x:99999",
-            "ws://:7",
-            "ws://u@x:1",
-            "ws://x/y",
-        ] {
+        for text in
+            ["", "nope", "unix:", "ftp://x", "ws://x:99999", "ws://:7", "ws://u@x:1", "ws://x/y"]
+        {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }
