@@ -105,14 +105,22 @@ impl Finished {
 /// Runs a job to its end, or until `stop` is ready; then its whole process group is ended, and
 /// what it started in sessions of their own.
 pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
+    run_as(job, Some(&Mark::new()), stop).await
+}
+
+/// Runs a job of the user's own, as [`run`] does; what it starts in sessions of their own stays.
+pub async fn run_unmarked(job: &Job, stop: impl Future<Output = ()>) -> Finished {
+    run_as(job, None, stop).await
+}
+
+async fn run_as(job: &Job, mark: Option<&Mark>, stop: impl Future<Output = ()>) -> Finished {
     let started = Instant::now();
-    let mark = Mark::new();
-    let mut child = match spawn(job, &mark) {
+    let mut child = match spawn(job, mark) {
         Ok(child) => child,
         Err(error) => return Finished::not_started(&error),
     };
     if let (Some(path), Some(pid)) = (&job.pid_file, child.id()) {
-        let _ = tokio::fs::write(path, pid_line(pid, &mark)).await;
+        let _ = tokio::fs::write(path, pid_line(pid, mark)).await;
     }
     let output = tokio::spawn(keep(child.stdout().take(), child.stderr().take(), job.log.clone()));
     let timeout = async {
@@ -131,9 +139,8 @@ pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
     };
     // The command may have ended and left others of its group behind: they end now.
     end(&mut *child, matches!(ending, Ending::TimedOut | Ending::Stopped)).await;
-    let escaped = mark.end().await;
-    if escaped > 0 {
-        tracing::info!(escaped, "ended processes that a command had left in sessions of their own");
+    if let Some(mark) = mark {
+        mark.end().await;
     }
     if let Some(path) = &job.pid_file {
         let _ = tokio::fs::remove_file(path).await;
@@ -145,14 +152,14 @@ pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
     Finished { ending, output, took: started.elapsed() }
 }
 
-fn spawn(job: &Job, mark: &Mark) -> std::io::Result<Box<dyn ChildWrapper>> {
+fn spawn(job: &Job, mark: Option<&Mark>) -> std::io::Result<Box<dyn ChildWrapper>> {
     let mut command = CommandWrap::with_new("sh", |command| {
         command
             .arg("-c")
             .arg(&job.command)
             .current_dir(&job.dir)
             .envs(job.env.iter().map(|(name, value)| (name, value)))
-            .env(mark::VARIABLE, mark.text())
+            .envs(mark.map(|mark| (mark::VARIABLE, mark.text())))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -265,8 +272,9 @@ fn started_at(pid: u32) -> Option<String> {
     rest.split_whitespace().nth(19).map(str::to_owned)
 }
 
-fn pid_line(pid: u32, mark: &Mark) -> String {
-    format!("{pid} {} {}", started_at(pid).unwrap_or_default(), mark.text())
+fn pid_line(pid: u32, mark: Option<&Mark>) -> String {
+    let mark = mark.map(Mark::text).unwrap_or_default();
+    format!("{pid} {} {mark}", started_at(pid).unwrap_or_default())
 }
 
 /// Ends the process groups whose leaders are named by the pid files in `dir`, left behind by a

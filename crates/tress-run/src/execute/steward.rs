@@ -3,7 +3,7 @@
 //! decides is in the log, with its reasons.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,23 +22,41 @@ const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 const HOOKS_MAX: usize = 8;
 /// How long those that still run are waited for when everything else has ended.
 const HOOKS_GRACE: Duration = Duration::from_secs(3);
+/// How long the last of them has at least, from when it began.
+const LAST_HOOK: Duration = Duration::from_secs(15);
+/// What takes no longer is waited for without a word.
+const QUIETLY: Duration = Duration::from_secs(1);
 
 /// The commands that are being told of alerts.
 #[derive(Debug)]
 pub(crate) struct Hooks {
     running: JoinSet<()>,
     over: watch::Sender<bool>,
+    /// When the last was begun.
+    last: Option<Instant>,
 }
 
 impl Hooks {
     pub(super) fn new() -> Self {
-        Self { running: JoinSet::new(), over: watch::Sender::new(false) }
+        Self { running: JoinSet::new(), over: watch::Sender::new(false), last: None }
     }
 
     /// Waits a moment for those that still run, and ends what is slower: a run is over when its work is.
     pub(super) async fn end(mut self) {
         let all = async |running: &mut JoinSet<()>| while running.join_next().await.is_some() {};
-        if tokio::time::timeout(HOOKS_GRACE, all(&mut self.running)).await.is_err() {
+        if tokio::time::timeout(QUIETLY, all(&mut self.running)).await.is_ok() {
+            return;
+        }
+        let rest =
+            self.last.map_or(Duration::ZERO, |last| LAST_HOOK.saturating_sub(last.elapsed()));
+        let rest = rest.max(HOOKS_GRACE.saturating_sub(QUIETLY));
+        let (left, seconds) = (self.running.len(), rest.as_secs());
+        tracing::warn!(
+            left,
+            seconds,
+            "the work has ended; commands that are told of alerts are waited for"
+        );
+        if tokio::time::timeout(rest, all(&mut self.running)).await.is_err() {
             let left = self.running.len();
             tracing::warn!(left, "commands that are told of alerts are too slow, and are ended");
             self.over.send_replace(true);
@@ -183,9 +201,11 @@ fn tell(team: &Arc<Team>, event: &Event, hooks: &mut Hooks) {
         timeout: Some(HOOK_TIMEOUT),
     };
     let mut over = hooks.over.subscribe();
+    hooks.last = Some(Instant::now());
     hooks.running.spawn(async move {
         let stop = async { drop(over.wait_for(|over| *over).await) };
-        let finished = process::run(&job, stop).await;
+        // It is the user's own, and may start what is to stay.
+        let finished = process::run_unmarked(&job, stop).await;
         if !finished.success() {
             tracing::warn!(ending = %finished.ending, "the command for alerts failed");
         }

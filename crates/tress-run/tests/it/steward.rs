@@ -135,12 +135,15 @@ async fn an_alert_runs_the_command_that_was_named() {
     let told = site.dir.path().join(".tress/told");
     let mut options = site.options("scripted");
     options.attempts = 1;
-    let line = "$TRESS_ALERT_PRIORITY $TRESS_ALERT: $TRESS_ALERT_MESSAGE";
+    let line = "$TRESS_ALERT_PRIORITY $TRESS_ALERT: $TRESS_ALERT_MESSAGE ($TRESS_JOB)";
     options.on_alert = Some(format!("echo \"{line}\" >> {}", told.display()));
     let summary = work(&site, options, |_, _| (Vec::new(), 1)).await;
     assert_eq!(summary.outcome, Outcome::Stuck);
     let told = std::fs::read_to_string(told).unwrap();
     assert!(told.contains("high escalated:a: a: 1 attempt in vain"), "{told}");
+    // What it starts is the user's: it has no mark of the run's.
+    let around = format!("({})", std::env::var("TRESS_JOB").unwrap_or_default());
+    assert!(told.contains(&around), "{told}");
 }
 
 /// Whoever was told of the last alert and took long kept the run from ending for as long: the log said that it ended
