@@ -39,7 +39,7 @@ may name {id} {title} {agent} {worktree} {prompt} {task}: {prompt} is a file wit
 Markdown, {task} the same in JSON. The environment has TRESS_TODO, TRESS_PROMPT, TRESS_TASK,
 TRESS_AGENT, TRESS_FILES, TRESS_CHECK, TRESS_ATTEMPT and more, so `tress progress` and `tress block`
 work inside it as that agent. What it starts ends with it: all that is in its process group or, on
-Linux, has its TRESS_JOB.")]
+Linux, has its TRESS_JOB. What is to stay is started without: `env -u TRESS_JOB setsid COMMAND`.")]
 pub(crate) struct Start {
     /// The design, in Markdown
     #[arg(long, value_name = "FILE")]

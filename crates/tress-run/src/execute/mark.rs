@@ -74,11 +74,12 @@ impl Default for Mark {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
     use std::time::{Duration, Instant};
 
     use rustix::io::Errno;
     use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+    use tokio::sync::oneshot;
 
     use super::{Mark, VARIABLE};
     use crate::execute::process::GRACE;
@@ -88,42 +89,78 @@ mod linux {
     /// So many looks in a row have to find nothing: a process that is just being started, or just
     /// runs another program, may show nothing for a moment.
     const LOOKS: u32 = 2;
+    /// How long one look may take. What a process shows can be kept from us by one that hangs in the
+    /// kernel.
+    const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// Processes, with the names of their commands.
+    type Named = BTreeMap<i32, String>;
 
     pub(super) async fn end(mark: &Mark) -> usize {
-        let mut known: BTreeSet<i32> = BTreeSet::new();
+        let known = end_all(mark).await;
+        for (pid, command) in &known {
+            tracing::info!(pid, command, "ended what a command had left in a session of its own");
+        }
+        known.len()
+    }
+
+    async fn end_all(mark: &Mark) -> Named {
+        let mut known = Named::new();
         for signal in [Signal::TERM, Signal::KILL] {
             let until = Instant::now() + GRACE;
-            let (mut told, mut nothing) = (BTreeSet::new(), 0);
+            let (mut told, mut nothing) = (Named::new(), 0);
             loop {
                 let mark = mark.clone();
                 let before = told.clone();
                 // What was told before is not told again; what it started since is.
-                let look = tokio::task::spawn_blocking(move || tell(&mark, signal, &before));
-                let Ok(there) = look.await else { return known.len() };
+                let look = in_time(LOOK_TIMEOUT, move || tell(&mark, signal, &before));
+                let Some(there) = look.await else {
+                    tracing::warn!(
+                        "what a command left behind cannot be looked for: /proc does not answer"
+                    );
+                    return known;
+                };
                 nothing = if there.is_empty() { nothing + 1 } else { 0 };
                 if nothing == LOOKS {
-                    return known.len();
+                    return known;
                 }
-                known.extend(&there);
-                told.extend(there);
+                told.extend(there.iter().map(|(pid, name)| (*pid, name.clone())));
+                known.extend(there);
                 if Instant::now() >= until {
                     break;
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
-        known.len()
+        known
+    }
+
+    /// What `look` gives, if it does so in time. It has a thread of its own, which nothing waits for.
+    async fn in_time<T: Send + 'static>(
+        timeout: Duration,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (give, given) = oneshot::channel();
+        let begun = std::thread::Builder::new().name("marks".to_owned()).spawn(move || {
+            let _ = give.send(look());
+        });
+        begun.ok()?;
+        tokio::time::timeout(timeout, given).await.ok()?.ok()
     }
 
     /// Sends `signal` to the processes that carry the mark and were not told yet; gives all that
     /// carry it.
-    fn tell(mark: &Mark, signal: Signal, told: &BTreeSet<i32>) -> BTreeSet<i32> {
+    fn tell(mark: &Mark, signal: Signal, told: &Named) -> Named {
         let own = std::process::id();
-        let Ok(entries) = std::fs::read_dir("/proc") else { return BTreeSet::new() };
+        let Ok(entries) = std::fs::read_dir("/proc") else { return Named::new() };
         let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let marked = pids.filter(|&pid: &i32| u32::try_from(pid) != Ok(own) && carries(pid, mark));
-        let found: BTreeSet<i32> = marked.collect();
-        for &pid in found.difference(told) {
+        let named = marked.map(|pid| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            (pid, name.trim_end().to_owned())
+        });
+        let found: Named = named.collect();
+        for &pid in found.keys().filter(|pid| !told.contains_key(pid)) {
             send(pid, mark, signal);
         }
         found
@@ -152,6 +189,19 @@ mod linux {
                 let _ = kill_process(pid, signal);
             }
             Err(_) => {}
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[tokio::test]
+        async fn a_look_that_hangs_keeps_nobody() {
+            let long = Duration::from_secs(600);
+            let hangs = in_time(Duration::from_millis(20), move || std::thread::sleep(long));
+            assert_eq!(hangs.await, None);
+            assert_eq!(in_time(long, || 7).await, Some(7));
         }
     }
 }
