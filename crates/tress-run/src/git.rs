@@ -98,8 +98,9 @@ pub struct Whole {
     pub commit: String,
     /// Where repositories of their own lay, whose files are in it.
     pub nested: Vec<String>,
-    /// Where further work trees of the repository lay, which are not.
-    pub trees: Vec<String>,
+    /// Where further work trees of the repository lay, which are not, and the commits of all that was in them, where
+    /// that could be committed.
+    pub trees: Vec<(String, Option<String>)>,
 }
 
 impl Whole {
@@ -109,11 +110,12 @@ impl Whole {
             let nested = self.nested.join(", ");
             format!("{agent} made a git repository of its own in {nested}: its files are in the commit, its history is not")
         });
-        let trees = (!self.trees.is_empty()).then(|| {
-            let trees = self.trees.join(", ");
-            format!(
-                "{agent} left a work tree of the repository in {trees}: it is not in the commit"
-            )
+        let trees = self.trees.iter().map(|(path, commit)| {
+            let went = match commit {
+                Some(commit) => format!("what was in it is kept as {commit}"),
+                None => "what was in it could not be kept".to_owned(),
+            };
+            format!("{agent} left a work tree of the repository in {path}: it is not in the commit, {went}")
         });
         let said: Vec<String> = nested.into_iter().chain(trees).collect();
         (!said.is_empty()).then(|| said.join("; "))
@@ -431,8 +433,8 @@ impl Tree {
     }
 
     /// Commits what is in the work tree as [`Tree::commit_all`] does, and the files of repositories that were made
-    /// within it since `base`, of which git would keep the name only. Further work trees of this repository go: what
-    /// was committed in them is here already, and they are no part of the project.
+    /// within it since `base`, of which git would keep the name only. Further work trees of this repository go, since
+    /// they are no part of the project; what was in them is committed, for the caller to keep under a name.
     ///
     /// # Errors
     /// When git fails.
@@ -452,9 +454,11 @@ impl Tree {
             }
             for path in nested {
                 let dir = self.dir.join(&path);
-                if Self::at(&dir).is_beside(self).await {
+                let inner = Self::at(&dir);
+                if inner.is_beside(self).await {
+                    let kept = inner.commit_apart(by, &format!("What was in {path}")).await.ok();
                     let _ = tokio::fs::remove_dir_all(&dir).await;
-                    whole.trees.push(path);
+                    whole.trees.push((path, kept));
                     continue;
                 }
                 let _ = tokio::fs::remove_dir_all(dir.join(".git")).await;
@@ -468,6 +472,13 @@ impl Tree {
             command: "add".to_owned(),
             message: format!("{} are repositories of their own", list(&whole.nested)),
         })
+    }
+
+    /// Commits what is in the work tree as [`Tree::commit_all`] does, on no branch.
+    async fn commit_apart(&self, by: &Signature, message: &str) -> Result<String, GitError> {
+        let head = self.commit("HEAD").await?;
+        self.git(&["update-ref", "--no-deref", "HEAD", &head]).await?;
+        self.commit_all(by, message).await
     }
 
     fn signed(&self, by: &Signature, args: &[&str]) -> Command {

@@ -275,6 +275,7 @@ impl Team {
             Ok(whole) => whole,
             Err(error) => return Ok(Err(format!("its work cannot be committed: {error}"))),
         };
+        self.keep_trees(&task.run, &whole).await?;
         if let Some(text) = whole.remark(agent.name()) {
             let note = |claim: &Claimed| Operation::NoteAdded {
                 todo: claim.todo,

@@ -5,7 +5,7 @@ use tress::{Agent, Claimed, WorkRefused};
 
 use super::driver::Task;
 use super::orchestrator::{RunError, Team};
-use crate::git::{Signature, Tree};
+use crate::git::{GitError, Signature, Tree, Whole};
 
 impl Team {
     /// Settles work under a claim that is not the agent's any more, for the reason `refused`. Its
@@ -57,7 +57,16 @@ impl Team {
             Err(error) => Err(error),
         };
         let committed = match base {
-            Ok(base) => tree.commit_whole(&by, &message, &base).await.map(|whole| whole.commit),
+            Ok(base) => tree.commit_whole(&by, &message, &base).await,
+            Err(error) => Err(error),
+        };
+        let committed = match committed {
+            Ok(whole) => {
+                if let Err(error) = self.keep_trees(&task.run, &whole).await {
+                    tracing::warn!(%error, kind, "what was in further work trees was not kept");
+                }
+                Ok(whole.commit)
+            }
             Err(error) => Err(error),
         };
         let kept = match committed {
@@ -69,5 +78,13 @@ impl Team {
         if let Err(error) = kept {
             tracing::warn!(%error, kind, "work was not kept");
         }
+    }
+
+    /// Keeps what was in further work trees under names of the run `run`.
+    pub(super) async fn keep_trees(&self, run: &str, whole: &Whole) -> Result<(), GitError> {
+        for commit in whole.trees.iter().filter_map(|(_, commit)| commit.as_ref()) {
+            self.tree.keep(&format!("refs/tress/{run}/beside/{commit}"), commit).await?;
+        }
+        Ok(())
     }
 }

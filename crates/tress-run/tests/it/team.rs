@@ -282,6 +282,10 @@ async fn the_files_of_a_repository_within_the_work_tree_are_committed() {
     assert_eq!((summary.outcome, summary.failed), (Outcome::Done, 0));
     let files = git(site.dir.path(), &["ls-tree", "-r", "--name-only", "tress/main"]);
     assert!(files.lines().any(|file| file == "c") && !files.contains("wt"), "{files}");
+    // What was in it is not lost.
+    let kept = ["for-each-ref", "--format=%(refname)", "refs/tress/main/beside/"];
+    let kept = git(site.dir.path(), &kept);
+    assert_eq!(git(site.dir.path(), &["show", &format!("{kept}:file")]), "x");
 }
 
 /// A todo that a person claims to have done made the team wait for ever.
