@@ -1,6 +1,7 @@
 //! The one place for exit codes: what can go wrong, as scripts and people see it.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use tress::state::FindError;
@@ -9,6 +10,14 @@ use tress::sync::{Broken, ConnectError, FollowError, HubError};
 use tress::{Error, Refused, StoreError};
 
 use crate::output::Output;
+
+/// Whether somebody asked the process to end by the signal for it, and not by Ctrl-C.
+static TERMINATED: AtomicBool = AtomicBool::new(false);
+
+/// Remembers that the process was asked to end by SIGTERM: what is interrupted ends accordingly.
+pub(crate) fn terminated() {
+    TERMINATED.store(true, Ordering::Relaxed);
+}
 
 /// What sort of failure, as scripts see it. Names and exit codes are a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +80,7 @@ impl Code {
     }
 
     /// The exit code.
-    const fn exit(self) -> u8 {
+    fn exit(self) -> u8 {
         match self {
             Self::Closed => 0,
             Self::Internal => 1,
@@ -81,7 +90,8 @@ impl Code {
             Self::Conflict | Self::ClaimLost | Self::NothingReady => 5,
             Self::Busy | Self::Damaged | Self::NewerFormat => 6,
             Self::Network | Self::Denied => 7,
-            // As the shell has it for what ends by Ctrl-C.
+            // As the shell has it for what ends by SIGTERM, and by Ctrl-C.
+            Self::Interrupted if TERMINATED.load(Ordering::Relaxed) => 143,
             Self::Interrupted => 130,
         }
     }

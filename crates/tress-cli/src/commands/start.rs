@@ -26,7 +26,8 @@ use crate::words::{count, short};
 ///
 /// Every todo is claimed through the log, done by the agent command in a fresh worktree, verified
 /// by another agent in a clean one (a real change, the files that the todo names, its check), and
-/// only then merged into the run's branch. Ctrl-C stops cleanly (exit code 130); `tress resume` goes on.
+/// only then merged into the run's branch. Ctrl-C stops cleanly (exit code 130), and
+/// so does SIGTERM (143); `tress resume` goes on.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -317,7 +318,7 @@ pub(super) async fn interrupted() {
             Ok(mut terminate) => {
                 tokio::select! {
                     () = ctrl_c => {}
-                    _ = terminate.recv() => {}
+                    _ = terminate.recv() => crate::failure::terminated(),
                 }
             }
             Err(_) => ctrl_c.await,

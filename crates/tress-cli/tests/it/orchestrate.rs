@@ -340,25 +340,27 @@ fn a_path_that_comes_back_brings_its_work_or_says_what_is_lacking() {
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_stopped_ends_as_what_is_interrupted() {
-    let dir = project();
-    let begun = dir.path().join("gate");
-    let agent = format!("touch {}; sleep 60", begun.display());
-    let started = tress(dir.path(), &["start", "--todo", "TODO.md", "--command", &agent])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it works");
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !begun.exists() {
-        assert!(std::time::Instant::now() < deadline, "no agent begins in time");
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let dir = project();
+        let begun = dir.path().join("gate");
+        let agent = format!("touch {}; sleep 60", begun.display());
+        let started = tress(dir.path(), &["start", "--todo", "TODO.md", "--command", &agent])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it works");
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !begun.exists() {
+            assert!(std::time::Instant::now() < deadline, "no agent begins in time");
+        }
+        let pid = started.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("it works").success());
+        let output = started.wait_with_output().expect("it works");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains("stopped: ") && text.contains("`tress resume` goes on"), "{text}");
+        assert!(run(dir.path(), &["resume", "--command", GOOD]).status.success());
     }
-    let pid = started.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("it works").success());
-    let output = started.wait_with_output().expect("it works");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(130), "{text}");
-    assert!(text.contains("stopped: ") && text.contains("`tress resume` goes on"), "{text}");
-    assert!(run(dir.path(), &["resume", "--command", GOOD]).status.success());
 }
 
 /// What was advised, `resume` alone, did not help.
