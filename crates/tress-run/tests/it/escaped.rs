@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 use tress_run::Outcome;
-use tress_run::execute::process::{Ending, Job, end_leftovers, run};
+use tress_run::execute::process::{Ending, Job, end_leftovers, run, run_unmarked};
 
 use super::lost::{hear, pipe};
 use super::team::{GOOD, Site, todo};
@@ -106,4 +106,23 @@ async fn what_a_killed_team_left_in_sessions_of_their_own_is_ended_by_the_next()
     assert!(end_leftovers(&pids).await > 0);
     assert!(!lives(&pid), "{pid} is still there");
     assert_eq!(std::fs::read_dir(&pids).unwrap().count(), 0);
+}
+
+/// What the user has told of alerts may start what is to stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_command_of_the_users_own_starts_stays() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let told = pipe(&site, "told");
+    let own = job(site.dir.path(), format!("{} sleep 60", escape(&told)));
+    let (heard, stop) = tokio::sync::oneshot::channel();
+    let started = async {
+        let pid = hear(told).await;
+        heard.send(()).unwrap();
+        pid
+    };
+    let (pid, finished) = tokio::join!(started, run_unmarked(&own, async { stop.await.unwrap() }));
+    assert_eq!(finished.ending, Ending::Stopped);
+    assert!(lives(&pid), "{pid} was ended");
+    let killed = std::process::Command::new("kill").arg(pid.trim()).status().unwrap();
+    assert!(killed.success());
 }
