@@ -475,8 +475,10 @@ impl Log {
     /// The second half of [`Log::commit`]. Linear in the events that were staged; a state that nobody else holds is
     /// changed where it is.
     pub fn fold_staged(&mut self) {
-        let staged = std::mem::take(&mut self.staged);
+        let mut staged = std::mem::take(&mut self.staged);
         self.insert(&staged);
+        staged.clear();
+        self.staged = staged;
     }
 
     /// Puts events that come next in the chain of one replica on it, to be put in their places.

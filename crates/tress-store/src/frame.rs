@@ -161,6 +161,11 @@ impl Head {
         Some(Self { kind, len, first, previous, sums: [word(12)?, head] })
     }
 
+    /// How long the frame is.
+    pub(crate) fn frame_len(&self) -> usize {
+        HEADER_BYTES + self.len
+    }
+
     /// Whether its body is that of which these are the pieces.
     pub(crate) fn fits(&self, body: &[&[u8]]) -> bool {
         let [all, head] = self.sums;

@@ -1,5 +1,6 @@
 //! Journals: one replica's append-only files, read by all and written by one process at a time.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use tress_model::event::Seal;
 use tress_model::ids::{ReplicaId, StoreId};
 
 use crate::files::Files;
-use crate::frame::{self, FrameKind};
+use crate::frame::{self, Frame, FrameKind, Head};
 use crate::place::Mark;
 use crate::repairs::Skip;
 use crate::store::StoreError;
@@ -164,6 +165,61 @@ pub(crate) fn file_name(number: u32) -> String {
 pub(crate) fn file_number(name: &str) -> Option<u32> {
     let number = name.strip_suffix(".log")?.parse().ok()?;
     (file_name(number) == name).then_some(number)
+}
+
+/// Segments that were decoded on several threads before anybody came to them: what most of the reading of a
+/// long journal is.
+#[derive(Default)]
+struct Ahead {
+    /// Where in the bytes each begins, how long its frame is, and what it says, but for its store.
+    segments: VecDeque<(usize, usize, Segment)>,
+}
+
+impl Ahead {
+    /// From how many bytes on it is worth a thread.
+    const BYTES: usize = 256 << 10;
+
+    /// The segments of `replica` in `bytes`. Where something is wrong with one, it and some behind it are not
+    /// among them: whoever comes to them reads them himself, and learns what it is.
+    fn of(replica: ReplicaId, bytes: &[u8]) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        if threads < 2 || bytes.len() < Self::BYTES {
+            return Self::default();
+        }
+        let (mut starts, mut at) = (Vec::new(), 0);
+        while let Some(head) = bytes.get(at..).and_then(Head::of) {
+            if head.kind == FrameKind::Segment {
+                starts.push(at);
+            }
+            at += head.frame_len();
+        }
+        let decode = |starts: &[usize]| {
+            let decoded = starts.iter().map_while(|&at| {
+                let frame = frame::decode(bytes.get(at..)?)?;
+                let Frame { first, previous, body, .. } = frame;
+                let store = StoreId([0; 16]);
+                let segment = codec::decode_segment(replica, store, first, previous, body).ok()?;
+                Some((at, frame.len(), segment))
+            });
+            decoded.collect::<Vec<_>>()
+        };
+        let segments = std::thread::scope(|scope| {
+            let shares = starts.chunks(starts.len().div_ceil(threads).max(1));
+            let shares: Vec<_> = shares.map(|share| scope.spawn(|| decode(share))).collect();
+            let decoded = shares.into_iter().map(|share| share.join().unwrap_or_default());
+            decoded.flatten().collect()
+        });
+        Self { segments }
+    }
+
+    /// The segment that begins at `at`, and the length of its frame. What lies before it is dropped.
+    fn take(&mut self, at: usize) -> Option<(usize, Segment)> {
+        while self.segments.front().is_some_and(|(start, ..)| *start < at) {
+            self.segments.pop_front();
+        }
+        self.segments.front().filter(|(start, ..)| *start == at)?;
+        self.segments.pop_front().map(|(_, len, segment)| (len, segment))
+    }
 }
 
 /// Reads one journal, from where it stopped the last time.
@@ -481,12 +537,22 @@ impl JournalReader {
     ) -> Result<bool, StoreError> {
         let start = self.position.offset;
         let mut at = 0;
+        let wanted = !self.seals_only && self.until.is_none();
+        let mut ahead = if wanted { Ahead::of(self.replica, bytes) } else { Ahead::default() };
         while !self.done {
             let rest = bytes.get(at..).unwrap_or_default();
             while self.pass_over(rest) {}
             let rest = usize::try_from(self.position.offset - start).unwrap_or(usize::MAX);
             at = rest.min(bytes.len());
             let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) else { break };
+            if let Some(store) = self.store
+                && let Some((len, segment)) = ahead.take(at)
+            {
+                items.push(Item::Segment(self.cut(Segment { store, ..segment })));
+                at += len;
+                self.position.offset = start + at as u64;
+                continue;
+            }
             let Some(frame) = frame::decode(rest) else {
                 if !is_room(rest)
                     && let Some(next) = frame::find(bytes, at + 1)
@@ -538,7 +604,7 @@ impl JournalReader {
     fn take(
         &mut self,
         path: &Path,
-        frame: &frame::Frame<'_>,
+        frame: &Frame<'_>,
     ) -> Result<Result<Option<Item>, String>, StoreError> {
         let item = match frame.kind {
             FrameKind::Header => return Ok(self.take_header(path, frame.body)?.map(|()| None)),

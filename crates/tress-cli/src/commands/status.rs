@@ -1,10 +1,12 @@
 //! `status`: how a run stands, on one page.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 use tress::operation::Severity;
+use tress::state::team::Agent;
 use tress::state::{Phase, Readiness};
 use tress::{Millis, Role, State, Status, Todo};
 
@@ -263,7 +265,7 @@ impl Whole {
 }
 
 fn agents(state: &State, now: Millis) -> Vec<AgentView> {
-    let view = |(name, agent): (&std::sync::Arc<str>, &tress::state::team::Agent)| {
+    let view = |(name, agent): (&Arc<str>, &Arc<Agent>)| {
         let mut left = state.todos.unfinished();
         let held = left.find(|todo| todo.holder(now).is_some_and(|claim| claim.agent == *name));
         let claim = held.and_then(|todo| todo.claim.as_deref());

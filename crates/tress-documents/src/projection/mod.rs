@@ -156,7 +156,7 @@ fn collect_run(old: Option<&State>, new: &State, changes: &mut Changes) {
     let before = old.map(|old| &old.settings);
     changes.put("settings", map(before, &new.settings, String::eq, |value| value.into()));
     let before = old.map(|old| &old.agents);
-    changes.put("agents", map(before, &new.agents, PartialEq::eq, team::agent));
+    changes.put("agents", map(before, &new.agents, PartialEq::eq, |agent| team::agent(agent)));
     let before = old.map(|old| &old.alerts);
     changes.put("alerts", map(before, &new.alerts, Arc::ptr_eq, |alert| team::alert(alert)));
     let float = |figure: &f64| Node::Float(*figure);

@@ -22,18 +22,17 @@ use crate::operation::Operation;
 #[derive(Debug)]
 pub struct EventHasher {
     store: StoreId,
-    /// What is hashed of the event at hand.
-    hashed: Vec<u8>,
-    /// Its operation, in its canonical bytes.
-    operation: Vec<u8>,
+    /// Of the event at hand, its operation in its canonical bytes, and behind it what is hashed.
+    bytes: Vec<u8>,
+    /// Where the operation ends.
+    operation: usize,
     size: usize,
 }
 
 impl EventHasher {
     /// A hasher for events of a replica of `store`.
     pub fn new(store: StoreId) -> Self {
-        let [hashed, operation] = [256, 128].map(Vec::with_capacity);
-        Self { store, hashed, operation, size: 0 }
+        Self { store, bytes: Vec::with_capacity(512), operation: 0, size: 0 }
     }
 
     /// How many bytes the last event had, by itself.
@@ -43,7 +42,7 @@ impl EventHasher {
 
     /// The canonical bytes of the last event's operation.
     pub(crate) fn operation(&self) -> &[u8] {
-        &self.operation
+        self.bytes.get(..self.operation).unwrap_or_default()
     }
 
     /// The id of the event `dot` with the content `record`, after `previous`.
@@ -56,28 +55,29 @@ impl EventHasher {
         dot: Dot,
         record: &Record,
     ) -> Result<EventId, CodecError> {
-        self.operation.clear();
-        write_operation(&record.operation, &mut self.operation)?;
-        let hashed = &mut self.hashed;
-        hashed.clear();
+        self.bytes.clear();
+        write_operation(&record.operation, &mut self.bytes)?;
+        self.operation = self.bytes.len();
+        // The operation by its hash: who holds an event without it can still check the chain.
+        let withheld = record.operation.withheld_hash();
+        let hash = withheld.unwrap_or_else(|| *blake3::hash(&self.bytes).as_bytes());
+        let hashed = &mut self.bytes;
         hashed.extend_from_slice(previous.as_bytes());
         if previous == EventId::GENESIS {
             hashed.extend_from_slice(self.store.as_bytes());
             hashed.extend_from_slice(dot.replica.as_bytes());
         }
         hashed.extend_from_slice(&dot.number.to_le_bytes());
-        // The operation by its hash: who holds an event without it can still check the chain.
-        let withheld = record.operation.withheld_hash();
-        let hash = withheld.unwrap_or_else(|| *blake3::hash(&self.operation).as_bytes());
         hashed.extend_from_slice(&hash);
         let before = hashed.len();
         write(&(record.time, record.occurred, &record.author, &record.learned), hashed, "event")?;
-        let size = hashed.len() - before + self.operation.len();
+        let size = hashed.len() - before + self.operation;
         self.size = size;
         if size > limits::EVENT_BYTES_MAX {
             let limit = limits::EVENT_BYTES_MAX;
             return Err(CodecError::TooLarge { what: "event", size, limit });
         }
+        let hashed = hashed.get(self.operation..).unwrap_or_default();
         Ok(EventId(*blake3::hash(hashed).as_bytes()))
     }
 }
@@ -86,8 +86,13 @@ impl EventHasher {
 struct Out<'a>(&'a mut Vec<u8>);
 
 impl Writer for Out<'_> {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.extend_from_slice(bytes);
+        match *bytes {
+            // Most of it is numbers of one byte.
+            [byte] => self.0.push(byte),
+            _ => self.0.extend_from_slice(bytes),
+        }
         Ok(())
     }
 }

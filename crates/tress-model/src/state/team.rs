@@ -51,7 +51,7 @@ pub struct Team {
     pub plan: Option<(u32, u32, String)>,
     /// Its agents, by name.
     #[serde(deserialize_with = "super::bounded::map")]
-    pub agents: OrdMap<Arc<str>, Agent>,
+    pub agents: OrdMap<Arc<str>, Arc<Agent>>,
     /// Work that came into the run's branch, in canonical order.
     #[serde(deserialize_with = "super::bounded::list")]
     pub integrations: Vector<Integration>,
@@ -176,11 +176,16 @@ impl Team {
         open
     }
 
+    /// The agent of this name, to be changed: copied where it is shared with another state.
+    pub(super) fn agent_mut(&mut self, name: &str) -> Option<&mut Agent> {
+        self.agents.get_mut(name).map(Arc::make_mut)
+    }
+
     /// Takes note that the author of `event` is there.
     pub(super) fn heard(&mut self, event: &Event) {
         let at = event.moment();
         let (name, role) = (&event.author.name, event.author.role);
-        if let Some(agent) = self.agents.get_mut(name) {
+        if let Some(agent) = self.agent_mut(name) {
             agent.role = role;
             agent.last_seen = agent.last_seen.max(at);
             agent.events += 1;
@@ -198,7 +203,7 @@ impl Team {
             completed: 0,
             refused: 0,
         };
-        self.agents.insert(Arc::clone(name), agent);
+        self.agents.insert(Arc::clone(name), Arc::new(agent));
     }
 
     /// Folds an operation of the implementation strand that is not about one todo.
@@ -231,20 +236,20 @@ impl Team {
                 self.summary.clone_from(summary);
             }
             O::AgentJoined { capabilities, about } => {
-                if let Some(agent) = self.agents.get_mut(name) {
+                if let Some(agent) = self.agent_mut(name) {
                     agent.active = true;
                     agent.capabilities.clone_from(capabilities);
                     agent.about.clone_from(about);
                 }
             }
             O::AgentLeft { reason } => {
-                if let Some(agent) = self.agents.get_mut(name) {
+                if let Some(agent) = self.agent_mut(name) {
                     agent.active = false;
                     agent.activity.clone_from(reason);
                 }
             }
             O::AgentReported { activity } => {
-                if let Some(agent) = self.agents.get_mut(name) {
+                if let Some(agent) = self.agent_mut(name) {
                     agent.activity.clone_from(activity);
                 }
             }

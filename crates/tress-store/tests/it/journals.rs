@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tress_model::clock::HybridTime;
-use tress_model::codec::FORMAT;
+use tress_model::codec::{FORMAT, encode_segment};
 use tress_model::event::Record;
 use tress_model::{Author, EventId, Operation, ReplicaId, Role, Segment, StoreId, TodoId};
 use tress_store::frame::{self, FrameKind, HEADER_BYTES};
@@ -467,6 +467,60 @@ fn a_journal_goes_on_in_a_new_file_at_its_limit_and_not_before() {
         let start = JournalPosition::default();
         let mut reader = JournalReader::new("main", dir.to_owned(), replica, start);
         assert_eq!(reader.poll(&files).unwrap().len(), 1);
+    }
+}
+
+/// Long journals are decoded on several threads, where there are several; those of which only the beginning is wanted
+/// are not.
+#[test]
+fn a_long_journal_is_read_as_one_that_is_read_step_by_step() {
+    let (replica, stores) = (ReplicaId([1; 16]), [StoreId([2; 16]), StoreId([3; 16])]);
+    let mut whole: Vec<u8> = Vec::new();
+    let mut starts = Vec::new();
+    for number in 1..=3000_u64 {
+        let store = stores[usize::from(number > 1700)];
+        if number == 1 || number == 1701 {
+            let header = JournalHeader { format: FORMAT, replica, store, run: "main".to_owned() };
+            let header = serde_json::to_vec(&header).unwrap();
+            whole.extend(frame::encode(FrameKind::Header, 0, EventId::GENESIS, &header));
+        }
+        if number % 1000 == 0 {
+            whole.extend(frame::encode(
+                FrameKind::Unknown(99),
+                0,
+                EventId::GENESIS,
+                b"passed over",
+            ));
+        }
+        starts.push(whole.len());
+        let body = encode_segment(&segment(replica, store, number, EventId::GENESIS)).unwrap();
+        whole.extend(frame::encode(FrameKind::Segment, number, EventId::GENESIS, &body));
+    }
+    assert!(whole.len() > 256 << 10, "{} bytes", whole.len());
+    let no_body = frame::encode(FrameKind::Segment, 1, EventId::GENESIS, b"no body of a segment");
+    let cases = [None, Some(0), Some(1), Some(1234), Some(1700), Some(2999)];
+    for (hit, flip) in cases.into_iter().flat_map(|hit| [(hit, true), (hit, false)]) {
+        let (mut bytes, dir) = (whole.clone(), Path::new("/journal"));
+        match hit {
+            Some(hit) if flip => bytes[starts[hit] + HEADER_BYTES] ^= 1,
+            // Its checksum is right, and nothing can be made of it.
+            Some(hit) => drop(bytes.splice(starts[hit]..starts[hit], no_body.iter().copied())),
+            None => {}
+        }
+        let files = MemoryFiles::new();
+        files.create_dir(dir).unwrap();
+        files.open(&dir.join("000001.log")).unwrap().append(&bytes).unwrap();
+        let new =
+            || JournalReader::new("main", dir.to_owned(), replica, JournalPosition::default());
+        let (mut at_once, mut by_steps) = (new(), new().until(u64::MAX));
+        let read = at_once.poll(&files).unwrap();
+        assert_eq!(read, by_steps.poll(&files).unwrap(), "{hit:?}, {flip}");
+        assert_eq!(read.len(), hit.unwrap_or(3000), "{flip}");
+        assert_eq!(at_once.damage(), by_steps.damage());
+        assert_eq!(at_once.position(), by_steps.position());
+        let of = |at: usize| read.get(at).and_then(|item| Some(item.as_segment()?.store));
+        let expected = hit.is_none_or(|hit| hit > 1700).then_some(stores[1]);
+        assert_eq!(of(1700), expected);
     }
 }
 

@@ -130,7 +130,7 @@ fn team(team: &Team) -> Vec<String> {
     let run = (phase, title, base, branch, summary, plan);
     let named = (settings, budget, metrics, &team.retired, &team.members);
     let agents = team.agents.iter().map(|(name, agent)| {
-        let Agent { role, capabilities, about, activity, active, .. } = agent;
+        let Agent { role, capabilities, about, activity, active, .. } = &**agent;
         format!("{name} {:?}", (role, capabilities, about, activity, active))
     });
     let alerts = sorted(team.open_alerts().into_iter().map(|(key, alert)| {
