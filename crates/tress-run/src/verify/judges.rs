@@ -2,11 +2,13 @@
 //! unseen. Where it did, the command runs once more with those scripts as they were before.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use tress::Todo;
 use tress::operation::{Check, Layer, Verdict};
 use tress_inspect::function::is_test_path;
-use tress_inspect::{Finding, Language, Severity};
+use tress_inspect::weakened::test_names;
+use tress_inspect::{Finding, Severity};
 use tress_plan::scope;
 
 use super::bench::{Bench, look};
@@ -28,8 +30,8 @@ const BEFORE: [&str; 18] = [
 const SUBCOMMANDS: [&str; 2] = ["run", "test"];
 
 /// Runs each command that passed and whose scripts the change touched once more, with the scripts as they were on
-/// `base`. A script that the todo names among its files is the todo's to change; that is told. The tree shows
-/// `commit` afterwards.
+/// `base`. A script that the todo names among its files is the todo's to change, and so is a file of tests, which is
+/// held against what it was by itself; that is told. The tree shows `commit` afterwards.
 ///
 /// # Errors
 /// When git fails.
@@ -44,55 +46,32 @@ pub(super) async fn as_they_were(
     let commands: BTreeSet<&str> = passed.filter_map(|check| check.command.as_deref()).collect();
     let mut held = Vec::new();
     for command in commands {
-        let named = scripts(command);
-        let mut touched = Vec::new();
-        // Tests are code that a change may go along with; what became easier of them is seen by another look.
-        let is_tests = |path: &str| is_test_path(path) && Language::of(path).is_some();
-        for path in changed.iter().filter(|path| named.contains(*path) && !is_tests(path)) {
-            let (old, new) =
-                (bench.tree.blob(base, path).await, bench.tree.blob(commit, path).await);
-            // One that is new has nothing to be held against; one that may be run now is the same.
-            touched.extend(old.filter(|old| new.as_ref() != Some(old)).map(|old| (path, old)));
-        }
-        let meant = |path: &str| {
-            todo.files.iter().map(|named| plain(named)).any(|named| {
-                // What means everything means no script in particular.
-                !named.trim_end_matches(['*', '/', '.']).is_empty()
-                    && scope::covers(named, plain(path))
-            })
-        };
-        let (told, held_against): (Vec<_>, Vec<_>) =
-            touched.into_iter().partition(|(path, _)| meant(path));
-        if !told.is_empty() {
-            let names: Vec<&str> = told.iter().map(|(path, _)| path.as_str()).collect();
-            let detail = format!("`{command}` runs {}, which the todo names", names.join(", "));
+        let mut held_against = Vec::new();
+        for (path, text) in touched(bench, command, (base, commit), changed).await? {
+            let why = if todo.files.iter().any(|pattern| names(pattern, path)) {
+                "which the todo names"
+            } else if has_tests(path, &text) {
+                "which is a file of tests"
+            } else {
+                held_against.push((path, text));
+                continue;
+            };
+            let detail = format!("`{command}` runs {path}, {why}");
             held.push(look(Layer::Testing, NAME, Verdict::Pass, detail));
         }
         if held_against.is_empty() {
             continue;
         }
         bench.tree.show_only(commit).await?;
-        for (path, old) in &held_against {
-            let text = bench.tree.blobs(&[old]).await?.pop().unwrap_or_default();
-            put(bench, path, &text).await;
-        }
-        let mut check = bench.must_succeed(Layer::Testing, NAME, command).await;
+        let back = put_back(bench.tree.dir(), &held_against).await;
+        let check = match back {
+            Ok(()) => with_them(bench, command, &held_against).await,
+            // That says nothing about the work.
+            Err(why) => {
+                look(Layer::Testing, NAME, Verdict::Unknown, format!("`{command}` runs {why}"))
+            }
+        };
         bench.tree.show_only(commit).await?;
-        if check.verdict != Verdict::Pass {
-            let message = format!(
-                "the work changes what it is judged by, and `{command}` fails with it as it was ({}); leave it, or \
-                 let the todo name it among its files",
-                check.detail.lines().next().unwrap_or_default()
-            );
-            let found = held_against.iter().map(|(path, _)| {
-                Finding::new("changed-check", Severity::Error, path, 1, &message).to_string()
-            });
-            let found = found.collect::<Vec<_>>().join("\n");
-            check.detail = format!("{found}\n{}", check.detail);
-        } else {
-            let names: Vec<&str> = held_against.iter().map(|(path, _)| path.as_str()).collect();
-            check.detail = names.join(", ");
-        }
         held.push(check);
     }
     Ok(held)
@@ -100,21 +79,100 @@ pub(super) async fn as_they_were(
 
 const NAME: &str = "its check passes with the scripts as they were";
 
-fn plain(path: &str) -> &str {
-    path.trim_start_matches("./")
+/// The scripts of a command that were there and are not the same now, with their texts before.
+async fn touched<'a>(
+    bench: Bench<'_>,
+    command: &str,
+    (base, commit): (&str, &str),
+    changed: &'a [String],
+) -> Result<Vec<(&'a str, Vec<u8>)>, GitError> {
+    let named = scripts(command);
+    let (mut paths, mut olds) = (Vec::new(), Vec::new());
+    for path in changed.iter().filter(|path| named.contains(*path)) {
+        let (old, new) = (bench.tree.blob(base, path).await, bench.tree.blob(commit, path).await);
+        // One that is new has nothing to be held against; one that may be run now is the same.
+        if let Some(old) = old.filter(|old| new.as_ref() != Some(old)) {
+            paths.push(path.as_str());
+            olds.push(old);
+        }
+    }
+    if olds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let olds: Vec<&str> = olds.iter().map(String::as_str).collect();
+    Ok(paths.into_iter().zip(bench.tree.blobs(&olds).await?).collect())
+}
+
+/// What the command comes to now that these scripts are there as they were.
+async fn with_them(bench: Bench<'_>, command: &str, scripts: &[(&str, Vec<u8>)]) -> Check {
+    let mut check = bench.must_succeed(Layer::Testing, NAME, command).await;
+    if check.verdict != Verdict::Pass {
+        let message = format!(
+            "the work changes what it is judged by, and `{command}` fails with it as it was ({}); leave it, or \
+             let the todo name it among its files",
+            check.detail.lines().next().unwrap_or_default()
+        );
+        let found = scripts.iter().map(|(path, _)| {
+            Finding::new("changed-check", Severity::Error, path, 1, &message).to_string()
+        });
+        let found = found.collect::<Vec<_>>().join("\n");
+        check.detail = format!("{found}\n{}", check.detail);
+    } else {
+        let names: Vec<&str> = scripts.iter().map(|(path, _)| *path).collect();
+        check.detail = names.join(", ");
+    }
+    check
+}
+
+/// Whether a pattern of a todo's files names the script. One that covers whatever there is names nothing.
+fn names(pattern: &str, path: &str) -> bool {
+    const ANY: [&str; 4] = ["\u{1}", "\u{1}.\u{1}", "\u{1}/\u{1}", "\u{1}/\u{1}.\u{1}"];
+    scope::covers(pattern, path) && !ANY.iter().any(|any| scope::covers(pattern, any))
+}
+
+/// Whether a script was a file of tests: a change that needs other tests cannot pass the old ones, and what became
+/// easier of these is seen by another look.
+fn has_tests(path: &str, before: &[u8]) -> bool {
+    let text = std::str::from_utf8(before).unwrap_or_default();
+    is_test_path(path) && !test_names(path, text).is_empty()
+}
+
+/// Writes the scripts into the work tree; where one cannot be written, says which, and why.
+async fn put_back(top: &Path, scripts: &[(&str, Vec<u8>)]) -> Result<(), String> {
+    for (path, text) in scripts {
+        let put = put(top, path, text).await;
+        put.map_err(|error| format!("{path}, which cannot be put back as it was: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Writes a script into the work tree, so that it can be run.
-async fn put(bench: Bench<'_>, path: &str, text: &[u8]) {
-    let path = bench.tree.dir().join(path);
-    // What a link leads to is another file.
-    let _ = tokio::fs::remove_file(&path).await;
-    let _ = tokio::fs::write(&path, text).await;
+async fn put(top: &Path, path: &str, text: &[u8]) -> std::io::Result<()> {
+    let path = top.join(path);
+    // What a link leads to is another file, and where a directory was there may be something else now.
+    let mut above: Vec<_> = path.ancestors().take_while(|dir| *dir != top).skip(1).collect();
+    above.reverse();
+    for dir in above {
+        match tokio::fs::symlink_metadata(dir).await {
+            Ok(there) if !there.is_dir() => tokio::fs::remove_file(dir).await?,
+            _ => {}
+        }
+    }
+    match tokio::fs::symlink_metadata(&path).await {
+        Ok(there) if there.is_dir() => tokio::fs::remove_dir_all(&path).await?,
+        Ok(_) => tokio::fs::remove_file(&path).await?,
+        Err(_) => {}
+    }
+    if let Some(dir) = path.parent() {
+        tokio::fs::create_dir_all(dir).await?;
+    }
+    tokio::fs::write(&path, text).await?;
     #[cfg(unix)]
     {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        let _ = tokio::fs::set_permissions(&path, mode).await;
+        tokio::fs::set_permissions(&path, mode).await?;
     }
+    Ok(())
 }
 
 /// The paths of the scripts that a command line runs, from the top of the tree.
@@ -215,6 +273,38 @@ fn simple_commands(command: &str) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_names_a_script_unless_it_covers_everything() {
+        for pattern in ["ci/check.sh", "./ci/check.sh", "ci", "ci/", "ci/*.sh", "ci/**", "**/*.sh"]
+        {
+            assert!(names(pattern, "ci/check.sh"), "{pattern}");
+        }
+        for pattern in ["**", "**/*", "*/**", "*/*", "**/?*", "{**,x}", "", ".", "src/", "ci/*.py"]
+        {
+            assert!(!names(pattern, "ci/check.sh"), "{pattern}");
+        }
+        for pattern in ["*", "*.*", "**"] {
+            assert!(!names(pattern, "check.sh"), "{pattern}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_script_is_put_where_something_else_is_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let (top, beside) = (dir.path().join("tree"), dir.path().join("beside"));
+        std::fs::create_dir_all(top.join("run/within")).unwrap();
+        std::fs::create_dir_all(&beside).unwrap();
+        std::fs::write(top.join("ci"), "a file").unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&beside, top.join("link")).unwrap();
+        for path in ["run", "ci/check.sh", "link/check.sh", "new/check.sh"] {
+            put(&top, path, b"exit 0\n").await.unwrap();
+            assert_eq!(std::fs::read(top.join(path)).unwrap(), b"exit 0\n", "{path}");
+        }
+        assert_eq!(std::fs::read_dir(&beside).unwrap().count(), 0, "not through a link");
+        assert!(put(&top, &"x".repeat(300), b"").await.is_err());
+    }
 
     #[test]
     fn scripts_are_found_where_a_command_line_runs_them() {

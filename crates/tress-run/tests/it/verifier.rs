@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tress::operation::{Check, Layer, ProseField, TodoEdit, Verdict};
 use tress::{Operation, Role, Store, TodoId};
+use tress_run::Tree;
 use tress_run::git::{GitError, Signature};
 use tress_run::verify::bench::{Bench, Stopping};
 use tress_run::verify::{Claim, Lint, Report, Terms, verify};
@@ -45,8 +46,13 @@ async fn hold(case: Case<'_>) -> Report {
     let base = tree.commit_all(&by, "before").await.unwrap();
     write(dir.path(), case.files);
     let commit = tree.commit_all(&by, "work").await.unwrap();
-    let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
+    hold_between(&tree, (&base, &commit), case).await
+}
+
+/// Verifies `commit`, where the project was `base`; what the case says of files is not looked at.
+async fn hold_between(tree: &Tree, (base, commit): (&str, &str), case: Case<'_>) -> Report {
     let id = TodoId::from_external("x");
+    let run = Store::in_memory().unwrap().create_run("main").await.unwrap();
     let mut added = tress::todo(id, "work");
     if let Operation::TodoAdded { edits, prose, .. } = &mut added {
         *edits = case.edits;
@@ -54,8 +60,8 @@ async fn hold(case: Case<'_>) -> Report {
     }
     run.agent("ada", Role::Human).append([added]).await.unwrap();
     let state = run.state();
-    let clean = dir.path().join(".tress/clean");
-    let clean = tree.worktree(&clean, &base, None).await.unwrap();
+    let clean = tree.dir().join(".tress/clean");
+    let clean = tree.worktree(&clean, commit, None).await.unwrap();
     let todo = state.todo(id).unwrap();
     let lint = case.lint.map_or(Lint::Configured, |command| Lint::Command(command.to_owned()));
     let terms = Terms {
@@ -65,7 +71,7 @@ async fn hold(case: Case<'_>) -> Report {
         thorough: case.thorough,
         used_later: false,
     };
-    let claim = Claim { todo, base: &base, commit: &commit, terms };
+    let claim = Claim { todo, base, commit, terms };
     let stop = || -> Stopping<'_> { Box::pin(std::future::pending()) };
     let timeout = Duration::from_secs(20);
     let bench = Bench { tree: &clean, env: &[], timeout, pid_file: None, stop: &stop };
@@ -339,18 +345,75 @@ async fn a_check_is_held_against_its_script_as_it_was() {
         let report = hold(&stub, vec![check(command), files(&["**"])]).await;
         assert_eq!(report.verdict, Verdict::Fail, "what means everything means no script");
     }
-    // A test is code that goes along with what it tests.
-    let tested = [("test_a.py", "# says begun\n"), ("a.txt", "begun\n")];
-    let after = [("test_a.py", "# says done\n"), ("a.txt", "done\n")];
-    let edits = vec![check("python() { grep -q done \"$1\"; }; python test_a.py")];
-    let report = hold(Case { before: &tested, files: &after, edits, ..Case::default() }).await;
-    assert_eq!(report.verdict, Verdict::Pass, "{}", report.reason);
     // What a check only looks at is the work itself.
     let edits = vec![check("grep -q done a.txt")];
     let files = [("a.txt", "done\n")];
     let report = hold(Case { before: &before, files: &files, edits, ..Case::default() }).await;
     assert_eq!(report.verdict, Verdict::Pass, "{}", report.reason);
     assert!(report.checks.iter().all(|check| check.name != name));
+}
+
+/// Who changes what `x.py` does changes its tests, too, and the old ones cannot pass. What only lies where tests do and
+/// has none that could be seen to be made easier is a script like any other.
+#[tokio::test]
+async fn tests_and_what_a_pattern_names_may_change_with_the_work() {
+    let tests = "def test_x():\n    assert 'begun' in open('a.txt').read()\n\n\ntest_x()\n";
+    let changed = tests.replace("begun", "done");
+    let none = "import sys\n\nsys.exit('begun' not in open('a.txt').read())\n";
+    let script = "grep -q begun a.txt\n";
+    let before = [
+        ("tests/test_x.py", tests),
+        ("tests/run.py", none),
+        ("ci/check.sh", script),
+        ("a.txt", "begun\n"),
+    ];
+    let hold = |files, edits| hold(Case { before: &before, files, edits, ..Case::default() });
+    let name = "its check passes with the scripts as they were";
+    let with_tests = [("tests/test_x.py", &*changed), ("a.txt", "done\n")];
+    // The check need not have a Python to run.
+    let python = "python() { grep -q done \"$1\" || grep -q begun a.txt; }; python";
+    let edits = || vec![check(&format!("{python} tests/test_x.py")), files(&["a.txt"])];
+    let report = hold(&with_tests, edits()).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.reason);
+    assert!(of(&report, name).detail.contains("which is a file of tests"));
+    let without = [("tests/run.py", "done = True\n"), ("a.txt", "done\n")];
+    let edits = vec![check(&format!("{python} tests/run.py")), files(&["a.txt"])];
+    let report = hold(&without, edits).await;
+    assert_eq!(report.verdict, Verdict::Fail, "{}", report.reason);
+    let with_script = [("ci/check.sh", "grep -q done a.txt\n"), ("a.txt", "done\n")];
+    for (named, verdict) in
+        [("ci/", Verdict::Pass), ("ci/*.sh", Verdict::Pass), ("**", Verdict::Fail)]
+    {
+        let edits = vec![check("sh ci/check.sh"), files(&[named])];
+        let report = hold(&with_script, edits).await;
+        assert_eq!(report.verdict, verdict, "{named}: {}", report.reason);
+    }
+}
+
+/// That a script could not be written as it was counted as the work's failure.
+#[tokio::test]
+async fn what_cannot_be_put_back_says_nothing_about_the_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = repository(dir.path()).await;
+    // No file system has a file of such a name, and git may.
+    let name = "x".repeat(300);
+    let blob = super::git(dir.path(), &["hash-object", "-w", "README.md"]);
+    let entry = format!("100755,{blob},{name}");
+    super::git(dir.path(), &["update-index", "--add", "--cacheinfo", &entry]);
+    let by = Signature { name: "agent".to_owned() };
+    super::git(
+        dir.path(),
+        &["-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", "before"],
+    );
+    let base = tree.commit("HEAD").await.unwrap();
+    super::git(dir.path(), &["rm", "--quiet", "--cached", &name]);
+    write(dir.path(), &[("a.txt", "done\n")]);
+    let commit = tree.commit_all(&by, "work").await.unwrap();
+    let edits = vec![check(&format!("grep -q done a.txt || sh {name}"))];
+    let case = Case { edits, ..Case::default() };
+    let report = hold_between(&tree, (&base, &commit), case).await;
+    assert_eq!(report.verdict, Verdict::Unknown, "{}", report.reason);
+    assert!(report.reason.contains("cannot be put back as it was"), "{}", report.reason);
 }
 
 /// The project's tests and its linter are command lines, too.
