@@ -653,4 +653,14 @@ impl Tree {
         let name = format!("{commit}:{path}");
         self.git(&["rev-parse", "--verify", "--quiet", &name]).await.ok()
     }
+
+    /// The value of a git attribute that `path` is given in the work tree, where it is given one.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub async fn attribute(&self, name: &str, path: &str) -> Result<Option<String>, GitError> {
+        let told = self.git(&["check-attr", "-z", name, "--", path]).await?;
+        let value = told.trim_end_matches('\0').rsplit('\0').next().unwrap_or_default().trim();
+        Ok((!["", "unspecified", "unset"].contains(&value)).then(|| value.to_owned()))
+    }
 }

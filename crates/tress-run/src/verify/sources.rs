@@ -61,17 +61,34 @@ impl Sources {
     }
 }
 
-/// The lines at which a text has a conflict that somebody was to settle: all of what git writes around the two sides,
-/// in its order.
-fn conflict_lines(text: &[u8]) -> Vec<usize> {
+/// How long git's marks of a conflict are where nothing else is said.
+const MARK: usize = 7;
+
+/// A conflict in a text: its line, and what it says.
+type Conflict = (usize, Vec<u8>);
+
+/// The conflicts in a text that somebody was to settle: all of what git writes around the two sides, in its order,
+/// with marks of `size` signs.
+fn conflicts_in(text: &[u8], size: usize) -> Vec<Conflict> {
+    let is_mark = |line: &[u8], sign: u8| {
+        let (mark, rest) = line.split_at(size.min(line.len()));
+        mark.len() == size
+            && mark.iter().all(|&byte| byte == sign)
+            && if sign == b'=' { rest.is_empty() } else { rest.starts_with(b" ") }
+    };
     let (mut found, mut begun, mut parted) = (Vec::new(), None, false);
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.starts_with(b"<<<<<<< ") {
-            (begun, parted) = (Some(number), false);
-        } else if line == b"=======" {
+        if is_mark(line, b'<') {
+            (begun, parted) = (Some((number, Vec::new())), false);
+        } else if is_mark(line, b'=') {
             parted = begun.is_some();
-        } else if line.starts_with(b">>>>>>> ") && parted {
+        }
+        if let Some((_, said)) = &mut begun {
+            said.extend_from_slice(line);
+            said.push(b'\n');
+        }
+        if is_mark(line, b'>') && parted {
             found.extend(begun.take());
             parted = false;
         }
@@ -79,33 +96,63 @@ fn conflict_lines(text: &[u8]) -> Vec<usize> {
     found
 }
 
-/// The conflicts that the files called `changed` have `now`, and had not `before`.
+/// The conflicts that the files called `changed` have `now`, and that neither they had `before` nor a file from which
+/// they came. The tree shows what is looked at.
 async fn conflicts(
     tree: &Tree,
     (before, now): (&[FileAt], &[FileAt]),
     changed: &BTreeSet<&str>,
 ) -> Result<Vec<(String, usize)>, GitError> {
     // What was there under any name is not the change's, and what tests read may have to look like this.
-    let known: BTreeSet<&str> = before.iter().map(|file| &*file.blob).collect();
-    let new = |file: &&FileAt| changed.contains(&*file.path) && !known.contains(&*file.blob);
+    let there: BTreeSet<&str> = before.iter().map(|file| &*file.blob).collect();
+    let touched = |file: &&FileAt| changed.contains(&*file.path) && file.size <= TEXT_MAX as u64;
     let apart = |path: &str| is_test_path(path) && !is_code(path);
-    let files = now.iter().filter(new).filter(|file| !apart(&file.path));
-    let files: Vec<&FileAt> = files.filter(|file| file.size <= TEXT_MAX as u64).collect();
+    let new = |file: &&FileAt| !there.contains(&*file.blob) && !apart(&file.path);
+    let left = conflicts_of(tree, now.iter().filter(touched).filter(new).collect()).await?;
+    if left.is_empty() {
+        return Ok(Vec::new());
+    }
+    let old = conflicts_of(tree, before.iter().filter(touched).collect()).await?;
+    let known: BTreeSet<&Vec<u8>> = old.values().flatten().map(|(_, said)| said).collect();
     let mut found = Vec::new();
-    for file in files {
-        let text = tree.blobs(&[&file.blob]).await?.pop().unwrap_or_default();
-        let lines = conflict_lines(&text);
-        if lines.is_empty() {
-            continue;
+    for (path, conflicts) in &left {
+        // One more of the same in one file is new; in a file that had none, it moved.
+        let own = old.get(path).map_or(0, Vec::len);
+        let new = conflicts.iter().skip(own).filter(|(_, said)| own > 0 || !known.contains(said));
+        found.extend(new.map(|(line, _)| (path.clone(), *line)));
+    }
+    Ok(found)
+}
+
+/// The conflicts in `files`, by path, of those that have any. Many are read at a time. Where the project says how long
+/// the marks of a file are, for git and for us, shorter ones are text.
+async fn conflicts_of(
+    tree: &Tree,
+    files: Vec<&FileAt>,
+) -> Result<BTreeMap<String, Vec<Conflict>>, GitError> {
+    let mut found = BTreeMap::new();
+    let mut rest = files.as_slice();
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|file| {
+            let begun = bytes < TREE_BYTES_MAX;
+            bytes += file.size;
+            begun
+        });
+        let (some, others) = rest.split_at(fits.count());
+        rest = others;
+        let blobs: Vec<&str> = some.iter().map(|file| file.blob.as_str()).collect();
+        for (file, text) in some.iter().zip(tree.blobs(&blobs).await?) {
+            if !text.split(|&byte| byte == b'\n').any(|line| line.starts_with(&[b'<'; MARK])) {
+                continue;
+            }
+            let size = tree.attribute("conflict-marker-size", &file.path).await?;
+            let size = size.and_then(|size| size.parse().ok()).unwrap_or(MARK).max(MARK);
+            let conflicts = conflicts_in(&text, size);
+            if !conflicts.is_empty() {
+                found.insert(file.path.clone(), conflicts);
+            }
         }
-        let old = before.iter().find(|old| old.path == file.path);
-        let old = match old {
-            Some(old) => tree.blobs(&[&old.blob]).await?.pop().unwrap_or_default(),
-            None => Vec::new(),
-        };
-        // What was there before is not the change's.
-        let known = conflict_lines(&old).len();
-        found.extend(lines.into_iter().skip(known).map(|line| (file.path.clone(), line)));
     }
     Ok(found)
 }
@@ -165,12 +212,20 @@ mod tests {
     #[test]
     fn a_conflict_is_all_of_its_marks_in_order() {
         let text = "a\n<<<<<<< ours\none\n=======\ntwo\n>>>>>>> theirs\nb\n";
-        assert_eq!(conflict_lines(text.as_bytes()), [2]);
-        assert_eq!(conflict_lines(text.replace('\n', "\r\n").as_bytes()), [2]);
+        let lines = |text: &str, size: usize| -> Vec<usize> {
+            conflicts_in(text.as_bytes(), size).into_iter().map(|(line, _)| line).collect()
+        };
+        assert_eq!(lines(text, MARK), [2]);
+        assert_eq!(lines(&text.replace('\n', "\r\n"), MARK), [2]);
+        let long = ["<<<<<<<", "=======", ">>>>>>>"];
+        let long =
+            long.iter().fold(text.to_owned(), |text, mark| text.replace(mark, &mark.repeat(2)));
+        assert!(lines(&long, MARK).is_empty() && lines(text, 2 * MARK).is_empty());
+        assert_eq!(lines(&format!("{text}{long}"), 2 * MARK), [9]);
         for part in
             ["Title\n=======\n>>>>>>> quoted\n", "<<<<<<< x\n>>>>>>> y\n", " <<<<<<< x\n=======\n"]
         {
-            assert!(conflict_lines(part.as_bytes()).is_empty(), "{part}");
+            assert!(lines(part, MARK).is_empty(), "{part}");
         }
     }
 }

@@ -144,9 +144,12 @@ pub(super) fn completeness(sources: &Sources) -> Check {
 
 /// No conflict of a merge was left; said only where one was.
 pub(super) fn conflicts(sources: &Sources) -> Option<Check> {
-    let message = "the marks of a conflict that was not settled; a text that has to have them is one that tests read, under `tests/`";
     let finding = |(path, line): &(String, usize)| {
-        Finding::new("conflict-marker", Severity::Error, path, *line, message)
+        let message = format!(
+            "the marks of a conflict that was not settled; where they are meant, .gitattributes says so: \
+             `{path} conflict-marker-size=32`"
+        );
+        Finding::new("conflict-marker", Severity::Error, path, *line, &message)
     };
     let findings: Vec<Finding> = sources.conflicts.iter().map(finding).collect();
     let name = "no conflict is left in it";

@@ -457,4 +457,20 @@ async fn a_conflict_that_was_not_settled_is_refused() {
             assert!(report.reason.contains("conflict-marker"), "{}", report.reason);
         }
     }
+    // It came with a file that was copied or moved, whether or not more was changed in it; or it is meant.
+    let more = format!("{one}more\n");
+    let meant = [("b.md", one.as_str()), (".gitattributes", "b.md conflict-marker-size=32\n")];
+    let plain = [("a.md", "# a\n")];
+    let had = [("a.md", one.as_str())];
+    for (before, files, verdict) in [
+        (&had, &[("b.md", one.as_str())][..], Verdict::Pass),
+        (&had, &[("a.md", ""), ("b.md", more.as_str())], Verdict::Pass),
+        (&had, &[("a.md", "# a\n"), ("b.md", more.as_str())], Verdict::Pass),
+        (&plain, &meant, Verdict::Pass),
+        (&plain, &[("b.md", one.as_str())], Verdict::Fail),
+    ] {
+        let edits = vec![check("true")];
+        let report = hold(Case { before, files, edits, ..Case::default() }).await;
+        assert_eq!(report.verdict, verdict, "{}", report.reason);
+    }
 }
