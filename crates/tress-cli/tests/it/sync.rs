@@ -279,5 +279,6 @@ fn what_cannot_be_an_address_is_refused_at_once() {
     let bench = Bench::new();
     let refused = bench.run_as("ada", &["sync", "nope"]);
     assert_eq!(refused.code, 2, "{refused:?}");
-    assert!(refused.stderr.contains("it names neither a kind nor a port"), "{refused:?}");
+    assert!(refused.stderr.contains("it names neither a kind, nor a port"), "{refused:?}");
+    assert!(refused.stderr.contains("ws://hub.example.org"), "{refused:?}");
 }

@@ -23,8 +23,8 @@ pub enum Address {
 /// Why a text is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is no address ({reason}): write ws://HOST:PORT, wss://HOST:PORT or unix:PATH for a hub, \
-     git:REMOTE, or postgres://…"
+    "{text:?} is no address ({reason}): write ws://HOST:PORT, wss://HOST:PORT or unix:PATH for a hub \
+     (as in ws://hub.example.org), git:REMOTE, or postgres://…"
 )]
 pub struct AddressError {
     text: String,
@@ -43,10 +43,10 @@ impl FromStr for Address {
                 path => Ok(Self::Unix(path.into())),
             };
         }
-        // A word alone is what somebody meant as a name of something, and there are no such names.
-        let named = text.contains([':', '.']);
-        if !named {
-            return Err(wrong("it names neither a kind nor a port"));
+        // A word alone is what somebody meant as a name of something, and there are no such names. With a dot within, it
+        // is a host's.
+        if !text.contains(':') && !text.trim_matches('.').contains('.') {
+            return Err(wrong("it names neither a kind, nor a port, nor a host with a dot"));
         }
         let (scheme, rest) = text.split_once("://").unwrap_or(("ws", text));
         let (tls, default) = match scheme {
@@ -185,6 +185,7 @@ mod tests {
             ("https://hub.example", "wss://hub.example:443"),
             ("localhost:7171", "ws://localhost:7171"),
             ("hub.example.org", "ws://hub.example.org:80"),
+            ("192.0.2.7", "ws://192.0.2.7:80"),
             ("ws://[::1]:7171", "ws://[::1]:7171"),
             ("ws://[::1]", "ws://[::1]:80"),
             ("unix:/run/hub.sock", "unix:/run/hub.sock"),
@@ -195,9 +196,19 @@ mod tests {
             assert_eq!(address.to_string(), meant);
             assert_eq!(address.to_string().parse(), Ok(address));
         }
-        for text in
-            ["", "nope", "unix:", "ftp://x", "ws://x:99999", "ws://:7", "ws://u@x:1", "ws://x/y"]
-        {
+        for text in [
+            "",
+            "nope",
+            "nope.",
+            "..",
+            "./a.sock",
+            "unix:",
+            "ftp://x",
+            "ws://x:99999",
+            "ws://:7",
+            "ws://u@x:1",
+            "ws://x/y",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }
