@@ -30,7 +30,7 @@ Environment:
 Exit codes:
   0 ok   1 internal   2 usage   3 not found   4 invalid input
   5 conflict (a claim lost, a precondition failed)   6 store busy or damaged   7 network
-  130 interrupted, 143 by SIGTERM (start, resume)";
+  130 interrupted, 143 by SIGTERM (start, resume, explore)";
 
 /// Shared state for teams of coding agents: todos that two can never both hold, and the whole
 /// history of who did what.

@@ -18,7 +18,8 @@ use crate::words::count;
 ///
 /// The run branches off once for each agent. What was verified with the fewest remarks, after the
 /// fewest attempts in vain, comes back: into the run's branch, and with its history into the run. The
-/// other paths stay, to be looked at (`tress runs`, `tress diff`).
+/// other paths stay, to be looked at (`tress runs`, `tress diff`). Ctrl-C stops cleanly (exit code 130), and so
+/// does SIGTERM (143).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -77,9 +78,11 @@ pub(crate) async fn run(context: &Context, args: &Explore) -> Result<(), Failure
     let exploring = tress_run::explore((&store, &run), &tree, &options, driver, terms, stopped);
     let exploring = context.out.waiting("exploring", exploring);
     let mut exploring = std::pin::pin!(exploring);
+    let mut asked = false;
     let explored = tokio::select! {
         explored = &mut exploring => explored?,
         () = interrupted() => {
+            asked = true;
             stop.send_replace(true);
             context.out.warn("stopping: agents are ended and their claims given back");
             exploring.await?
@@ -100,6 +103,7 @@ pub(crate) async fn run(context: &Context, args: &Explore) -> Result<(), Failure
     })?;
     match merged {
         Some(_) => Ok(()),
+        None if asked => Err(Failure::silent(Code::Interrupted)),
         None => Err(Failure::silent(Code::Conflict)),
     }
 }

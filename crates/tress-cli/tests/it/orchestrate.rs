@@ -336,30 +336,56 @@ fn a_path_that_comes_back_brings_its_work_or_says_what_is_lacking() {
     }
 }
 
+/// Runs a command, and sends it a signal when its agent has begun.
+#[cfg(unix)]
+fn stopped_by(signal: &str, dir: &Path, args: &[&str]) -> Output {
+    let begun = dir.join("gate");
+    let agent = format!("touch {}; sleep 60", begun.display());
+    let started = tress(dir, &[args, &["--command", &agent]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it works");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !begun.exists() {
+        assert!(std::time::Instant::now() < deadline, "no agent begins in time");
+    }
+    let pid = started.id().to_string();
+    assert!(Command::new("kill").args([signal, &pid]).status().expect("it works").success());
+    started.wait_with_output().expect("it works")
+}
+
+#[cfg(unix)]
+const SIGNALS: [(&str, i32); 2] = [("-INT", 130), ("-TERM", 143)];
+
 /// A run that was stopped looked like one that was done, to a script.
 #[cfg(unix)]
 #[test]
 fn a_run_that_is_stopped_ends_as_what_is_interrupted() {
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (signal, code) in SIGNALS {
         let dir = project();
-        let begun = dir.path().join("gate");
-        let agent = format!("touch {}; sleep 60", begun.display());
-        let started = tress(dir.path(), &["start", "--todo", "TODO.md", "--command", &agent])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it works");
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while !begun.exists() {
-            assert!(std::time::Instant::now() < deadline, "no agent begins in time");
-        }
-        let pid = started.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("it works").success());
-        let output = started.wait_with_output().expect("it works");
+        let output = stopped_by(signal, dir.path(), &["start", "--todo", "TODO.md"]);
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(code), "{text}");
         assert!(text.contains("stopped: ") && text.contains("`tress resume` goes on"), "{text}");
         assert!(run(dir.path(), &["resume", "--command", GOOD]).status.success());
+    }
+}
+
+/// An exploration that was stopped looked like one in which nobody had completed the todo.
+#[cfg(unix)]
+#[test]
+fn an_exploration_that_is_stopped_ends_as_what_is_interrupted() {
+    for (signal, code) in SIGNALS {
+        let dir = project();
+        run(dir.path(), &["init"]);
+        run(dir.path(), &["import", "markdown", "TODO.md"]);
+        let output = stopped_by(signal, dir.path(), &["explore", "a"]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains("none of 2 paths completed it"), "{text}");
+        let (code, said) = failure(dir.path(), &["explore", "a", "--command", GOOD]);
+        assert_eq!(code, Some(0), "the claims were given back: {said}");
     }
 }
 
