@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tress::{DIR, Store};
+use tress_run::execute::branch::own_branch;
 use tress_run::{Options, Outcome, demo};
 
 use super::start::{Texts, take_in, tell, work};
@@ -61,7 +62,7 @@ pub(crate) async fn demo(context: &Context, args: &Demo) -> Result<(), Failure> 
     let myself = std::env::current_exe()
         .map_err(|error| Failure::internal(format!("it is not known where tress is: {error}")))?;
     let command = format!("{} demo-agent", quoted(&myself));
-    let mut options = Options::new(command, format!("tress/{}", run.name()));
+    let mut options = Options::new(command, own_branch(run.name()));
     options.title = "Tally".to_owned();
     options.scale = Some(3);
     // What the reconciler asks for names no check of its own.

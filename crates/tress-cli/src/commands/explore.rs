@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 use tokio::sync::watch;
-use tress_run::execute::branch::is_new_path;
+use tress_run::execute::branch::own_branch;
 use tress_run::{CommandDriver, Explored, Options, Tree};
 
 use super::start::interrupted;
@@ -64,12 +64,9 @@ pub(crate) async fn run(context: &Context, args: &Explore) -> Result<(), Failure
             .hint("say --command 'my-agent {prompt}', or set TRESS_COMMAND"));
     };
     let mut options =
-        known.unwrap_or_else(|| Options::new(command.clone(), format!("tress/{}", run.name())));
+        known.unwrap_or_else(|| Options::new(command.clone(), own_branch(run.name())));
     options.command.clone_from(&command);
-    if is_new_path(&run).await? {
-        options.branch = format!("tress/{}", run.name());
-        options.from = super::start::work_of(&state);
-    }
+    options.begin_path(&run).await?;
     let project = run.store_dir().parent().unwrap_or(Path::new(".")).to_owned();
     let tree = Tree::discover(&project).await?;
     let driver = Arc::new(CommandDriver { command });

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tress::formats::{Import, Planned, Problem, markdown};
 use tress::state::Phase;
 use tress::{DIR, Millis, Role, Run, State, Store};
-use tress_run::execute::branch::is_new_path;
+use tress_run::execute::branch::own_branch;
 use tress_run::verify::Lint;
 use tress_run::{CommandDriver, Options, Orchestrator, Outcome, RunError, Summary, Tree};
 
@@ -172,8 +172,17 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
         return Err(Failure::invalid("there is nothing to do")
             .hint("name a todo list with --todo FILE, or `tress add` something"));
     }
-    let branch = args.branch.clone().unwrap_or_else(|| format!("tress/{}", run.name()));
-    let mut options = Options::new(command, branch);
+    let mut options = Options::new(command, own_branch(run.name()));
+    options.begin_path(&run).await?;
+    if let Some(branch) = &args.branch {
+        options.branch.clone_from(branch);
+    }
+    // The project may have that work already, and more.
+    if let Some(work) = &options.from
+        && tree.is_in(work, "HEAD").await
+    {
+        options.from = None;
+    }
     options.title = texts.title(&run);
     options.scale = args.scale;
     options.check.clone_from(&args.check);
@@ -194,13 +203,6 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
     options.can = args.can.iter().map(words).collect();
     options.seed = args.seed;
     options.as_it_is = args.as_it_is;
-    if is_new_path(&run).await?
-        && let Some(work) = work_of(&run.state())
-        // The project may have it already, and more.
-        && !tree.is_in(&work, "HEAD").await
-    {
-        options.from = Some(work);
-    }
     if let Some(proposal) = learned {
         options.checkpoint_every = proposal.checkpoint_every.try_into().unwrap_or(5);
         options.learned = proposal.settings();
@@ -229,10 +231,7 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
         return Err(Failure::invalid(format!("the run {} is finished", run.name()))
             .hint("`tress add` something that is to be done, or go on from an earlier moment: --from WHEN --as NAME"));
     }
-    if args.from.is_some() || is_new_path(&run).await? {
-        options.from = work_of(&run.state());
-        options.branch = format!("tress/{}", run.name());
-    }
+    options.begin_path(&run).await?;
     if let Some(command) = &args.command {
         options.command.clone_from(command);
     }
@@ -244,12 +243,6 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
     let tree = Tree::discover(&project).await?;
     let summary = work(context, run.clone(), tree, options).await?;
     tell(context, &run, &summary, &next(&summary))
-}
-
-/// The commit that has what is integrated in `state`, or that the run began from.
-pub(super) fn work_of(state: &State) -> Option<String> {
-    let last = state.team.integrations.last().map(|last| last.commit.clone());
-    last.or_else(|| state.team.base.clone())
 }
 
 /// Makes a path of `run` as it was at a moment.

@@ -9,6 +9,7 @@ use std::fmt;
 use tress::operation::Severity;
 use tress::{Operation, Run, State, When};
 
+use super::options::Options;
 use super::orchestrator::{self, RunError, Team};
 use crate::git::{GitError, Tree};
 
@@ -59,6 +60,28 @@ pub async fn is_new_path(run: &Run) -> Result<bool, tress::Error> {
     let Some(origin) = run.origin().await? else { return Ok(false) };
     let then = run.state_at(When::Version(origin.version.clone())).await?;
     Ok(then.team.branch == run.state().team.branch)
+}
+
+/// The branch that work of the run called `name` is integrated into where nobody names another.
+pub fn own_branch(name: &str) -> String {
+    format!("tress/{name}")
+}
+
+impl Options {
+    /// Where `run` is a path on which no team worked yet, gives it a branch of its own, which begins with the work that
+    /// it shares.
+    ///
+    /// # Errors
+    /// When the run cannot be read.
+    pub async fn begin_path(&mut self, run: &Run) -> Result<(), tress::Error> {
+        if is_new_path(run).await? {
+            let state = run.state();
+            let last = state.team.integrations.last().map(|last| last.commit.clone());
+            self.from = last.or_else(|| state.team.base.clone());
+            self.branch = own_branch(run.name());
+        }
+        Ok(())
+    }
 }
 
 struct Work<'a>(&'a [(String, String)]);

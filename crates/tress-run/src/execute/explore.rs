@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tress::operation::Verdict;
 use tress::{Fork, Millis, Operation, Refused, Role, Run, Store, TodoId};
 
+use super::branch::own_branch;
 use super::driver::Driver;
 use super::options::Options;
 use super::orchestrator::{COORDINATOR, Orchestrator, RunError};
@@ -108,7 +109,7 @@ pub async fn explore(
     for (number, path) in forks.into_iter().enumerate() {
         let mut options = options.clone();
         options.only = Some(todo);
-        options.branch = format!("tress/{}", path.name());
+        options.branch = own_branch(path.name());
         options.from = Some(head.clone());
         options.seed = options.seed.wrapping_add(number as u64);
         let (tree, driver, from) = (tree.clone(), Arc::clone(&driver), head.clone());
