@@ -86,8 +86,8 @@ mod linux {
 
     /// How long to wait between two looks at what is still there.
     const LOOK_AGAIN: Duration = Duration::from_millis(20);
-    /// So many looks in a row have to find nothing: a process that is just being started, or just
-    /// runs another program, may show nothing for a moment.
+    /// So many looks in a row have to find nothing where something was found: what it is just starting, or
+    /// what just runs another program, may show nothing for a moment.
     const LOOKS: u32 = 2;
     /// How long one look may take. What a process shows can be kept from us by one that hangs in the
     /// kernel.
@@ -97,31 +97,37 @@ mod linux {
     type Named = BTreeMap<i32, String>;
 
     pub(super) async fn end(mark: &Mark) -> usize {
-        let known = end_all(mark).await;
+        // What was told before is not told again; what it started since is.
+        let look = |signal, told: Named| {
+            let mark = mark.clone();
+            in_time(LOOK_TIMEOUT, move || tell(&mark, signal, &told))
+        };
+        let known = end_all(look).await;
         for (pid, command) in &known {
             tracing::info!(pid, command, "ended what a command had left in a session of its own");
         }
         known.len()
     }
 
-    async fn end_all(mark: &Mark) -> Named {
+    /// Looks, with the signal to be sent and what was told already, until nothing is there any more.
+    async fn end_all<F>(mut look: impl FnMut(Signal, Named) -> F) -> Named
+    where
+        F: Future<Output = Option<Named>>,
+    {
         let mut known = Named::new();
         for signal in [Signal::TERM, Signal::KILL] {
             let until = Instant::now() + GRACE;
             let (mut told, mut nothing) = (Named::new(), 0);
             loop {
-                let mark = mark.clone();
-                let before = told.clone();
-                // What was told before is not told again; what it started since is.
-                let look = in_time(LOOK_TIMEOUT, move || tell(&mark, signal, &before));
-                let Some(there) = look.await else {
+                let Some(there) = look(signal, told.clone()).await else {
                     tracing::warn!(
                         "what a command left behind cannot be looked for: /proc does not answer"
                     );
                     return known;
                 };
                 nothing = if there.is_empty() { nothing + 1 } else { 0 };
-                if nothing == LOOKS {
+                // Most jobs leave nothing behind.
+                if nothing == LOOKS || known.is_empty() && there.is_empty() {
                     return known;
                 }
                 told.extend(there.iter().map(|(pid, name)| (*pid, name.clone())));
@@ -195,6 +201,20 @@ mod linux {
     #[cfg(test)]
     mod tests {
         use super::*;
+
+        #[tokio::test]
+        async fn who_left_nothing_behind_is_looked_for_once() {
+            for (found, expected) in [(0, 1), (1, 1 + LOOKS), (2, 2 + LOOKS)] {
+                let mut looks = 0;
+                let ended = end_all(|_, _| {
+                    looks += 1;
+                    let there = (looks <= found).then(|| (7, "left".to_owned()));
+                    std::future::ready(Some(there.into_iter().collect()))
+                });
+                let ended = ended.await;
+                assert_eq!((looks, ended.len()), (expected, usize::from(found > 0)));
+            }
+        }
 
         #[tokio::test]
         async fn a_look_that_hangs_keeps_nobody() {
