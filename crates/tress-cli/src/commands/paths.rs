@@ -170,8 +170,7 @@ impl BranchView {
         let Some(lacking) = Lacking::of(&tree, after, branch, &base).await? else {
             return Ok(None);
         };
-        let whole = Lacking::of(&tree, before, branch, &base).await?.is_none();
-        let moved = whole && !dry && lacking.take_forward(run, &tree).await?;
+        let moved = !dry && lacking.take_forward(run, &tree, before).await?;
         let head = lacking.heads.first().cloned().filter(|_| moved);
         Ok(Some(Self {
             branch: branch.clone(),

@@ -4,6 +4,7 @@
 //! machine. A team that began there all the same would build on a project without that work, and the
 //! todos would stay completed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use tress::operation::Severity;
@@ -159,13 +160,25 @@ impl Lacking {
         Ok(Some(Self { branch: branch.to_owned(), work, heads: open, how }))
     }
 
-    /// Takes the branch of `run` forward to what it lacks, where that needs no merge and nobody works with the
-    /// branch; whether it did.
+    /// Takes the branch of `run` forward to what it lacks, where that needs no merge, nobody works with the branch, and
+    /// nothing of it was lacking `before` already; whether it did.
     ///
     /// # Errors
     /// When git fails.
-    pub async fn take_forward(&self, run: &Run, tree: &Tree) -> Result<bool, GitError> {
+    pub async fn take_forward(
+        &self,
+        run: &Run,
+        tree: &Tree,
+        before: &State,
+    ) -> Result<bool, GitError> {
         let (How::Behind, [head]) = (self.how, self.heads.as_slice()) else { return Ok(false) };
+        let known = before.team.integrations.iter().map(|made| made.commit.as_str());
+        let known: BTreeSet<&str> = known.collect();
+        for (_, commit) in self.work.iter().filter(|(_, commit)| known.contains(&**commit)) {
+            if tree.is_in(commit, head).await {
+                return Ok(false);
+            }
+        }
         let Ok(_alone) = orchestrator::lock(&orchestrator::lock_of(run), run.name()).await else {
             return Ok(false);
         };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tress::{Operation, Role};
+use tress::{Operation, Role, When};
 use tress_run::execute::branch::{How, Lacking};
 use tress_run::git::Signature;
 use tress_run::{CommandDriver, Options, Orchestrator, Outcome, RunError, Summary};
@@ -71,6 +71,21 @@ async fn a_branch_that_was_rewound_is_noticed_and_can_be_brought_back() {
     assert!(!said.contains("a ("), "what is there is not named: {said}");
     mend(&site, &lacking);
     done(&site).await;
+}
+
+/// What somebody took out of the branch does not come back by itself with what lies ahead of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_branch_is_taken_forward_only_to_what_came_since() {
+    let site = site().await;
+    git(site.dir.path(), &["branch", "-f", "tress/main", "tress/main~1"]);
+    let (lacking, state) = (lacking(&site).await, site.run.state());
+    let at = || git(site.dir.path(), &["rev-parse", "tress/main"]);
+    let rewound = at();
+    assert!(!lacking.take_forward(&site.run, &site.tree, &state).await.unwrap());
+    assert_eq!(at(), rewound);
+    let before = site.run.state_at(When::Name("start".to_owned())).await.unwrap();
+    assert!(lacking.take_forward(&site.run, &site.tree, &before).await.unwrap());
+    assert_eq!(at(), lacking.heads[0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
