@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tress::operation::{BlockerKind, Severity, TodoEdit, Verdict};
-use tress::{Operation, Role, Run, Status, TodoId};
+use tress::{Event, Operation, Role, Run, Status, TodoId};
 use tress_run::execute::driver::Working;
 use tress_run::execute::process::{Ending, Finished};
 use tress_run::{Driver, Options, Orchestrator, Outcome, Summary, Task};
@@ -180,9 +180,8 @@ async fn a_command_for_alerts_does_not_keep_a_run_from_ending() {
     assert!(!super::escaped::lives(&pid), "{pid} is still there");
 }
 
-/// The figures were those from before the last completion.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn figures_are_taken_once_more_when_all_have_left() {
+/// A site where `a` and then `b` were done, and all that happened there.
+async fn both_done() -> (Site, Vec<Arc<Event>>) {
     let site = Site::new(vec![todo("a", &[], &["a"]), todo("b", &["a"], &["b"])]).await;
     let summary = work(&site, site.options("scripted"), |_, task| {
         good(task);
@@ -191,6 +190,13 @@ async fn figures_are_taken_once_more_when_all_have_left() {
     .await;
     assert_eq!(summary.outcome, Outcome::Done);
     let events = site.run.events_since(tress::VersionVector::new()).await.unwrap();
+    (site, events)
+}
+
+/// The figures were those from before the last completion.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_are_taken_once_more_when_all_have_left() {
+    let (site, events) = both_done().await;
     let last = |name| events.iter().rposition(|event| event.operation.name() == name).unwrap();
     assert!(last("integrated") < last("metrics_recorded"));
     assert!(last("agent_left") < last("metrics_recorded"));
@@ -221,14 +227,7 @@ async fn nothing_new_is_begun_when_a_budget_is_used_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_decision_is_an_event_with_its_reasons() {
-    let site = Site::new(vec![todo("a", &[], &["a"]), todo("b", &["a"], &["b"])]).await;
-    let summary = work(&site, site.options("scripted"), |_, task| {
-        good(task);
-        (Vec::new(), 0)
-    })
-    .await;
-    assert_eq!(summary.outcome, Outcome::Done);
-    let events = site.run.events_since(tress::VersionVector::new()).await.unwrap();
+    let (_site, events) = both_done().await;
     let reasons: Vec<_> = events
         .iter()
         .filter_map(|event| match &event.operation {
