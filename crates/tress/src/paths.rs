@@ -192,11 +192,26 @@ impl Agent {
         event: Dot,
         reason: &str,
     ) -> Result<Vec<Arc<Event>>, Refused<UndoError>> {
+        self.undo_if(event, reason, |_| Ok(())).await
+    }
+
+    /// Takes back the effect of one event, as [`Agent::undo`] does, where `allowed` says so of the newest state.
+    /// No other process can append on a condition meanwhile.
+    ///
+    /// # Errors
+    /// [`Refused::Condition`] with what `allowed` answered, or the reason why it cannot be taken back.
+    pub async fn undo_if<E: From<UndoError> + Send + 'static>(
+        &self,
+        event: Dot,
+        reason: &str,
+        allowed: impl FnOnce(&State) -> Result<(), E> + Send + 'static,
+    ) -> Result<Vec<Arc<Event>>, Refused<E>> {
         let (agent, reason) = (self.clone(), reason.to_owned());
         let undone = self.run().query(move |core| {
             core.make_whole()?;
             let now = core.now();
             core.append_on(|log| {
+                allowed(log.state())?;
                 let planned = log.undo(event, &reason, now)?;
                 Ok(planned.into_iter().map(|operation| agent.draft(operation)).collect())
             })

@@ -1,11 +1,12 @@
 //! `undo`: the effect of one event taken back.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 use tress::operation::ProseTarget;
-use tress::{Event, Operation, Refused, Run, UndoError, VersionVector};
+use tress::{Event, Operation, Refused, Run, State, UndoError, VersionVector};
 
 use super::claim::not_yours;
 use super::log::{EventView, sentence};
@@ -45,19 +46,15 @@ pub(crate) async fn undo(context: &Context, args: &Undo) -> Result<(), Failure> 
     let writer = context.writer().await?;
     let agent = &writer.agent;
     let event = agent.run().event(&args.event).await?;
-    if !args.force
-        && let Some(held) = event.operation.todo().and_then(|todo| writer.state.todo(todo))
-        && let Some(holder) = held.holder(writer.now)
-        && &*holder.agent != agent.name()
-        && ends_claims(&event.operation, holder.token == event.dot)
-    {
-        let refused = not_yours(&writer.state, held, agent.name(), writer.now);
-        return Err(refused.hint("--force ends the claim all the same"));
-    }
-    let events = match agent.undo(event.dot, &args.message).await {
+    let (name, force, undone) = (agent.name().to_owned(), args.force, Arc::clone(&event));
+    let allowed = move |state: &State| may_end(state, &undone, &name, force);
+    let events = match agent.undo_if(event.dot, &args.message, allowed).await {
         Ok(events) => events,
         Err(Refused::Error(error)) => return Err(error.into()),
-        Err(Refused::Condition(error)) => return Err(refused(agent.run(), &event, error).await?),
+        Err(Refused::Condition(Kept::Held(failure))) => return Err(failure),
+        Err(Refused::Condition(Kept::For(error))) => {
+            return Err(refused(agent.run(), &event, error).await?);
+        }
     };
     let (state, now) = (agent.run().state(), tress::now());
     let views = events.iter().map(|event| EventView::new(event, &state, now));
@@ -73,6 +70,34 @@ pub(crate) async fn undo(context: &Context, args: &Undo) -> Result<(), Failure> 
         let what = event.operation.name();
         format!("took back {what} {} of {at}, by:{done}{lost}", event.id.short())
     })
+}
+
+/// Why an event is not undone.
+enum Kept {
+    /// It would end what somebody else holds.
+    Held(Failure),
+    For(UndoError),
+}
+
+impl From<UndoError> for Kept {
+    fn from(error: UndoError) -> Self {
+        Self::For(error)
+    }
+}
+
+/// Whether `agent` may undo an event: it ends no claim of somebody else, or that is what is wanted.
+fn may_end(state: &State, event: &Event, agent: &str, force: bool) -> Result<(), Kept> {
+    let now = tress::now();
+    if !force
+        && let Some(held) = event.operation.todo().and_then(|todo| state.todo(todo))
+        && let Some(holder) = held.holder(now)
+        && &*holder.agent != agent
+        && ends_claims(&event.operation, holder.token == event.dot)
+    {
+        let refused = not_yours(state, held, agent, now);
+        return Err(Kept::Held(refused.hint("--force ends the claim all the same")));
+    }
+    Ok(())
 }
 
 /// Whether to undo it ends whatever claim there is on its todo, or the one that it is.

@@ -296,6 +296,40 @@ async fn an_event_is_undone_and_later_work_stays() {
     assert!(matches!(built, Err(Refused::Condition(UndoError::OthersBuilt { .. }))), "{built:?}");
 }
 
+/// Whoever looked at a state that another process had changed since ended what somebody held by then.
+#[tokio::test]
+async fn whether_an_event_may_be_undone_is_decided_on_the_newest_state() {
+    #[derive(Debug, PartialEq)]
+    enum No {
+        Held(String),
+        Undo(UndoError),
+    }
+    impl From<UndoError> for No {
+        fn from(error: UndoError) -> Self {
+            Self::Undo(error)
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (open(dir.path()).await, open(dir.path()).await);
+    let ada = human(&here);
+    let todo = ada.add("one").await.unwrap();
+    let reason = String::new;
+    let closed = ada.one(Operation::Closed { todo, reason: reason() }).await.unwrap().dot;
+    let reopened = ada.one(Operation::Reopened { todo, reason: reason() }).await.unwrap().dot;
+    let free = move |state: &tress::State| match state.todo(todo).and_then(|it| it.holder(now())) {
+        Some(holder) => Err(No::Held(holder.agent.to_string())),
+        None => Ok(()),
+    };
+    there.refresh().await.unwrap();
+    agent(&there, "eve").claim(todo, None).await.unwrap();
+    assert_eq!(free(&here.state()), Ok(()), "here it is not known yet");
+    let undone = ada.undo_if(reopened, "", free).await;
+    assert!(matches!(&undone, Err(Refused::Condition(No::Held(by))) if by == "eve"), "{undone:?}");
+    let undone = ada.undo_if(closed, "", |_| Ok::<(), No>(())).await;
+    assert!(matches!(undone, Err(Refused::Condition(No::Undo(_)))), "{undone:?}");
+    ada.undo_if(reopened, "", |_| Ok::<(), No>(())).await.unwrap();
+}
+
 /// What comes late lies before the newest snapshots, and is folded from an older one on.
 #[tokio::test]
 async fn what_comes_late_lies_before_the_snapshots_and_is_folded_all_the_same() {
