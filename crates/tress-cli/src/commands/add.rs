@@ -7,6 +7,7 @@ use tress::operation::{EdgeKind, ProseTarget, TodoEdit};
 use tress::state::prose::difference;
 use tress::{Event, Operation, State, Todo, TodoId};
 
+use super::dep::append;
 use super::fields::Fields;
 use crate::context::{Beside, Context, Writer, name_title, told};
 use crate::failure::Failure;
@@ -102,7 +103,7 @@ pub(crate) async fn add(context: &Context, args: Add) -> Result<(), Failure> {
         operations.push(depends(&writer, todo, parent, EdgeKind::ParentChild)?);
     }
     let warnings = args.fields.warnings(&writer.state);
-    let events = writer.agent.append(operations).await?;
+    let events = append(&writer, todo, operations).await?;
     let beside = Beside { losses: &[], warnings: &warnings };
     context.changed_as(writer.agent.run(), todo, &events, beside, |state, notices| {
         if args.quiet {
@@ -178,7 +179,7 @@ pub(crate) async fn edit(context: &Context, args: Edit) -> Result<(), Failure> {
             format!("{} is just so already", name_title(state, id))
         });
     }
-    let events = writer.agent.append(operations).await?;
+    let events = append(&writer, id, operations).await?;
     let beside = Beside { losses: &[], warnings: &warnings };
     context.changed_beside(run, id, &events, beside, |state| say_edited(state, id, &events))
 }

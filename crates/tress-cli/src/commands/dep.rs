@@ -1,10 +1,11 @@
 //! `dep`: what depends on what.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use tress::operation::EdgeKind;
-use tress::{Operation, State, TodoId};
+use tress::{Event, Operation, State, TodoId};
 
 use super::fields::edge_kind;
 use crate::context::{Beside, Context, Writer, name_title};
@@ -29,7 +30,8 @@ Kinds:
 Only the first five can hold ID back.
 
 An edge that would close a cycle is kept and suspended: it holds nothing back until the cycle is
-gone, and then comes back by itself.
+gone, and then comes back by itself. One that would let a todo wait for itself by way of what it is
+part of is refused.
 
 Examples:
   tress dep add t-7f3a t-91xa              t-7f3a needs t-91xa
@@ -108,8 +110,43 @@ async fn add(
     }
     let added =
         Operation::DependencyAdded { todo, on, external_id, kind: kind.clone(), layout: None };
-    let events = writer.agent.append([added]).await?;
+    let events = append(writer, todo, vec![added]).await?;
     context.changed_as(run, todo, &events, Beside::default(), |state, _| say(state, ""))
+}
+
+/// Appends operations about `todo`, unless an edge among them would let something wait for itself by way of what it
+/// is part of.
+pub(super) async fn append(
+    writer: &Writer,
+    todo: TodoId,
+    operations: Vec<Operation>,
+) -> Result<Vec<Arc<Event>>, Failure> {
+    let leads = |operation: &Operation| matches!(operation, Operation::DependencyAdded { .. });
+    if !operations.iter().any(leads) {
+        return Ok(writer.agent.append(operations).await?);
+    }
+    let events = writer.agent.append_if(move |state| {
+        let Some(circle) = state.circle_of(todo, &operations) else { return Ok(operations) };
+        let name = |id: TodoId| match state.todo(id) {
+            Some(_) => short(&state.name(id), 60),
+            None => "the new one".to_owned(),
+        };
+        let mut steps: Vec<String> = circle
+            .iter()
+            .map(|one| match one.part_of {
+                Some(whole) => format!("{} (part of {})", name(one.todo), name(whole)),
+                None => name(one.todo),
+            })
+            .collect();
+        let first = circle.first().map(|one| name(one.todo)).unwrap_or_default();
+        steps.push(first.clone());
+        let message = format!("{first} would wait for itself: {}", steps.join(" -> "));
+        Err(Failure::conflict(message).hint(
+            "nothing was changed; `tress dep rm ID ON` takes another of these edges away, and \
+             with the kind relates-to nothing waits",
+        ))
+    });
+    Ok(events.await?)
 }
 
 /// The names on the way from `from` to `to` along edges of the kind's family.

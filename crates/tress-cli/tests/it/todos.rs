@@ -233,6 +233,31 @@ fn dependencies_come_and_go_and_a_cycle_is_suspended() {
     bench.run(&["dep", "add", &a, &b, "--kind", "bloks"]).fails(2, "bloks");
 }
 
+/// Each held back what the other was part of, and nothing said why nothing was ready.
+#[test]
+fn what_would_wait_for_itself_by_way_of_what_it_is_part_of_is_refused() {
+    let bench = Bench::new();
+    for name in ["whole", "part", "other", "within", "release"] {
+        bench.ok(&["add", name, "--external-id", name]);
+    }
+    let nest = ["--kind", "parent-child"];
+    bench.ok(&[&["dep", "add", "part", "whole"][..], &nest].concat());
+    bench.ok(&[&["dep", "add", "within", "other"][..], &nest].concat());
+    bench.ok(&["dep", "add", "whole", "within"]);
+    let before = bench.json(&["log", "--limit", "1"]);
+    let circle = "part of whole) -> within (part of other) -> part";
+    bench.run(&["dep", "add", "other", "part"]).fails(5, circle);
+    bench.run(&["edit", "other", "--needs", "part"]).fails(5, "would wait for itself");
+    assert_eq!(bench.json(&["log", "--limit", "1"]), before, "nothing was appended");
+    // What waits for all that is part of something, and is needed by one more part of it.
+    bench.ok(&["dep", "add", "release", "whole", "--kind", "waits-for"]);
+    let part = ["add", "notes", "--parent", "whole", "--needs", "release"];
+    bench.run(&part).fails(5, "the new one -> release -> the new one");
+    // Once it is part of nothing that waits, it may be waited for.
+    bench.ok(&["edit", "part", "--parent", ""]);
+    assert!(bench.ok(&["dep", "add", "other", "part"]).contains("depends on"));
+}
+
 #[test]
 fn closing_reopening_and_deleting_are_told() {
     let bench = Bench::new();

@@ -167,6 +167,7 @@ fn done(todo: TodoId, token: tress_model::Dot) -> Operation {
 }
 
 /// One replica of a small story.
+#[derive(Clone)]
 struct Side {
     log: Log,
     replica: ReplicaId,

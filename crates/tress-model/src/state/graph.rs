@@ -134,7 +134,7 @@ impl State {
     }
 
     /// The todo with this id, if something is left to do of it.
-    fn unfinished(&self, todo: TodoId) -> Option<&Arc<Todo>> {
+    pub(super) fn unfinished(&self, todo: TodoId) -> Option<&Arc<Todo>> {
         let left = self.todos.is_finished(&todo) == Some(false);
         left.then(|| self.todos.get(&todo)).flatten()
     }
@@ -206,7 +206,19 @@ impl State {
     /// For each of the reasons of a todo that hold back what is part of it, too: what has to be done for it to end,
     /// and so is not held back, or neither could ever be done. What is part of the todo itself holds back nothing of it.
     fn passed_on(&self, todo: TodoId, reasons: &[BlockReason]) -> BTreeSet<BTreeSet<TodoId>> {
-        let needed = |reason: &BlockReason| match reason {
+        let needed = |reason| self.needed_for(todo, reason);
+        let sets: BTreeSet<_> = reasons.iter().filter_map(needed).collect();
+        // Where one lets nothing out, the others add nothing.
+        if sets.contains(&BTreeSet::new()) { BTreeSet::from([BTreeSet::new()]) } else { sets }
+    }
+
+    /// What has to be done for this reason of a todo to end; `None` where it holds back nothing that is part of the todo.
+    pub(super) fn needed_for(
+        &self,
+        todo: TodoId,
+        reason: &BlockReason,
+    ) -> Option<BTreeSet<TodoId>> {
+        match reason {
             BlockReason::DependsOn { on: target, .. } => {
                 (!self.is_within(*target, todo)).then(|| self.needed([*target]))
             }
@@ -215,10 +227,7 @@ impl State {
             }
             BlockReason::Blocker { .. } => Some(BTreeSet::new()),
             BlockReason::Parent { .. } => None,
-        };
-        let sets: BTreeSet<_> = reasons.iter().filter_map(needed).collect();
-        // Where one lets nothing out, the others add nothing.
-        if sets.contains(&BTreeSet::new()) { BTreeSet::from([BTreeSet::new()]) } else { sets }
+        }
     }
 
     /// Whether `todo` is `whole`, or part of it.
@@ -260,8 +269,13 @@ impl State {
         reasons
     }
 
+    /// What blocks a todo itself, where something is left to do of it.
+    pub(super) fn reasons_of(&self, todo: TodoId) -> Vec<BlockReason> {
+        self.unfinished(todo).map(|todo| self.reasons(todo, 0)).unwrap_or_default()
+    }
+
     /// The unfinished todos that `todo` is part of, one step up.
-    fn parents(&self, todo: TodoId) -> impl Iterator<Item = &Arc<Todo>> {
+    pub(super) fn parents(&self, todo: TodoId) -> impl Iterator<Item = &Arc<Todo>> {
         let nests = |edge: &&Edge| edge.kind == EdgeKind::ParentChild && !edge.suspended;
         self.edges(todo).iter().filter(nests).filter_map(|edge| self.unfinished(edge.on))
     }
@@ -287,7 +301,12 @@ impl State {
     }
 
     /// Whether [`State::hold_back`] comes to `todo` from its `ancestor`.
-    fn is_held_back(&self, todo: TodoId, ancestor: TodoId, needed: &BTreeSet<TodoId>) -> bool {
+    pub(super) fn is_held_back(
+        &self,
+        todo: TodoId,
+        ancestor: TodoId,
+        needed: &BTreeSet<TodoId>,
+    ) -> bool {
         let (mut queue, mut seen) = (vec![todo], BTreeSet::new());
         while let Some(id) = queue.pop() {
             if needed.contains(&id) || !seen.insert(id) {

@@ -7,6 +7,7 @@
 
 pub(crate) mod bounded;
 mod change;
+mod circle;
 pub mod design;
 mod edges;
 mod fields;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
+pub use self::circle::Waiting;
 pub use self::design::Design;
 use self::edges::AtTodos;
 pub use self::graph::{BlockReason, Edge, Readiness};
