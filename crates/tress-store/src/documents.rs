@@ -227,14 +227,20 @@ impl SledDocuments {
         let key = format!("{run}/{}", strand.name());
         let Some(entry) = self.entry(&key)? else { return Ok(false) };
         let (whole, pieces) = entry.whole.unwrap_or((entry.len, entry.chunks));
-        let (len, chunks) = (entry.len + saved.bytes.len(), entry.chunks + 1);
+        let (len, before) = (entry.len + saved.bytes.len(), entry.chunks);
+        let chunks = before + saved.bytes.len().div_ceil(CHUNK_BYTES);
         let most = (whole / BEHIND_PART).max(BEHIND_BYTES);
-        if len > whole + most || chunks > pieces + BEHIND_PIECES || saved.bytes.len() > CHUNK_BYTES
-        {
+        if len > whole + most || chunks > pieces + BEHIND_PIECES {
             return Ok(false);
         }
         let mut batch = sled::Batch::default();
-        batch.insert(format!("{key}/{:06}", entry.chunks).as_bytes(), saved.bytes.as_slice());
+        for (chunk, bytes) in (before..).zip(saved.bytes.chunks(CHUNK_BYTES)) {
+            let name = format!("{key}/{chunk:06}");
+            if chunks - before > 1 {
+                fenced(&self.path, || begin(self.db()?, name.as_bytes()))?;
+            }
+            batch.insert(name.as_bytes(), bytes);
+        }
         let crc = crc32c::crc32c_append(entry.crc, &saved.bytes);
         let (version, positions) = (saved.version.clone(), saved.positions.clone());
         let entry = Entry { len, chunks, whole: Some((whole, pieces)), crc, version, positions };

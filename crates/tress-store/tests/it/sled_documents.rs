@@ -69,6 +69,35 @@ fn what_came_since_is_saved_behind_a_document() {
     assert!(behind > 20 * wholly && wholly > 2, "{behind} behind, {wholly} wholly");
 }
 
+/// Of a large document a thirty-second part is more than a piece; all of it was saved whole for that.
+#[test]
+fn what_came_since_may_have_several_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut whole = document(4 << 20);
+    open(dir.path()).unwrap().save("main", Strand::Todo, &whole).unwrap();
+    for (len, fits) in [(16 << 10, true), (100_000, true), (20_000, false), (14_000, true)] {
+        let came = SavedDocument { bytes: vec![len as u8; len], ..whole.clone() };
+        let database = open(dir.path()).unwrap();
+        assert_eq!(database.save_behind("main", Strand::Todo, &came).unwrap(), fits, "{len}");
+        if fits {
+            whole.bytes.extend(&came.bytes);
+        }
+        drop(database);
+        let read = open(dir.path()).unwrap().load("main", Strand::Todo).unwrap();
+        assert_eq!(read.as_ref(), Some(&whole), "{len}");
+    }
+    // In no more pieces than can be joined in little time.
+    let mut pieces = 0;
+    let database = open(dir.path()).unwrap();
+    let came = SavedDocument { bytes: vec![1], ..whole.clone() };
+    while database.save_behind("main", Strand::Todo, &came).unwrap() {
+        whole.bytes.push(1);
+        pieces += 1;
+    }
+    assert_eq!(pieces, 64 - 1 - 7 - 1);
+    assert_eq!(database.load("main", Strand::Todo).unwrap(), Some(whole));
+}
+
 /// sled keeps what was overwritten: a document that was saved again and again took sixty times its bytes.
 #[test]
 fn what_was_overwritten_is_given_back() {
