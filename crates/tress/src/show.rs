@@ -40,7 +40,8 @@ impl Published {
 impl Core {
     /// Lets readers and subscribers see the log as it is.
     pub(crate) fn show(&self) {
-        let mut published = self.published();
+        let damage = Arc::clone(&self.publish.borrow().damage);
+        let mut published = self.published(&damage);
         // Those who follow are woken by what is new, and not by every look.
         self.publish.send_if_modified(|known| {
             let new = !known.same(&published);
@@ -50,11 +51,14 @@ impl Core {
         });
     }
 
-    fn published(&self) -> Published {
+    /// What is to be seen now; `damage` is what was, and is not copied anew as long as it is the same.
+    fn published(&self, damage: &Arc<Vec<Damage>>) -> Published {
+        let same = damage.iter().eq(self.damage.iter().chain(&self.refused));
+        let anew = || Arc::new([self.damage.as_slice(), &self.refused].concat());
         Published {
             state: Arc::clone(self.log.state()),
             arrivals: self.arrivals.count(),
-            damage: Arc::new([self.damage.as_slice(), &self.refused].concat()),
+            damage: if same { Arc::clone(damage) } else { anew() },
             lost: self.lost,
             seals: self.seals,
         }
@@ -85,7 +89,7 @@ impl Core {
                 self.log.fold_staged();
             }));
             match folded {
-                Ok(()) => *known = self.published(),
+                Ok(()) => *known = self.published(&known.damage),
                 Err(panic) => {
                     known.state = self.log.earlier_state();
                     resume_unwind(panic);
@@ -105,4 +109,35 @@ fn weight(events: &[Arc<Event>]) -> usize {
         _ => 1,
     };
     events.iter().map(dear).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Role, Store};
+
+    /// The list of damage was copied at each append.
+    #[tokio::test]
+    async fn damage_is_not_copied_for_each_append() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path().join("store")).unwrap();
+        let run = store.create_run("main").await.unwrap();
+        let damage = |offset| Damage { path: "x".into(), offset, reason: "hit".to_owned() };
+        let hit = move |offset| {
+            move |core: &mut Core| {
+                core.refused.push(damage(offset));
+                core.show();
+                Arc::clone(&core.publish.borrow().damage)
+            }
+        };
+        let first = run.query(hit(1)).await.unwrap();
+        run.agent("ada", Role::Human).add("work").await.unwrap();
+        let shown = |core: &mut Core| {
+            core.show();
+            Arc::clone(&core.publish.borrow().damage)
+        };
+        assert!(Arc::ptr_eq(&first, &run.query(shown).await.unwrap()));
+        assert_eq!(run.query(hit(2)).await.unwrap().len(), 2);
+        assert_eq!(run.damage().len(), 2);
+    }
 }
