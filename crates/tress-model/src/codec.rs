@@ -4,9 +4,11 @@
 //! carries. A checksum is verified before anything here sees a byte, and every decoder checks that
 //! it consumed all of its input. docs/FORMAT.md is normative.
 
+mod block;
 mod lists;
 mod message;
 mod pack;
+mod places;
 mod segment;
 mod snapshot;
 
@@ -28,7 +30,7 @@ use segment::decode_within;
 pub use segment::{EventHasher, Staged, Written, decode_segment, encode_segment, withhold};
 pub use snapshot::{
     SNAPSHOT_FORM, Snapshot, SnapshotLayout, decode_snapshot, decode_snapshot_parts,
-    encode_snapshot,
+    encode_snapshot, smaller_snapshot,
 };
 pub(crate) use snapshot::{decode_part, decode_whole, encode_part};
 

@@ -230,6 +230,11 @@ impl TodoId {
         Self(bits % TODO_SPACE)
     }
 
+    /// The number that it is.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+
     /// The todo that is known under `external` in another system.
     pub fn from_external(external: &str) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("tress 2026 todo id from external id");

@@ -3,7 +3,6 @@
 //! In most runs nearly all todos are finished, and what is asked, asks of the others. So finished todos
 //! are in blocks of their own, and of those it is known without a look that they are finished.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -11,6 +10,8 @@ use bincode::Decode;
 use bincode::error::DecodeError;
 use serde::{Deserialize, Serialize};
 
+use super::block::{Block, Packed};
+use super::places::{Counts, encode_places};
 use super::snapshot::decode_in;
 use super::{CodecError, encode};
 use crate::ids::TodoId;
@@ -20,64 +21,6 @@ use crate::state::overlay::ascend;
 
 /// How much is put into a block before the next one is begun. LZ4 looks back 64 KiB. Tests have many blocks.
 const BLOCK_BYTES: usize = if cfg!(test) { 300 } else { 64 << 10 };
-
-/// A block, packed by LZ4.
-#[derive(Serialize)]
-pub(super) struct Packed {
-    plain: usize,
-    #[serde(with = "super::bytes")]
-    lz4: Vec<u8>,
-}
-
-impl Packed {
-    pub(super) fn new(plain: &[u8]) -> Self {
-        Self { plain: plain.len(), lz4: lz4_flex::block::compress(plain) }
-    }
-}
-
-/// A block of a body that was read.
-#[derive(Debug, Clone)]
-pub(super) struct Block {
-    plain: usize,
-    lz4: Range<usize>,
-}
-
-impl Block {
-    /// Takes a block off the beginning of what is left of `body`.
-    pub(super) fn take(body: &[u8], left: &mut Range<usize>) -> Result<Self, DecodeError> {
-        let rest = body.get(left.clone()).unwrap_or_default();
-        let config = bincode::config::standard();
-        let ((plain, len), used): ((usize, usize), _) = bincode::decode_from_slice(rest, config)?;
-        let lz4 = left.start + used..(left.start + used).saturating_add(len);
-        if lz4.end > left.end {
-            return Err(DecodeError::UnexpectedEnd { additional: lz4.end - left.end });
-        }
-        // Nothing is shrunk to less than a 255th: a size that is not so is made up.
-        if plain > len.saturating_mul(256).min(limits::SNAPSHOT_BYTES_MAX) {
-            return Err(DecodeError::LimitExceeded);
-        }
-        left.start = lz4.end;
-        Ok(Self { plain, lz4 })
-    }
-
-    /// The blocks that `body` is a list of.
-    pub(super) fn all(body: &[u8]) -> Result<Vec<Self>, DecodeError> {
-        let (count, used): (usize, _) =
-            bincode::decode_from_slice(body, bincode::config::standard())?;
-        let mut left = used..body.len();
-        let blocks = (0..count).map(|_| Self::take(body, &mut left)).collect::<Result<_, _>>()?;
-        if left.is_empty() {
-            Ok(blocks)
-        } else {
-            Err(DecodeError::Other("bytes behind the blocks"))
-        }
-    }
-
-    pub(super) fn unpack(&self, body: &[u8]) -> Option<Vec<u8>> {
-        let unpacked = lz4_flex::block::decompress(body.get(self.lz4.clone())?, self.plain).ok()?;
-        Some(unpacked).filter(|unpacked| unpacked.len() == self.plain)
-    }
-}
 
 /// A stretch of an unpacked block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Decode)]
@@ -129,9 +72,14 @@ impl Blocks {
         (Arc::new(Self::new(body.expect("it encodes")).expect("it is a list")), part)
     }
 
+    /// How many bytes each has unpacked.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = usize> {
+        self.blocks.iter().map(|(block, _)| block.plain())
+    }
+
     /// How many bytes they have unpacked.
     fn plain(&self) -> u64 {
-        self.blocks.iter().map(|(block, _)| block.plain as u64).sum()
+        self.lengths().map(|len| len as u64).sum()
     }
 
     /// Whether these can be parts of it that are apart from each other.
@@ -142,7 +90,7 @@ impl Blocks {
         let mut placed = 0;
         for part in parts.filter(|part| part.len > 0) {
             let block = self.blocks.get(part.block as usize);
-            let len = block.map_or(0, |(block, _)| block.plain as u64);
+            let len = block.map_or(0, |(block, _)| block.plain() as u64);
             if u64::from(part.at) + u64::from(part.len) > len {
                 return Err(DecodeError::Other("a part lies outside of its block"));
             }
@@ -174,7 +122,7 @@ impl Blocks {
         if let Some(unpacked) = unpacked.get() {
             return part.of_block(unpacked);
         }
-        if block.plain > Passing::BYTES {
+        if block.plain() > Passing::BYTES {
             // To unpack it again and again would cost too much.
             return self.bytes(part);
         }
@@ -201,15 +149,16 @@ impl Passing {
 }
 
 /// Where the parts of a todo are that are decoded later: one behind the other in the order in which they are
-/// declared.
+/// declared; and the todo's id, which stands beside it.
 #[derive(Clone)]
 pub(crate) struct Parts {
+    pub(crate) id: TodoId,
     pub(crate) blocks: Arc<Blocks>,
     pub(crate) left: Part,
 }
 
 /// Where a todo is in the blocks, and what is known of it without a look.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Its id.
     pub(crate) id: TodoId,
@@ -217,14 +166,15 @@ pub(crate) struct Place {
     pub(crate) finished: bool,
     /// Whether its id is made of its external id, or it has none.
     pub(crate) regular: bool,
-    todo: Part,
-    parts: Part,
+    pub(super) todo: Part,
+    pub(super) parts: Part,
 }
 
-#[cfg(test)]
 impl Part {
-    pub(super) fn of(at: u32, len: u32) -> Self {
-        Self { block: 0, at, len }
+    pub(super) const NONE: Self = Self { block: 0, at: 0, len: 0 };
+
+    pub(super) const fn new(block: u32, at: u32, len: u32) -> Self {
+        Self { block, at, len }
     }
 }
 
@@ -235,24 +185,56 @@ impl Place {
     }
 }
 
+/// What is put into a snapshot of a todo.
+pub(super) struct Put {
+    pub(super) id: TodoId,
+    pub(super) finished: bool,
+    pub(super) regular: bool,
+    /// How many bytes it has, and its parts.
+    pub(super) lens: (u32, u32),
+}
+
 /// Puts todos into blocks.
 #[derive(Default)]
 pub(crate) struct Packer {
-    places: Vec<Place>,
-    blocks: Vec<Packed>,
-    /// Those with what is looked at of unfinished todos.
-    hot: Vec<Packed>,
+    puts: Vec<Put>,
     plain: usize,
     unfinished: Filling,
     finished: Filling,
+    edges: Vec<Packed>,
 }
 
 /// The blocks that are being filled with todos, with their parts that are decoded later, and with their edges.
 #[derive(Default)]
 struct Filling {
-    todos: (u32, Vec<u8>),
-    parts: (u32, Vec<u8>),
+    todos: Stream,
+    parts: Stream,
     edges: (u32, Vec<u8>),
+}
+
+/// Blocks that are filled one after the other.
+#[derive(Default)]
+struct Stream {
+    blocks: Vec<Packed>,
+    filled: Vec<u8>,
+}
+
+impl Stream {
+    /// Puts bytes behind those that are there already; how many they are.
+    fn put(&mut self, bytes: &[u8]) -> u32 {
+        self.filled.extend_from_slice(bytes);
+        if self.filled.len() >= BLOCK_BYTES {
+            self.close();
+        }
+        short(bytes.len())
+    }
+
+    fn close(&mut self) {
+        if !self.filled.is_empty() {
+            self.blocks.push(Packed::new(&self.filled));
+            self.filled.clear();
+        }
+    }
 }
 
 impl Packer {
@@ -264,65 +246,88 @@ impl Packer {
         (todo, parts): (&[u8], &[u8]),
     ) {
         self.plain += todo.len() + parts.len();
-        let (filling, blocks) = match finished {
-            true => (&mut self.finished, &mut self.blocks),
-            false => (&mut self.unfinished, &mut self.hot),
-        };
-        let todo = fill(blocks, &mut filling.todos, todo);
-        let parts = fill(&mut self.blocks, &mut filling.parts, parts);
-        self.places.push(Place { id, finished, regular, todo, parts });
+        let filling = if finished { &mut self.finished } else { &mut self.unfinished };
+        let lens = (filling.todos.put(todo), filling.parts.put(parts));
+        self.puts.push(Put { id, finished, regular, lens });
     }
 
     /// Puts edges of a todo.
     pub(crate) fn put_edges(&mut self, finished: bool, edges: &[u8]) -> Part {
         self.plain += edges.len();
         let filling = if finished { &mut self.finished } else { &mut self.unfinished };
-        fill(&mut self.blocks, &mut filling.edges, edges)
+        fill(&mut self.edges, &mut filling.edges, edges)
     }
 
-    /// The body of a snapshot: what `rest` makes of where they are, and the blocks.
+    /// The body of a snapshot: what `rest` makes of what says where they are, and the blocks.
     pub(super) fn finish(
         mut self,
-        rest: impl FnOnce(&[Place]) -> Result<Vec<u8>, CodecError>,
+        rest: impl FnOnce(Vec<u8>) -> Result<Vec<u8>, CodecError>,
     ) -> Result<Vec<u8>, CodecError> {
-        close(&mut self.hot, &mut self.unfinished.todos);
-        close(&mut self.blocks, &mut self.finished.todos);
         for filling in [&mut self.unfinished, &mut self.finished] {
-            close(&mut self.blocks, &mut filling.parts);
-            close(&mut self.blocks, &mut filling.edges);
+            filling.todos.close();
+            filling.parts.close();
+            close(&mut self.edges, &mut filling.edges);
         }
+        let (hot, mut blocks) = (self.unfinished.todos.blocks, self.edges);
+        let todos = [self.finished.todos.blocks, self.unfinished.parts.blocks];
+        let counts = Counts::new(blocks.len(), todos.each_ref().map(Vec::len));
+        blocks.extend(todos.into_iter().flatten().chain(self.finished.parts.blocks));
         let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
-        let rest = rest(&self.places)?;
+        let rest = rest(encode_places(counts, &self.puts)?)?;
         let size = self.plain.saturating_add(rest.len());
         if size > limit {
             return Err(CodecError::TooLarge { what, size, limit });
         }
-        let rest = encode(&Packed::new(&rest), what, limit)?;
-        let hot = encode(&self.hot, what, limit)?;
-        let blocks = encode(&self.blocks, what, limit)?;
-        let mut body = encode(&(rest.len(), hot.len()), what, limit)?;
-        let size = body.len() + rest.len() + hot.len() + blocks.len();
-        if size > limit {
-            return Err(CodecError::TooLarge { what, size, limit });
-        }
-        body.reserve_exact(size - body.len());
-        [rest, hot, blocks].iter().for_each(|part| body.extend_from_slice(part));
-        Ok(body)
+        body(&Packed::new(&rest), &hot, &blocks)
     }
+}
+
+/// The body of a snapshot.
+fn body(rest: &Packed, hot: &[Packed], blocks: &[Packed]) -> Result<Vec<u8>, CodecError> {
+    let (what, limit) = ("snapshot", limits::SNAPSHOT_BYTES_MAX);
+    let rest = encode(rest, what, limit)?;
+    let hot = encode(&hot, what, limit)?;
+    let blocks = encode(&blocks, what, limit)?;
+    let mut body = encode(&(rest.len(), hot.len()), what, limit)?;
+    let size = body.len() + rest.len() + hot.len() + blocks.len();
+    if size > limit {
+        return Err(CodecError::TooLarge { what, size, limit });
+    }
+    body.reserve_exact(size - body.len());
+    [rest, hot, blocks].iter().for_each(|part| body.extend_from_slice(part));
+    Ok(body)
+}
+
+/// The body of which these are the parts, in fewer bytes.
+pub(super) fn smaller(
+    rest: &[u8],
+    hot: &[u8],
+    blocks: &[u8],
+) -> Result<Result<Vec<u8>, CodecError>, DecodeError> {
+    let whole = || DecodeError::Other("a block that cannot be unpacked");
+    let all = |body: &[u8]| -> Result<Vec<Packed>, DecodeError> {
+        let blocks = Block::all(body)?;
+        blocks.iter().map(|block| block.smaller(body).ok_or_else(whole)).collect()
+    };
+    let places = Block::take(rest, &mut (0..rest.len()))?.smaller(rest).ok_or_else(whole)?;
+    Ok(body(&places, &all(hot)?, &all(blocks)?))
+}
+
+/// Of what is over the limit, which is far below that, nothing is made.
+fn short(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Puts bytes behind those that are in the block already.
 fn fill(blocks: &mut Vec<Packed>, filling: &mut (u32, Vec<u8>), bytes: &[u8]) -> Part {
     if bytes.is_empty() {
-        return Part { block: 0, at: 0, len: 0 };
+        return Part::NONE;
     }
-    // Of what is over the limit, which is far below that, nothing is made.
-    let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let (block, filled) = filling;
     if filled.is_empty() {
         // Where it is stands in what is in it: it gets its number before it is packed.
         *block = short(blocks.len());
-        blocks.push(Packed { plain: 0, lz4: Vec::new() });
+        blocks.push(Packed::later());
     }
     let part = Part { block: *block, at: short(filled.len()), len: short(bytes.len()) };
     filled.extend_from_slice(bytes);
@@ -513,9 +518,10 @@ impl Shelf {
         let Shelved { place, decoded, .. } = self.at(index);
         let first = last && !decoded.swap(true, Ordering::Relaxed);
         let unpacked = self.unpacked(place, first)?;
-        let parts = Parts { blocks: Arc::clone(&self.blocks), left: place.parts };
+        let (id, blocks) = (place.id, Arc::clone(&self.blocks));
+        let parts = Parts { id, blocks, left: place.parts };
         let read = decode_in::<Todo, _>(place.todo.of_block(&unpacked), "todo", parts);
-        let Some(mut read) = read.ok().filter(|todo| todo.id == place.id) else {
+        let Ok(mut read) = read else {
             return Some(Arc::new(Todo::unreadable(place.id)));
         };
         let mut names = held(&self.names);

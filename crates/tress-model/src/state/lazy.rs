@@ -260,7 +260,7 @@ impl<T> Decode<Parts> for Lazy<T> {
         if len == 0 {
             return Ok(Self::default());
         }
-        let Parts { blocks, left } = decoder.context();
+        let Parts { blocks, left, .. } = decoder.context();
         let missing = || DecodeError::UnexpectedEnd { additional: len as usize };
         Ok(Self::at(blocks, left.take(len).ok_or_else(missing)?))
     }
@@ -283,7 +283,8 @@ mod tests {
         let (blocks, left) = Blocks::of(bytes);
         let len = codec::encode_part(&(bytes.len() as u32)).expect("it encodes");
         let config = bincode::config::standard();
-        let read = bincode::decode_from_slice_with_context(&len, config, Parts { blocks, left });
+        let parts = Parts { id: TodoId::from_random(0), blocks, left };
+        let read = bincode::decode_from_slice_with_context(&len, config, parts);
         let (part, used) = read.expect("it is one");
         assert_eq!(used, len.len());
         part
@@ -340,7 +341,8 @@ mod tests {
     fn a_part_that_reaches_beyond_its_todo_is_refused() {
         let (blocks, mut left) = Blocks::of(&[1, 1, b'a', 0, 9, 9]);
         let mine = left.take(4).expect("it is there");
-        let parts = |left| Parts { blocks: Arc::clone(&blocks), left };
+        let id = TodoId::from_random(0);
+        let parts = |left| Parts { id, blocks: Arc::clone(&blocks), left };
         let read = |len: u8, left| {
             let config = bincode::config::standard();
             bincode::decode_from_slice_with_context::<_, Lazy<Labels>, _>(

@@ -4,20 +4,21 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use bincode::Decode;
+use bincode::de::Decoder;
+use bincode::error::DecodeError;
 use serde::{Deserialize, Serialize};
 
 pub use super::fields::{Fields, Seldom};
 use super::lazy::Lazy;
 use super::writers::Writers;
 use crate::clock::{Millis, VersionVector};
-use crate::codec::{CodecError, Passing};
+use crate::codec::{self, CodecError, Parts, Passing};
 use crate::ids::{Dot, ReplicaId, TodoId};
 use crate::limits;
 use crate::operation::{BlockerKind, Check, FailureClass, ProseField, TodoEdit, Verdict};
 
 /// A todo, its history boiled down to the facts that still count.
-#[derive(Debug, Clone, PartialEq, Serialize, Decode)]
-#[bincode(decode_context = "crate::codec::Parts")]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Todo {
     /// Its id.
     pub id: TodoId,
@@ -38,6 +39,23 @@ pub struct Todo {
     pub completions: Vec<Arc<Completion>>,
     /// Every event that touched it.
     pub(super) touched: Lazy<VersionVector>,
+}
+
+/// Out of a snapshot, in which its id stands beside it.
+impl Decode<Parts> for Todo {
+    fn decode<D: Decoder<Context = Parts>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self {
+            id: decoder.context().id,
+            dot: Decode::decode(decoder)?,
+            fields: Decode::decode(decoder)?,
+            updated_at: Decode::decode(decoder)?,
+            claim: Decode::decode(decoder)?,
+            lost: Decode::decode(decoder)?,
+            ended: Decode::decode(decoder)?,
+            completions: Decode::decode(decoder)?,
+            touched: Decode::decode(decoder)?,
+        })
+    }
 }
 
 impl Deref for Todo {
@@ -259,13 +277,13 @@ impl Todo {
         }
     }
 
-    /// The todo as it is put into a snapshot: its lazy parts are put behind `parts`, in the order in which
-    /// they are declared.
+    /// The todo in bytes, as it is put into a snapshot: without its id, and with its lazy parts put behind `parts`, in
+    /// the order in which they are declared.
     pub(crate) fn hollow(
         &self,
         parts: &mut Vec<u8>,
         passing: &mut Passing,
-    ) -> Result<Self, CodecError> {
+    ) -> Result<Vec<u8>, CodecError> {
         let mut todo = self.clone();
         let fields = Arc::make_mut(&mut todo.fields);
         fields.prose.put_apart(parts, passing)?;
@@ -277,7 +295,9 @@ impl Todo {
         fields.writers.put_apart(parts, passing)?;
         todo.ended.put_apart(parts, passing)?;
         todo.touched.put_apart(parts, passing)?;
-        Ok(todo)
+        // The id comes first.
+        let id = codec::encode_part(&todo.id)?.len();
+        Ok(codec::encode_part(&todo)?.split_off(id))
     }
 
     /// What stands for a todo that is in a snapshot and cannot be read there.

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::overlay::{self, At, Layer, Overlay};
 use super::todo::Todo;
-use crate::codec::{self, CodecError, Packer, Passing, Shelf};
+use crate::codec::{CodecError, Packer, Passing, Shelf};
 use crate::ids::TodoId;
 
 /// The todos of a run, by id; deleted ones too. A clone is cheap and shares what does not change.
@@ -108,7 +108,7 @@ impl Todos {
             }
             let known = (slot.is_finished(), slot.is_regular());
             let mut parts = Vec::new();
-            let todo = codec::encode_part(&slot.read().hollow(&mut parts, &mut folded)?)?;
+            let todo = slot.read().hollow(&mut parts, &mut folded)?;
             packer.put(id, known, (&todo, &parts));
         }
         Ok(())
