@@ -1,4 +1,4 @@
-//! Compacting: what of a run's journals is only read is packed.
+//! Compacting: what of a run's journals is only read is packed, and of its snapshots the newest is left.
 //!
 //! A file is packed beside its old form, which is removed when the new one is durable and was read back. So at each
 //! moment one of the two is there whole, and readers take the old one as long as it is. Only what this place
@@ -21,6 +21,7 @@ use crate::packed::{PLAIN_BYTES_MAX, counting, pack, packed_file, packed_name, u
 use crate::place::Mark;
 use crate::receive::copies;
 use crate::run::RunStore;
+use crate::snapshots;
 use crate::store::{Store, StoreError, dirs_in, list_if_there};
 use crate::writer::JournalWriter;
 
@@ -41,12 +42,16 @@ pub struct Compacted {
     pub held: usize,
     /// How many are damaged, and stay as they are.
     pub damaged: usize,
+    /// How many bytes the snapshots had, of which the newest is left.
+    pub snapshots_before: u64,
+    /// How many they have now.
+    pub snapshots_after: u64,
 }
 
 impl Store {
     /// Packs the files of a run's journals that are not written any more, of what this place wrote. Files that no
-    /// process writes just now are closed for it. Others may read and write the run meanwhile. Linear in the bytes
-    /// that were not packed before.
+    /// process writes just now are closed for it. Of its snapshots the newest is left, in fewer bytes. Others may read
+    /// and write the run meanwhile. Linear in the bytes that were not packed before, and in those of the snapshots.
     ///
     /// From then on the store has format [`tress_model::codec::FORMAT_PACKED`], which versions of Tress that
     /// cannot read packed files refuse.
@@ -71,6 +76,13 @@ impl Store {
                 run.close_copy(&dir)?;
                 run.pack_in(&dir, &mut compacted)?;
             }
+        }
+        let (snapshots, holes) = (run.dir.join("snapshots"), run.known.repairs.holes());
+        // Where a journal is damaged, what is behind an older snapshot may be all that can be read again.
+        if compacted.damaged == 0 {
+            let (before, after) =
+                snapshots::compact(&**self.files(), self.host(), &snapshots, &holes)?;
+            (compacted.snapshots_before, compacted.snapshots_after) = (before, after);
         }
         drop(held);
         Ok(compacted)

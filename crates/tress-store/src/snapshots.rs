@@ -3,7 +3,8 @@
 //!
 //! The last two are kept, and of the older ones one for each power of two of events that lie behind
 //! it. So there are at most about as many as the number of events has binary digits, and an event
-//! that comes late finds one before its place that is not much further back than it must be.
+//! that comes late finds one before its place that is not much further back than it must be. Where a run is
+//! compacted, the last is left, in fewer bytes: what comes late then has the journals read from their beginning, once.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -53,6 +54,9 @@ fn names(files: &dyn Files, dir: &Path) -> Vec<String> {
     entries(files, dir).filter(|name| name.ends_with(".snap")).collect()
 }
 
+/// How often the snapshots are listed, where others remove them while they are read.
+const LISTS_MAX: usize = 4;
+
 /// The newest snapshot in `dir` that can be read, into which an event at `before` does not belong,
 /// and in which the events that are lost by now still have their effect.
 pub(crate) fn newest(
@@ -61,7 +65,27 @@ pub(crate) fn newest(
     before: Option<OrderKey>,
     holes: &[Hole],
 ) -> Option<StoredSnapshot> {
-    names(files, dir).into_iter().rev().find_map(|name| {
+    let mut listed = names(files, dir);
+    for _ in 1..LISTS_MAX {
+        let found = newest_of(files, dir, &listed, before, holes);
+        // Whoever makes one, or compacts, removes others when it is there.
+        let now = names(files, dir);
+        if found.is_some() || now == listed {
+            return found;
+        }
+        listed = now;
+    }
+    newest_of(files, dir, &listed, before, holes)
+}
+
+fn newest_of(
+    files: &dyn Files,
+    dir: &Path,
+    names: &[String],
+    before: Option<OrderKey>,
+    holes: &[Hole],
+) -> Option<StoredSnapshot> {
+    names.iter().rev().find_map(|name| {
         let path = dir.join(name);
         match read(files, &path, before, holes) {
             Some(found) => found,
@@ -173,19 +197,7 @@ pub(crate) fn save(
     };
     let header = serde_json::to_vec(&header)
         .map_err(|error| StoreError::Internal(format!("positions do not encode: {error}")))?;
-    let mut bytes = frame::encode(FrameKind::Header, 0, EventId::GENESIS, &header);
-    bytes.extend(frame::encode(FrameKind::Snapshot, SNAPSHOT_FORM, EventId::GENESIS, &state));
-    let events = stored.snapshot.state.events();
-    let unique = EventId(crate::place::random(host)?.repeat(2).try_into().unwrap_or([0; 32]));
-    // The later of two with the same events read the journals further.
-    let later = names(files, dir).last().and_then(|name| name.split('-').nth(1)?.parse().ok());
-    let later = later.map_or(1, |number: u64| number.saturating_add(1));
-    let path = dir.join(format!("{events:012}-{later:08}-{}.snap", unique.short()));
-    write_whole(files, &path, &bytes).map_err(|error| {
-        // Where the disk is full, a snapshot is the first thing that it has no room for.
-        let _ = files.remove(&path.with_extension("new"));
-        StoreError::io("write", &path, error)
-    })?;
+    let path = write(files, host, dir, stored.snapshot.state.events(), &[&header, &state])?;
     let names = names(files, dir);
     for name in superfluous(&names) {
         // Another process may have removed it first.
@@ -199,6 +211,76 @@ pub(crate) fn save(
         }
     }
     Ok(path)
+}
+
+/// Writes a snapshot of so many events: its header, and its body.
+fn write(
+    files: &dyn Files,
+    host: &dyn Host,
+    dir: &Path,
+    events: u64,
+    [header, state]: &[&[u8]; 2],
+) -> Result<PathBuf, StoreError> {
+    let mut bytes = frame::encode(FrameKind::Header, 0, EventId::GENESIS, header);
+    bytes.extend(frame::encode(FrameKind::Snapshot, SNAPSHOT_FORM, EventId::GENESIS, state));
+    let unique = EventId(crate::place::random(host)?.repeat(2).try_into().unwrap_or([0; 32]));
+    // The later of two with the same events read the journals further.
+    let later = names(files, dir).last().and_then(|name| name.split('-').nth(1)?.parse().ok());
+    let later = later.map_or(1, |number: u64| number.saturating_add(1));
+    let path = dir.join(format!("{events:012}-{later:08}-{}.snap", unique.short()));
+    write_whole(files, &path, &bytes).map_err(|error| {
+        // Where the disk is full, a snapshot is the first thing that it has no room for.
+        let _ = files.remove(&path.with_extension("new"));
+        StoreError::io("write", &path, error)
+    })?;
+    Ok(path)
+}
+
+/// Leaves the newest snapshot in `dir` that can be read, in as few bytes as can be had, and removes those before it; how
+/// many bytes they had, and how many are left. Other processes may make and read snapshots meanwhile.
+///
+/// # Errors
+/// When it cannot be written. Those that were there are there then.
+pub(crate) fn compact(
+    files: &dyn Files,
+    host: &dyn Host,
+    dir: &Path,
+    holes: &[Hole],
+) -> Result<(u64, u64), StoreError> {
+    let listed = names(files, dir);
+    let whole = listed.iter().rev().find_map(|name| {
+        let path = dir.join(name);
+        read(files, &path, None, holes)??;
+        Some((name, path))
+    });
+    let before = size(files, dir);
+    let Some((name, path)) = whole else { return Ok((before, before)) };
+    let bytes = files.read(&path, 0).map_err(|error| StoreError::io("read", &path, error))?;
+    let header = frame::decode(&bytes);
+    let state = header.and_then(|header| frame::decode(bytes.get(header.len()..)?));
+    let (Some(header), Some(state)) = (header, state) else { return Ok((before, before)) };
+    let Ok(small) = codec::smaller_snapshot(state.body) else { return Ok((before, before)) };
+    let mut gone: Vec<_> = listed.iter().filter(|other| *other < name).collect();
+    if small.len() < state.body.len() {
+        let made = write(files, host, dir, events_of(name), &[header.body, &small])?;
+        if !matches!(read(files, &made, None, holes), Some(Some(_))) {
+            let _ = files.remove(&made);
+            let error = std::io::Error::other("what was packed is not read back");
+            return Err(StoreError::io("write", &made, error));
+        }
+        gone.push(name);
+    }
+    for name in gone {
+        // Another process may have removed it first.
+        let _ = files.remove(&dir.join(name));
+    }
+    Ok((before, size(files, dir)))
+}
+
+/// How many bytes the snapshots have.
+fn size(files: &dyn Files, dir: &Path) -> u64 {
+    let listed = files.list(dir).unwrap_or_default();
+    listed.iter().filter(|entry| entry.name.ends_with(".snap")).map(|entry| entry.len).sum()
 }
 
 /// Removes the snapshots in `dir`, before a run is made whose they are not.

@@ -155,9 +155,11 @@ impl Core {
         let (lost, refused_replicas) = (self.lost, self.refused_replicas.clone());
         // Whoever writes next looks again at what is known of its replica.
         self.ids = None;
-        let mut before = before;
+        let (late, mut before) = (before.is_some(), before);
+        let mut base;
         let read = loop {
             let snapshot = before.and_then(|before| self.files.load_snapshot(Some(before)));
+            base = snapshot.as_ref().map_or(0, |snapshot| snapshot.state.events());
             self.log = log_of(&self.files, snapshot);
             match self.poll_once() {
                 Ok(Some(_)) if !self.log.is_whole() => {
@@ -171,7 +173,13 @@ impl Core {
             }
         };
         match read {
-            Ok(()) => self.behind = None,
+            Ok(()) => {
+                self.behind = None;
+                if late {
+                    // Whoever opens the run next would do all of that again.
+                    self.snapshots.went_back(base);
+                }
+            }
             Err(_) => {
                 self.log = log;
                 // What is not in the log did not arrive.
@@ -391,7 +399,7 @@ impl Core {
                     self.handle(group);
                 }
             }
-            self.keep_snapshot();
+            self.keep_snapshot(false);
         }
         self.finish();
     }
@@ -399,7 +407,7 @@ impl Core {
     /// What is left to do when the run is closed.
     pub(crate) fn finish(&mut self) {
         self.snapshots.finish();
-        self.keep_snapshot_when(true);
+        self.keep_snapshot(true);
     }
 
     /// Handles a group of commands with one sync.
@@ -610,12 +618,8 @@ impl Core {
 
 impl Core {
     /// Makes a snapshot where much was read or written since the last one, and forgets what is old where much
-    /// is in memory.
-    pub(crate) fn keep_snapshot(&mut self) {
-        self.keep_snapshot_when(false);
-    }
-
-    fn keep_snapshot_when(&mut self, closing: bool) {
+    /// is in memory. When the run is `closing`, whoever opens it next reads what is behind the last one.
+    pub(crate) fn keep_snapshot(&mut self, closing: bool) {
         // A snapshot leads past everything that was read: all of that must be in it.
         let whole = self.damage.is_empty()
             && self.refused.is_empty()

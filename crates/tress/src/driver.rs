@@ -89,7 +89,7 @@ impl Driver {
         let Some(mut core) = here.take() else { return Ok(Some(command)) };
         *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = Some(current().id());
         core.handle(vec![command]);
-        core.keep_snapshot();
+        core.keep_snapshot(false);
         *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *here = Some(core);
         Ok(None)

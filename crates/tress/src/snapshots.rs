@@ -25,6 +25,11 @@ impl Snapshots {
         Self { events, bytes, writing: None }
     }
 
+    /// Those with more events than this do not help whoever opens the run: something belongs before their end.
+    pub(crate) fn went_back(&mut self, events: u64) {
+        self.events = self.events.min(events);
+    }
+
     /// Whether one is due for a run of so many events, whose journals have so many bytes: one at a time, and not
     /// all the time. When the run is `closing`, whoever opens it next reads what is behind the last one.
     pub(crate) fn is_due(&self, events: u64, bytes: u64, tuning: Tuning, closing: bool) -> bool {

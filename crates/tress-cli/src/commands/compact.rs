@@ -1,4 +1,4 @@
-//! `compact`: journals packed, to a third of their size, and the documents' database written anew.
+//! `compact`: journals packed, to a third of their size, one snapshot left, and the documents' database written anew.
 
 use clap::Args;
 use serde::Serialize;
@@ -14,8 +14,8 @@ use crate::words::count;
 #[command(after_help = "\
 Journals are read as before, by every command and by every process that runs; nothing is lost, and
 nothing is forgotten. Do it now and then, as with `git gc`: what is packed stays so. A file that a
-running process writes is packed the next time. Where the documents' database holds much that was
-overwritten, it is written anew.
+running process writes is packed the next time. Of the snapshots, from which runs are opened, the
+newest is left. Where the documents' database holds much that was overwritten, it is written anew.
 
 From the first time on the store has format 2: older versions of Tress, which cannot read what is
 packed, refuse it, here and wherever it is carried. End their processes before.
@@ -79,7 +79,7 @@ pub(crate) fn run(context: &Context, _: &Compact) -> Result<(), Failure> {
 fn text(answer: &Answer) -> String {
     let mut lines = Vec::new();
     for Packed { run, compacted } in &answer.runs {
-        let Compacted { files, before, after, held, damaged } = *compacted;
+        let Compacted { files, before, after, held, damaged, .. } = *compacted;
         lines.push(match files {
             0 => format!("{run}: nothing to pack"),
             _ => format!(
@@ -97,6 +97,10 @@ fn text(answer: &Answer) -> String {
         if damaged > 0 {
             let damaged = count(damaged, "file");
             lines.push(format!("  {damaged} left for damage: see `tress fsck`"));
+        }
+        let (before, after) = (compacted.snapshots_before, compacted.snapshots_after);
+        if after < before {
+            lines.push(format!("  snapshots: {} are {} now", size(before), size(after)));
         }
     }
     if let Some(Documents { before, after }) =

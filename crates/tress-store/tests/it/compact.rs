@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tress_model::codec::FORMAT;
+use tress_model::clock::HybridTime;
+use tress_model::codec::{FORMAT, Snapshot};
+use tress_model::event::{Head, Record};
+use tress_model::{Author, EventId, Operation, ReplicaId, Role, Segment, State, StoreId, TodoId};
 use tress_store::journal::JournalHeader;
 use tress_store::{
     Call, Fault, FaultyFiles, Files, Item, JournalWriter, MemoryFiles, RunStore, Store, StoreError,
@@ -122,6 +125,99 @@ fn an_older_tress_refuses_what_it_cannot_read() {
     assert_eq!(store.compact("main").unwrap().files, 1);
     assert!(version().unwrap().contains(r#""format":{"major":2,"minor":0}"#));
     assert!(matches!(store.compact("other"), Err(StoreError::NoRun { .. })));
+}
+
+/// The snapshots of a run: how many events each has, and how many bytes.
+fn snapshots(files: &dyn Files) -> Vec<(u64, u64)> {
+    let listed = files.list(&Path::new(DIR).join("runs/main/snapshots")).unwrap_or_default();
+    listed.iter().map(|entry| (entry.name[..12].parse().unwrap(), entry.len)).collect()
+}
+
+/// Makes a snapshot of so many todos, each by an event.
+fn snapshot(run: &mut RunStore, count: u64) {
+    let mut state = State::default();
+    let (replica, store) = (ReplicaId([1; 16]), StoreId([2; 16]));
+    let records = (1..=count).map(|number| Record {
+        time: HybridTime { millis: number, counter: 0 },
+        occurred: None,
+        author: Author::new("ada", Role::Human),
+        learned: Vec::new(),
+        operation: Operation::TodoAdded {
+            todo: TodoId::from_random(number),
+            external_id: None,
+            title: format!("todo {number}"),
+            edits: Vec::new(),
+            prose: Vec::new(),
+            labels: Vec::new(),
+            layout: None,
+        },
+    });
+    let (first, previous) = (1, EventId::GENESIS);
+    let segment = Segment { replica, store, first, previous, records: records.collect() };
+    let (events, head) = segment.resolve(&Head::genesis(store)).unwrap();
+    events.iter().for_each(|event| state.apply(event));
+    let snapshot = Snapshot { heads: vec![(replica, head)], state: Arc::new(state) };
+    run.begin_snapshot(snapshot).unwrap().write().unwrap();
+}
+
+#[test]
+fn of_the_snapshots_the_newest_is_left_in_fewer_bytes() {
+    let (files, store) = memory();
+    let mut run = written(&store, 3);
+    [100, 200, 300].into_iter().for_each(|count| snapshot(&mut run, count));
+    let before = snapshots(&files);
+    assert_eq!(before.len(), 3);
+    let state = run.load_snapshot(None).unwrap().state;
+    // A newer one that cannot be read stays beside it.
+    let dir = Path::new(DIR).join("runs/main/snapshots");
+    files.replace(&dir.join("000000000400-00000009-dead.snap"), vec![7; 500]);
+    let compacted = store.compact("main").unwrap();
+    let after = snapshots(&files);
+    assert_eq!((after.len(), after[0].0, after[1]), (2, 300, (400, 500)));
+    assert!(after[0].1 * 10 < before[2].1 * 9, "{after:?} of {before:?}");
+    let bytes = |snapshots: &[(u64, u64)]| snapshots.iter().map(|(_, len)| len).sum::<u64>();
+    assert_eq!(compacted.snapshots_before, bytes(&before) + 500);
+    assert_eq!(compacted.snapshots_after, bytes(&after));
+    assert_eq!(run.load_snapshot(None).unwrap().state, state);
+    // It stays as it is.
+    store.compact("main").unwrap();
+    assert_eq!(snapshots(&files), after);
+    // Where a journal is damaged, older ones are kept.
+    snapshot(&mut run, 310);
+    drop(run);
+    let journal = journals(&files).join("000001.log");
+    files.replace(&journals(&files).join("000002.log"), files.read(&journal, 0).unwrap());
+    files.damage(&journal, |bytes| bytes[300] ^= 1);
+    assert_eq!(store.compact("main").unwrap().damaged, 1);
+    assert_eq!(snapshots(&files).len(), 3);
+}
+
+#[test]
+fn whatever_happens_a_snapshot_is_left() {
+    for fault in [Fault::Die(0), Fault::Die(7), Fault::Error(std::io::ErrorKind::StorageFull)] {
+        for step in 1.. {
+            let files = MemoryFiles::new();
+            let mut run = written(&on(&files), 1);
+            [100, 200].into_iter().for_each(|count| snapshot(&mut run, count));
+            let state = run.load_snapshot(None).unwrap().state;
+            drop(run);
+            let faulty = FaultyFiles::on(&files);
+            let store = open(Arc::new(faulty.clone()));
+            let first = faulty.calls() + step;
+            faulty.plan(move |call, _, _| (call == first).then_some(fault));
+            let _ = store.compact("main");
+            let reached = faulty.calls() >= first;
+            drop(store);
+            files.crash();
+            let left = on(&files).run("main", false).unwrap().load_snapshot(None);
+            assert_eq!(left.map(|left| left.state), Some(state), "{fault:?} at {step}");
+            on(&files).compact("main").unwrap();
+            assert_eq!(snapshots(&files).len(), 1, "{fault:?} at {step}");
+            if !reached {
+                break;
+            }
+        }
+    }
 }
 
 /// The process dies at each step in turn, with the power or without; and the file system fails at each.

@@ -357,8 +357,20 @@ async fn what_comes_late_lies_before_the_snapshots_and_is_folded_all_the_same() 
     assert_eq!(merge.events.len(), 2, "the edit, and the note of the merge there");
     assert_eq!(merge.decided.len(), 1);
     assert_eq!(title(&run, todo), "here, and later");
-    let root = run.refresh().await.unwrap().root();
+    let state = run.refresh().await.unwrap();
+    let (root, events) = (state.root(), state.events());
     drop(run);
+    let names = || -> Vec<_> {
+        let names = std::fs::read_dir(&snapshots).unwrap().map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).collect()
+    };
+    // Compacting leaves the newest alone, into which the late ones do not fit.
+    Store::open(here.path().join(".tress")).unwrap().compact("main").unwrap();
+    assert_eq!(names().len(), 1);
+    assert_eq!(open(here.path()).await.state().root(), root);
+    // Whoever read everything for them leaves a snapshot, so that the next one need not.
+    let newest = format!("{events:012}-");
+    assert!(names().iter().any(|name| name.starts_with(&newest)), "{:?}", names());
     assert_eq!(open(here.path()).await.state().root(), root);
     std::fs::remove_dir_all(&snapshots).unwrap();
     assert_eq!(open(here.path()).await.state().root(), root);
