@@ -13,6 +13,7 @@ pub mod admit;
 pub mod bytes;
 pub mod codec;
 pub mod files;
+pub mod fold;
 pub mod foreign;
 pub mod import;
 pub mod journal;
@@ -23,6 +24,7 @@ pub mod sync;
 
 pub use admit::admit;
 pub use codec::codec;
+pub use fold::fold;
 pub use foreign::foreign;
 pub use import::import;
 pub use journal::journal;
@@ -33,9 +35,10 @@ pub use sync::sync;
 pub type Oracle = fn(&[u8]);
 
 /// Every target, by name.
-pub const TARGETS: [(&str, Oracle); 7] = [
+pub const TARGETS: [(&str, Oracle); 8] = [
     ("codec", codec),
     ("admit", admit),
+    ("fold", fold),
     ("import", import),
     ("run_file", run_file),
     ("journal", journal),

@@ -20,6 +20,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
         "codec" => of_codec(),
         "admit" => (1..12).map(|seed| noise(seed, 40 * seed as usize)).collect(),
+        "fold" => (20..32).map(|seed| noise(seed, 40 * seed as usize)).collect(),
         "import" => of_import(),
         "run_file" => of_run_files(),
         "journal" => of_journals(),

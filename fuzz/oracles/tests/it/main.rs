@@ -77,6 +77,11 @@ fn codec_holds() {
 }
 
 #[test]
+fn fold_holds() {
+    holds("fold");
+}
+
+#[test]
 fn admit_holds() {
     holds("admit");
 }
