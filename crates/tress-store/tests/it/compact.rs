@@ -192,6 +192,28 @@ fn of_the_snapshots_the_newest_is_left_in_fewer_bytes() {
     assert_eq!(snapshots(&files).len(), 3);
 }
 
+/// Whoever had listed the snapshots found none of them, and would have read the whole history.
+#[test]
+fn a_snapshot_is_found_whoever_compacts_meanwhile() {
+    let files = MemoryFiles::new();
+    let mut run = written(&on(&files), 1);
+    [100, 200].into_iter().for_each(|count| snapshot(&mut run, count));
+    let state = run.load_snapshot(None).unwrap().state;
+    drop(run);
+    let faulty = FaultyFiles::on(&files);
+    let mut run = open(Arc::new(faulty.clone())).run("main", false).unwrap();
+    let (beneath, mut compacts) = (files.clone(), 1);
+    faulty.plan(move |_, call, path| {
+        if call == Call::Read && path.to_string_lossy().contains("snapshots") && compacts > 0 {
+            compacts -= 1;
+            on(&beneath).compact("main").unwrap();
+        }
+        None
+    });
+    assert_eq!(run.load_snapshot(None).map(|read| read.state), Some(state));
+    assert_eq!(snapshots(&files).len(), 1);
+}
+
 #[test]
 fn whatever_happens_a_snapshot_is_left() {
     for fault in [Fault::Die(0), Fault::Die(7), Fault::Error(std::io::ErrorKind::StorageFull)] {
