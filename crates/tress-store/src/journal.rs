@@ -54,7 +54,7 @@ pub struct JournalPosition {
 
 impl JournalPosition {
     /// How many bytes lie before it, where each file was gone on with until it was full.
-    pub(crate) fn bytes(self) -> u64 {
+    fn bytes(self) -> u64 {
         u64::from(self.file.saturating_sub(1))
             .saturating_mul(FILE_BYTES)
             .saturating_add(self.offset)
@@ -234,6 +234,9 @@ pub struct JournalReader {
     /// Whether the damage is that a file is shorter than it was, or gone. Whoever carries a store may write a
     /// file anew, and it is short until that is done: so it is looked at again each time.
     short: bool,
+    /// How many bytes the files had less than full ones have of which the end was read. Where a run is compacted, the last
+    /// file is closed before it is full.
+    less: u64,
     /// Behind which there were only zeros, and how long the file was then.
     room: Option<(JournalPosition, u64)>,
     skips: Vec<Skip>,
@@ -261,6 +264,7 @@ impl JournalReader {
             position,
             damage: None,
             short: false,
+            less: 0,
             room: None,
             skips: Vec::new(),
             mark: None,
@@ -326,6 +330,18 @@ impl JournalReader {
         self.damage.as_ref()
     }
 
+    /// How many bytes the journal has up to where it was read, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.position.bytes().saturating_sub(self.less)
+    }
+
+    /// Goes on with the next file.
+    fn go_on(&mut self) {
+        let JournalPosition { file, offset } = self.position;
+        self.less = self.less.saturating_add(FILE_BYTES.saturating_sub(offset));
+        self.position = JournalPosition { file: file + 1, offset: 0 };
+    }
+
     /// Takes note that what lies before `position` need not be read: its own writer wrote it.
     pub fn skip_to(&mut self, position: JournalPosition) {
         self.position = position;
@@ -384,7 +400,7 @@ impl JournalReader {
                     self.short = true;
                     break;
                 }
-                self.position = JournalPosition { file: self.position.file + 1, offset: 0 };
+                self.go_on();
                 continue;
             };
             if entry.len < self.position.offset && !self.passed_over(entry.len) {
@@ -410,7 +426,7 @@ impl JournalReader {
             if !after {
                 break;
             }
-            self.position = JournalPosition { file: self.position.file + 1, offset: 0 };
+            self.go_on();
         }
         if let Some(mark) = self.mark.take()
             && self.damage.is_none()

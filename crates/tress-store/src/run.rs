@@ -214,7 +214,7 @@ impl RunStore {
     /// How many bytes its journals have up to where they were read, about.
     pub fn bytes_read(&self) -> u64 {
         let readers = self.readers.values().chain(self.received.values());
-        readers.map(|reader| reader.position().bytes()).fold(0, u64::saturating_add)
+        readers.map(JournalReader::bytes).fold(0, u64::saturating_add)
     }
 
     /// Forgets how far the journals were read: the next look reads everything. Gives back what was

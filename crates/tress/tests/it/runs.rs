@@ -336,6 +336,31 @@ async fn the_past_can_be_opened_and_checkpoints_hold() {
     assert!(checks.iter().all(tress::CheckpointCheck::holds));
 }
 
+/// Compacting closes a file before it is full, which counted as if eight mebibytes had been written: whoever opened the
+/// run next made another snapshot in the place of the one that had been packed.
+#[tokio::test]
+async fn who_opens_a_run_that_was_compacted_leaves_its_snapshot_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = open(dir.path()).await;
+    let todos = (0..4000).map(|number| {
+        let id = tress::TodoId::from_external(&number.to_string());
+        tress::todo(id, format!("todo {number}"))
+    });
+    human(&run).append(todos).await.unwrap();
+    drop(run);
+    let snapshots = || {
+        let listed = std::fs::read_dir(dir.path().join(".tress/runs/main/snapshots")).unwrap();
+        listed.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+    };
+    let compacted = Store::open(dir.path().join(".tress")).unwrap().compact("main").unwrap();
+    assert_eq!((compacted.files, snapshots().len()), (1, 1));
+    let kept = snapshots();
+    let run = open(dir.path()).await;
+    assert_eq!(run.state().todos.len(), 4000);
+    drop(run);
+    assert_eq!(snapshots(), kept);
+}
+
 #[tokio::test]
 async fn a_long_run_opens_from_a_snapshot_and_still_knows_its_history() {
     let dir = tempfile::tempdir().unwrap();
