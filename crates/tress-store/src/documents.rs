@@ -12,8 +12,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tress_model::VersionVector;
 use tress_model::operation::Strand;
+use tress_model::{EventId, VersionVector};
 
 use crate::files::{Files, Lock};
 use crate::journal::Positions;
@@ -68,6 +68,9 @@ pub struct SavedDocument {
     pub version: VersionVector,
     /// How far each journal's seals are in it.
     pub positions: Positions,
+    /// A hash of what it says, where it was compared with that: whoever wants it to say the same need not compare it
+    /// again.
+    pub shows: Option<EventId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +83,8 @@ struct Entry {
     crc: u32,
     version: VersionVector,
     positions: Positions,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shows: Option<EventId>,
 }
 
 /// The sled database that holds the documents of all runs of a store. One process at a time.
@@ -201,7 +206,8 @@ impl SledDocuments {
         if bytes.len() != entry.len || crc32c::crc32c(&bytes) != entry.crc {
             return Err(self.damaged(&format!("{key} is not what was saved")));
         }
-        Ok(Some(SavedDocument { bytes, version: entry.version, positions: entry.positions }))
+        let Entry { version, positions, shows, .. } = entry;
+        Ok(Some(SavedDocument { bytes, version, positions, shows }))
     }
 
     fn entry(&self, key: &str) -> Result<Option<Entry>, DocumentsError> {
@@ -243,7 +249,8 @@ impl SledDocuments {
         }
         let crc = crc32c::crc32c_append(entry.crc, &saved.bytes);
         let (version, positions) = (saved.version.clone(), saved.positions.clone());
-        let entry = Entry { len, chunks, whole: Some((whole, pieces)), crc, version, positions };
+        let (whole, shows) = (Some((whole, pieces)), saved.shows);
+        let entry = Entry { len, chunks, whole, crc, version, positions, shows };
         self.write(&key, batch, &entry)?;
         Ok(true)
     }
@@ -294,6 +301,7 @@ impl SledDocuments {
             crc: crc32c::crc32c(&document.bytes),
             version: document.version.clone(),
             positions: document.positions.clone(),
+            shows: document.shows,
         };
         self.write(&key, batch, &entry)
     }

@@ -17,7 +17,7 @@ use tress_engine::Draft;
 use tress_model::event::Seal;
 use tress_model::message::{Clock, Heads};
 use tress_model::operation::Strand;
-use tress_model::{Event, State, StoreId, VersionVector, limits};
+use tress_model::{Event, EventId, State, StoreId, VersionVector, limits};
 use tress_store::documents::move_aside;
 use tress_store::{DocumentsError, Item, Positions, RunStore, SavedDocument, SledDocuments};
 
@@ -435,6 +435,14 @@ struct Task<'a> {
     take: Option<(Strand, &'a Vec<Vec<u8>>)>,
 }
 
+/// Where a document stands when all is done.
+struct End {
+    version: VersionVector,
+    positions: Positions,
+    /// What it says, as a hash, where that is known.
+    shows: Option<EventId>,
+}
+
 struct Sealing {
     name: String,
     files: RunStore,
@@ -488,7 +496,7 @@ impl Sealing {
         };
         let Some(dirs) = &self.dirs else {
             let saved = Strand::ALL.map(|_| None);
-            return self.seal(task()?, saved, sealed, append, |_, _, _, _| Ok(()));
+            return self.seal(task()?, saved, sealed, append, |_, _, _| Ok(()));
         };
         let (database, saved) = match open(dirs).and_then(|db| Ok((self.load(&db)?, db))) {
             Ok((saved, database)) => (database, saved),
@@ -499,17 +507,18 @@ impl Sealing {
             }
             Err(error) => return Err(error),
         };
-        self.seal(task()?, saved, sealed, append, |document, loaded, version, positions| {
+        self.seal(task()?, saved, sealed, append, |document, loaded, end| {
             let strand = document.strand();
+            let End { version, positions, shows } = end;
             if let Some(heads) = loaded {
                 let bytes = document.save_behind(heads)?;
                 let (version, positions) = (version.clone(), positions.clone());
-                let saved = SavedDocument { bytes, version, positions };
+                let saved = SavedDocument { bytes, version, positions, shows };
                 if database.save_behind(&self.name, strand, &saved)? {
                     return Ok(());
                 }
             }
-            let saved = SavedDocument { bytes: document.save(), version, positions };
+            let saved = SavedDocument { bytes: document.save(), version, positions, shows };
             Ok(database.save(&self.name, strand, &saved)?)
         })
     }
@@ -526,7 +535,7 @@ impl Sealing {
         saved: [Option<SavedDocument>; 3],
         mut sealed: Sealed,
         append: impl Fn(Vec<Seal>) -> Result<(), Error>,
-        save: impl Fn(&Document, Option<&Vec<[u8; 32]>>, VersionVector, Positions) -> Result<(), Error>,
+        save: impl Fn(&Document, Option<&Vec<[u8; 32]>>, End) -> Result<(), Error>,
     ) -> Result<(Documents, usize), Error> {
         let mut documents = Vec::new();
         let (mut seals, mut dirty) = (Vec::new(), Vec::new());
@@ -536,22 +545,24 @@ impl Sealing {
             let version = state.as_ref().map_or(shown, |state| state.version.clone());
             let loaded =
                 saved.and_then(|saved| match Document::load(strand, self.store, &saved.bytes) {
-                    Ok(document) => Some((document, saved.positions)),
+                    Ok(document) => Some((document, saved.positions, saved.shows)),
                     Err(error) => {
                         tracing::warn!(%error, strand = strand.name(), "rebuilding a document");
                         None
                     }
                 });
-            let heads = loaded.as_ref().map(|(document, _)| document.heads());
-            let (mut document, positions) = match loaded {
+            let heads = loaded.as_ref().map(|(document, ..)| document.heads());
+            let (mut document, positions, showed) = match loaded {
                 Some(loaded) => loaded,
-                None => (Document::new(strand, self.store), Vec::new()),
+                None => (Document::new(strand, self.store), Vec::new(), None),
             };
             let (changes, ends_at) = self.files.seals_since(&positions)?;
             let changes = changes.into_iter().filter(|seal| seal.strand == strand).collect();
             let (applied, sound) = self.apply(&mut document, changes, &mut sealed.refused)?;
             sealed.applied += sound;
             let behind = sound > 0;
+            // What it showed, as long as nothing came to it.
+            let mut shows = showed.filter(|_| applied.new == 0);
             if !applied.waiting.is_empty() {
                 // Their causes come with another store's journals; they are read again then.
                 tracing::warn!(waiting = applied.waiting.len(), "seals wait for their causes");
@@ -565,6 +576,7 @@ impl Sealing {
                 let taken = applied.taken.iter().filter_map(|at| changes.get(*at)).cloned();
                 seals.extend(taken.map(seal));
                 new = applied.new;
+                shows = shows.filter(|_| new == 0);
                 for (at, reason) in bad {
                     if let Some(change) = changes.get(at) {
                         self.refuse(seal(change.clone()), reason, &mut sealed.refused);
@@ -574,25 +586,30 @@ impl Sealing {
             if let Some(state) = state.as_ref().filter(|_| self.files.strands().contains(strand)) {
                 let message = format!("seal of {} events", state.events());
                 let desired = project(state, strand);
-                while let Some(change) = document.seal(&desired, &message)? {
+                let wanted = Some(EventId(desired.digest()));
+                // To compare all of it takes three times as long as to load it.
+                while shows != wanted
+                    && let Some(change) = document.seal(&desired, &message)?
+                {
                     sealed.changes += 1;
                     seals.push(seal(change));
                 }
+                shows = wanted;
             }
             // What nobody has written is nowhere yet.
             let begun = state.is_some() || !document.is_new();
-            if heads.is_none() && begun || behind || seals.len() > before {
+            if heads.is_none() && begun || behind || seals.len() > before || shows != showed {
                 dirty.push(strand);
             }
-            ends.push((heads, positions, version));
+            ends.push((heads, End { version, positions, shows }));
             documents.push((strand, document));
         }
         if !seals.is_empty() {
             append(seals)?;
         }
-        for ((strand, document), (heads, positions, version)) in documents.iter().zip(ends) {
+        for ((strand, document), (heads, end)) in documents.iter().zip(ends) {
             if dirty.contains(strand) {
-                save(document, heads.as_ref(), version, positions)?;
+                save(document, heads.as_ref(), end)?;
             }
         }
         let state = state.unwrap_or_default();

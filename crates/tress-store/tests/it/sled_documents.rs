@@ -12,6 +12,7 @@ fn document(len: usize) -> SavedDocument {
         bytes: (0..len).map(|at| (at * 31 % 251) as u8).collect(),
         version: VersionVector::from_iter([(ReplicaId([7; 16]), 42)]),
         positions: vec![(ReplicaId([7; 16]), JournalPosition { file: 1, offset: 99 })],
+        shows: Some(tress_model::EventId([9; 32])),
     }
 }
 
@@ -51,9 +52,11 @@ fn what_came_since_is_saved_behind_a_document() {
             bytes: vec![number; if number % 50 == 49 { 10_000 } else { usize::from(number) }],
             version: VersionVector::from_iter([(ReplicaId([7; 16]), 43 + u64::from(number))]),
             positions: vec![(ReplicaId([number; 16]), JournalPosition::default())],
+            shows: (number % 3 > 0).then_some(tress_model::EventId([number; 32])),
         };
         whole.bytes.extend(&came.bytes);
         (whole.version, whole.positions) = (came.version.clone(), came.positions.clone());
+        whole.shows = came.shows;
         // The first is saved whole.
         match number > 0 && database.save_behind("main", Strand::Todo, &came).unwrap() {
             true => behind += 1,
@@ -126,7 +129,8 @@ fn what_was_overwritten_is_given_back() {
 fn a_database_that_was_made_otherwise_is_read_and_written_anew() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("documents");
-    let saved = document(200_000);
+    // Nor did they say what it shows.
+    let saved = SavedDocument { shows: None, ..document(200_000) };
     {
         let db = sled::Config::new().path(&path).segment_size(16 << 20).flush_every_ms(None);
         let db = db.open().unwrap();

@@ -6,9 +6,10 @@ use std::path::Path;
 use automerge::transaction::Transactable;
 use automerge::{ActorId, AutoCommit, Change, ExpandedChange, ROOT, legacy};
 use tress::operation::{ProseField, ProseTarget, Splice, Strand, TodoEdit};
-use tress::{Operation, Role, Run, Store, StoreId, VersionVector};
+use tress::{EventId, Operation, Role, Run, Sealed, Store, StoreId, VersionVector};
 use tress_documents::{genesis, limits, project};
 use tress_model::event::Seal;
+use tress_store::{SavedDocument, SledDocuments};
 
 use super::{human, open, tried};
 
@@ -96,6 +97,44 @@ async fn documents_that_are_sealed_again_and_again_stay_the_same() {
     std::fs::remove_dir_all(dir.path().join(".tress/documents")).unwrap();
     let run = open(dir.path()).await;
     assert_eq!(assert_documents_equal_state(&run).await, heads);
+}
+
+/// A document that says what it is to say is not compared with that again; one of which that is not known is.
+#[tokio::test]
+async fn what_a_document_shows_is_looked_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let saved = || {
+        let (documents, lock) = (dir.path().join(".tress/documents"), dir.path().join("lock"));
+        SledDocuments::open(&documents, &lock).unwrap()
+    };
+    let load = || saved().load("main", Strand::Todo).unwrap().unwrap();
+    let run = busy(dir.path()).await;
+    assert_documents_equal_state(&run).await;
+    let before = load();
+    human(&run).add("and the printer").await.unwrap();
+    // The next process takes in the seal that this one has written; nothing is left to do then.
+    for _ in 0..2 {
+        assert_documents_equal_state(&run).await;
+    }
+    let wanted = Some(EventId(project(&run.state(), Strand::Todo).digest()));
+    drop(run);
+    let now = load();
+    assert_eq!(now.shows, wanted);
+    assert_ne!(before.shows, wanted);
+    // The document as it was before, as if all seals were in it.
+    for (shows, equal) in [(wanted, false), (before.shows, true), (None, true)] {
+        let older = SavedDocument { bytes: before.bytes.clone(), shows, ..now.clone() };
+        saved().save("main", Strand::Todo, &older).unwrap();
+        let run = open(dir.path()).await;
+        let documents = run.documents().await.unwrap();
+        let read = documents.read(Strand::Todo).unwrap();
+        assert_eq!(read == project(&run.state(), Strand::Todo), equal, "{shows:?}");
+        // The last of them finds the seal that the one before it wrote.
+        let Sealed { changes, applied, .. } = documents.sealed;
+        assert_eq!(changes + applied > 0, equal, "{shows:?}");
+        drop((documents, run));
+        assert_eq!(load().shows, wanted);
+    }
 }
 
 /// Every file of sled, hit at single bytes and in stretches, and cut. With `TRESS_LONG`, at many
