@@ -181,10 +181,10 @@ impl Tuning {
     /// ```
     /// let tuning = tress_store::Tuning::default();
     /// assert_eq!(tuning.snapshot_after_closing(8_000), 1_000);
-    /// assert_eq!(tuning.snapshot_after_closing(1_000_000), 2_048);
+    /// assert_eq!(tuning.snapshot_after_closing(1_000_000), 1_024);
     /// ```
     pub fn snapshot_after_closing(&self, events: u64) -> u64 {
-        self.snapshot_after(events).min(self.snapshot_events.max(1))
+        self.snapshot_after(events).min((self.snapshot_events / 2).max(1))
     }
 
     /// How many bytes the journals grow behind a snapshot, which was made when they had `bytes`, before another is
