@@ -19,7 +19,7 @@ use tress_model::message::{Clock, Heads};
 use tress_model::operation::Strand;
 use tress_model::{Event, EventId, State, StoreId, VersionVector, limits};
 use tress_store::documents::move_aside;
-use tress_store::{DocumentsError, Item, Positions, RunStore, SavedDocument, SledDocuments};
+use tress_store::{DocumentsError, Item, RunStore, SavedDocument, SledDocuments};
 
 use crate::error::Error;
 use crate::run::Run;
@@ -435,14 +435,6 @@ struct Task<'a> {
     take: Option<(Strand, &'a Vec<Vec<u8>>)>,
 }
 
-/// Where a document stands when all is done.
-struct End {
-    version: VersionVector,
-    positions: Positions,
-    /// What it says, as a hash, where that is known.
-    shows: Option<EventId>,
-}
-
 struct Sealing {
     name: String,
     files: RunStore,
@@ -507,18 +499,15 @@ impl Sealing {
             }
             Err(error) => return Err(error),
         };
-        self.seal(task()?, saved, sealed, append, |document, loaded, end| {
+        self.seal(task()?, saved, sealed, append, |document, loaded, mut saved| {
             let strand = document.strand();
-            let End { version, positions, shows } = end;
             if let Some(heads) = loaded {
-                let bytes = document.save_behind(heads)?;
-                let (version, positions) = (version.clone(), positions.clone());
-                let saved = SavedDocument { bytes, version, positions, shows };
+                saved.bytes = document.save_behind(heads)?;
                 if database.save_behind(&self.name, strand, &saved)? {
                     return Ok(());
                 }
             }
-            let saved = SavedDocument { bytes: document.save(), version, positions, shows };
+            saved.bytes = document.save();
             Ok(database.save(&self.name, strand, &saved)?)
         })
     }
@@ -535,7 +524,7 @@ impl Sealing {
         saved: [Option<SavedDocument>; 3],
         mut sealed: Sealed,
         append: impl Fn(Vec<Seal>) -> Result<(), Error>,
-        save: impl Fn(&Document, Option<&Vec<[u8; 32]>>, End) -> Result<(), Error>,
+        save: impl Fn(&Document, Option<&Vec<[u8; 32]>>, SavedDocument) -> Result<(), Error>,
     ) -> Result<(Documents, usize), Error> {
         let mut documents = Vec::new();
         let (mut seals, mut dirty) = (Vec::new(), Vec::new());
@@ -587,7 +576,7 @@ impl Sealing {
                 let message = format!("seal of {} events", state.events());
                 let desired = project(state, strand);
                 let wanted = Some(EventId(desired.digest()));
-                // To compare all of it takes three times as long as to load it.
+                // To compare all of it takes twice as long as to load it.
                 while shows != wanted
                     && let Some(change) = document.seal(&desired, &message)?
                 {
@@ -601,7 +590,8 @@ impl Sealing {
             if heads.is_none() && begun || behind || seals.len() > before || shows != showed {
                 dirty.push(strand);
             }
-            ends.push((heads, End { version, positions, shows }));
+            // What is to be saved, but for its bytes.
+            ends.push((heads, SavedDocument { bytes: Vec::new(), version, positions, shows }));
             documents.push((strand, document));
         }
         if !seals.is_empty() {

@@ -192,14 +192,19 @@ fn of_the_snapshots_the_newest_is_left_in_fewer_bytes() {
     assert_eq!(snapshots(&files).len(), 3);
 }
 
-/// Whoever had listed the snapshots found none of them, and would have read the whole history.
-#[test]
-fn a_snapshot_is_found_whoever_compacts_meanwhile() {
+/// A run with two snapshots, and the state of the newest.
+fn with_two_snapshots() -> (MemoryFiles, Arc<State>) {
     let files = MemoryFiles::new();
     let mut run = written(&on(&files), 1);
     [100, 200].into_iter().for_each(|count| snapshot(&mut run, count));
     let state = run.load_snapshot(None).unwrap().state;
-    drop(run);
+    (files, state)
+}
+
+/// Whoever had listed the snapshots found none of them, and would have read the whole history.
+#[test]
+fn a_snapshot_is_found_whoever_compacts_meanwhile() {
+    let (files, state) = with_two_snapshots();
     let faulty = FaultyFiles::on(&files);
     let mut run = open(Arc::new(faulty.clone())).run("main", false).unwrap();
     let (beneath, mut compacts) = (files.clone(), 1);
@@ -218,11 +223,7 @@ fn a_snapshot_is_found_whoever_compacts_meanwhile() {
 fn whatever_happens_a_snapshot_is_left() {
     for fault in [Fault::Die(0), Fault::Die(7), Fault::Error(std::io::ErrorKind::StorageFull)] {
         for step in 1.. {
-            let files = MemoryFiles::new();
-            let mut run = written(&on(&files), 1);
-            [100, 200].into_iter().for_each(|count| snapshot(&mut run, count));
-            let state = run.load_snapshot(None).unwrap().state;
-            drop(run);
+            let (files, state) = with_two_snapshots();
             let faulty = FaultyFiles::on(&files);
             let store = open(Arc::new(faulty.clone()));
             let first = faulty.calls() + step;
