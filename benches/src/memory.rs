@@ -117,7 +117,7 @@ pub(crate) fn open(store: &Path, events: usize) -> Result<Vec<Figure>, Failure> 
 
 fn in_memory(ground: &Ground) -> Result<Vec<Figure>, Failure> {
     let events = ground.log.events().len() as f64;
-    let items = ground.history.segments.iter().cloned().map(Item::Segment).collect();
+    let items = ground.history.segments.iter().cloned().map(Item::from).collect();
     let run = RunFile { run: RUN.to_owned(), origin: None, items };
     let bytes = tress::encode_run_file(&run).map_err(Failure::other)?;
     let dir = tempfile::TempDir::new().map_err(Failure::other)?;

@@ -124,7 +124,7 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
             let run = store.run(RUN, false).map_err(Failure::other)?;
             let items = run.read_all().map_err(Failure::other)?;
             let mut log = Log::new();
-            log.admit_all(items.into_iter().filter_map(tress::Item::into_segment), None);
+            log.admit_all(items.into_iter().filter_map(tress::Item::into_hashed), None);
             if log.version().events() as usize == events + 1 {
                 Ok(log)
             } else {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tress_model::clock::Millis;
-use tress_model::event::{Cause, ChainError, Chained, Head, OrderKey, Record};
+use tress_model::event::{Cause, ChainError, Chained, Hashed, Head, OrderKey, Record};
 use tress_model::ids::{Author, Dot, EventId, ReplicaId};
 use tress_model::operation::{Operation, TodoEdit};
 use tress_model::{Event, Segment, Strands, limits};
@@ -176,7 +176,7 @@ fn check_edit(edit: &TodoEdit) -> Result<(), String> {
 
 /// A segment that is to be tried.
 pub(crate) struct Queued {
-    pub(crate) segment: Segment,
+    pub(crate) segment: Hashed,
     /// Where it stood when it came: what waited before goes first.
     place: usize,
     /// How many of its causes were found to be here.
@@ -204,9 +204,9 @@ enum Tried {
     Admitted(Vec<Arc<Event>>),
     Known,
     /// For the events of its own replica that come before it.
-    WaitsForOwn(Segment),
+    WaitsForOwn(Hashed),
     /// For what its authors had seen of others: the first such cause, and how many before it are here.
-    WaitsForOthers(Dot, usize, Segment),
+    WaitsForOthers(Dot, usize, Hashed),
     Rejected(Box<(Segment, Rejection)>),
 }
 
@@ -222,12 +222,13 @@ impl Log {
     /// earliest event.
     pub fn admit_all(
         &mut self,
-        segments: impl IntoIterator<Item = Segment>,
+        segments: impl IntoIterator<Item = impl Into<Hashed>>,
         now: Option<Millis>,
     ) -> Admission {
         self.fold_staged();
         let mut queues = Queues::new();
-        let arrived = std::mem::take(&mut self.waiting).into_values().chain(segments);
+        let waited = std::mem::take(&mut self.waiting).into_values().map(Hashed::from);
+        let arrived = waited.chain(segments.into_iter().map(Into::into));
         for (place, segment) in arrived.enumerate() {
             let queue = queues.entry(segment.replica).or_default();
             queue.push_back(Queued { segment, place, looked: 0 });
@@ -284,7 +285,7 @@ impl Log {
         let mut left: Vec<_> = queues.into_values().flatten().collect();
         left.sort_by_key(|queued| queued.place);
         for queued in left {
-            if let Err(segment) = self.wait(queued.segment) {
+            if let Err(segment) = self.wait(queued.segment.into_segment()) {
                 admission.rejected.push((segment, Rejection::TooManyWaiting));
             }
         }
@@ -317,9 +318,10 @@ impl Log {
     }
 
     /// Checks one segment against the chain and its causes, of which the first `looked` are known to be here.
-    fn try_admit(&mut self, segment: Segment, looked: usize, now: Option<Millis>) -> Tried {
+    fn try_admit(&mut self, segment: Hashed, looked: usize, now: Option<Millis>) -> Tried {
         let head = self.head(segment.replica, segment.store);
-        let reject = |segment: Segment, reason| Tried::Rejected(Box::new((segment, reason)));
+        let reject =
+            |segment: Hashed, reason| Tried::Rejected(Box::new((segment.into_segment(), reason)));
         if segment.first == 0 {
             let reason = ChainError::Number { expected: head.number + 1, found: 0 };
             return reject(segment, reason.into());
@@ -406,7 +408,7 @@ impl Log {
             return reject(segment, reason);
         }
         let (replica, after) = (segment.replica, chained.head.clone());
-        let mut events = segment.into_events(chained);
+        let mut events = segment.into_segment().into_events(chained);
         events.drain(..known);
         self.link(&events);
         self.set_head(replica, after);

@@ -27,7 +27,9 @@ pub use message::{
 };
 pub(crate) use pack::{Blocks, Packer, Part, Parts, Passing, Shelf};
 use segment::decode_within;
-pub use segment::{EventHasher, Staged, Written, decode_segment, encode_segment, withhold};
+pub use segment::{
+    EventHasher, Staged, Written, decode_hashed, decode_segment, encode_segment, withhold,
+};
 pub use snapshot::{
     SNAPSHOT_FORM, Snapshot, SnapshotLayout, decode_snapshot, decode_snapshot_parts,
     encode_snapshot, smaller_snapshot,

@@ -1,5 +1,6 @@
 //! Events: operations stamped by a replica, and segments, the stretches in which they travel.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
@@ -211,13 +212,21 @@ impl Chain {
     /// # Errors
     /// When it does not continue the chain.
     pub fn link(&mut self, record: &Record) -> Result<(), ChainError> {
+        self.link_as(record, None)
+    }
+
+    /// The same with an event of which the id may be known.
+    fn link_as(&mut self, record: &Record, known: Option<EventId>) -> Result<(), ChainError> {
         let head = &mut self.head;
         let number = head.number.checked_add(1).filter(|&number| number < u64::MAX / 2);
         let number = number.ok_or(ChainError::Exhausted { number: head.number })?;
         if head.number > 0 && record.time <= head.time {
             return Err(ChainError::Time { number });
         }
-        let id = self.hasher.id(head.id, Dot::new(self.replica, number), record)?;
+        let id = match known {
+            Some(id) => id,
+            None => self.hasher.id(head.id, Dot::new(self.replica, number), record)?,
+        };
         if !record.learned.is_empty() {
             let mut seen = (*head.seen).clone();
             for &Cause { replica, number: known, .. } in &record.learned {
@@ -318,6 +327,11 @@ impl Segment {
     /// # Errors
     /// When they do not.
     pub fn chain(&self, head: &Head) -> Result<Chained, ChainError> {
+        self.chain_as(head, &[])
+    }
+
+    /// The same where the ids of the first records are known, if it continues the event that it says it does.
+    fn chain_as(&self, head: &Head, ids: &[EventId]) -> Result<Chained, ChainError> {
         if self.first != head.number + 1 {
             return Err(ChainError::Number { expected: head.number + 1, found: self.first });
         }
@@ -326,8 +340,9 @@ impl Segment {
             return Err(ChainError::Previous { number: self.first });
         }
         let mut links = Vec::with_capacity(self.records.len());
+        let mut ids = ids.iter().copied();
         for record in &self.records {
-            chain.link(record)?;
+            chain.link_as(record, ids.next())?;
             links.push((chain.head.id, Arc::clone(&chain.head.seen)));
         }
         Ok(Chained { links, head: chain.head })
@@ -341,6 +356,71 @@ impl Segment {
             Arc::new(event)
         });
         events.collect()
+    }
+}
+
+/// A segment with the ids that its first events have, if it continues the event that it says it does. Whoever
+/// decodes a segment has at hand what ids are hashed from, and may do it on another thread than whoever
+/// chains it. So what is in it cannot be changed but cut.
+#[derive(Debug, Clone)]
+pub struct Hashed {
+    segment: Segment,
+    ids: Vec<EventId>,
+}
+
+impl From<Segment> for Hashed {
+    /// No id is known: they are hashed when it is chained.
+    fn from(segment: Segment) -> Self {
+        Self { segment, ids: Vec::new() }
+    }
+}
+
+impl Deref for Hashed {
+    type Target = Segment;
+
+    fn deref(&self) -> &Segment {
+        &self.segment
+    }
+}
+
+/// The ids follow from the segment.
+impl PartialEq for Hashed {
+    fn eq(&self, other: &Self) -> bool {
+        self.segment == other.segment
+    }
+}
+
+impl Hashed {
+    pub(crate) const fn new(segment: Segment, ids: Vec<EventId>) -> Self {
+        Self { segment, ids }
+    }
+
+    /// The same, of a replica that belongs to `store`. The beginning of a chain is hashed anew: its id depends on that.
+    #[must_use]
+    pub fn of_store(mut self, store: StoreId) -> Self {
+        if self.segment.store != store && self.segment.previous == EventId::GENESIS {
+            self.ids.clear();
+        }
+        self.segment.store = store;
+        self
+    }
+
+    /// Keeps the first records only, so many at the most.
+    pub fn truncate(&mut self, records: usize) {
+        self.segment.records.truncate(records);
+    }
+
+    /// The segment alone.
+    pub fn into_segment(self) -> Segment {
+        self.segment
+    }
+
+    /// Checks that the records continue the chain at `head`.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub fn chain(&self, head: &Head) -> Result<Chained, ChainError> {
+        self.segment.chain_as(head, &self.ids)
     }
 }
 

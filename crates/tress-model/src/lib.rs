@@ -20,7 +20,7 @@ pub mod rules;
 pub mod state;
 
 pub use clock::{HybridTime, Millis, VersionVector};
-pub use event::{Event, OrderKey, Segment};
+pub use event::{Event, Hashed, OrderKey, Segment};
 pub use ids::{Author, Dot, EventId, ReplicaId, Role, StoreId, TodoId};
 pub use operation::{Operation, Strand, Strands};
 pub use rules::{LedgerEntry, Rule};

@@ -1,16 +1,16 @@
 //! Journals: one replica's append-only files, read by all and written by one process at a time.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tress_model::Segment;
-use tress_model::codec::{self, FORMAT, FormatVersion};
-use tress_model::event::Seal;
+use tress_model::codec::{self, EventHasher, FORMAT, FormatVersion};
+use tress_model::event::{Hashed, Seal};
 use tress_model::ids::{ReplicaId, StoreId};
 
+use crate::ahead::Ahead;
 use crate::files::Files;
-use crate::frame::{self, Frame, FrameKind, Head};
+use crate::frame::{self, Frame, FrameKind};
 use crate::place::Mark;
 use crate::repairs::Skip;
 use crate::store::StoreError;
@@ -91,9 +91,15 @@ pub type Positions = Vec<(ReplicaId, JournalPosition)>;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// Events.
-    Segment(Segment),
+    Segment(Hashed),
     /// An Automerge change.
     Seal(Seal),
+}
+
+impl From<Segment> for Item {
+    fn from(segment: Segment) -> Self {
+        Self::Segment(segment.into())
+    }
 }
 
 impl Item {
@@ -107,6 +113,11 @@ impl Item {
 
     /// The events, if it is events.
     pub fn into_segment(self) -> Option<Segment> {
+        self.into_hashed().map(Hashed::into_segment)
+    }
+
+    /// The events with their ids, if it is events.
+    pub fn into_hashed(self) -> Option<Hashed> {
         match self {
             Self::Segment(segment) => Some(segment),
             Self::Seal(_) => None,
@@ -165,61 +176,6 @@ pub(crate) fn file_name(number: u32) -> String {
 pub(crate) fn file_number(name: &str) -> Option<u32> {
     let number = name.strip_suffix(".log")?.parse().ok()?;
     (file_name(number) == name).then_some(number)
-}
-
-/// Segments that were decoded on several threads before anybody came to them: what most of the reading of a
-/// long journal is.
-#[derive(Default)]
-struct Ahead {
-    /// Where in the bytes each begins, how long its frame is, and what it says, but for its store.
-    segments: VecDeque<(usize, usize, Segment)>,
-}
-
-impl Ahead {
-    /// From how many bytes on it is worth a thread.
-    const BYTES: usize = 256 << 10;
-
-    /// The segments of `replica` in `bytes`. Where something is wrong with one, it and some behind it are not
-    /// among them: whoever comes to them reads them himself, and learns what it is.
-    fn of(replica: ReplicaId, bytes: &[u8]) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        if threads < 2 || bytes.len() < Self::BYTES {
-            return Self::default();
-        }
-        let (mut starts, mut at) = (Vec::new(), 0);
-        while let Some(head) = bytes.get(at..).and_then(Head::of) {
-            if head.kind == FrameKind::Segment {
-                starts.push(at);
-            }
-            at += head.frame_len();
-        }
-        let decode = |starts: &[usize]| {
-            let decoded = starts.iter().map_while(|&at| {
-                let frame = frame::decode(bytes.get(at..)?)?;
-                let Frame { first, previous, body, .. } = frame;
-                let store = StoreId([0; 16]);
-                let segment = codec::decode_segment(replica, store, first, previous, body).ok()?;
-                Some((at, frame.len(), segment))
-            });
-            decoded.collect::<Vec<_>>()
-        };
-        let segments = std::thread::scope(|scope| {
-            let shares = starts.chunks(starts.len().div_ceil(threads).max(1));
-            let shares: Vec<_> = shares.map(|share| scope.spawn(|| decode(share))).collect();
-            let decoded = shares.into_iter().map(|share| share.join().unwrap_or_default());
-            decoded.flatten().collect()
-        });
-        Self { segments }
-    }
-
-    /// The segment that begins at `at`, and the length of its frame. What lies before it is dropped.
-    fn take(&mut self, at: usize) -> Option<(usize, Segment)> {
-        while self.segments.front().is_some_and(|(start, ..)| *start < at) {
-            self.segments.pop_front();
-        }
-        self.segments.front().filter(|(start, ..)| *start == at)?;
-        self.segments.pop_front().map(|(_, len, segment)| (len, segment))
-    }
 }
 
 /// Reads one journal, from where it stopped the last time.
@@ -564,7 +520,7 @@ impl JournalReader {
             if let Some(store) = self.store
                 && let Some((len, segment)) = ahead.take(at)
             {
-                items.push(Item::Segment(self.cut(Segment { store, ..segment })));
+                items.push(Item::Segment(self.cut(segment.of_store(store))));
                 at += len;
                 self.position.offset = start + at as u64;
                 continue;
@@ -641,7 +597,8 @@ impl JournalReader {
                     return Ok(Err("events before the header".to_owned()));
                 };
                 let (replica, first) = (self.replica, frame.first);
-                codec::decode_segment(replica, store, first, frame.previous, frame.body)
+                let hasher = &mut EventHasher::new(store);
+                codec::decode_hashed(replica, store, first, frame.previous, frame.body, hasher)
                     .map(|segment| Item::Segment(self.cut(segment)))
             }
         };
@@ -649,11 +606,11 @@ impl JournalReader {
     }
 
     /// What is wanted of a segment.
-    fn cut(&mut self, mut segment: Segment) -> Segment {
+    fn cut(&mut self, mut segment: Hashed) -> Hashed {
         if let Some(until) = self.until.filter(|&until| segment.last() >= until) {
             self.done = true;
             let wanted = until.saturating_add(1).saturating_sub(segment.first);
-            segment.records.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
+            segment.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
         }
         self.last = self.last.max(segment.last());
         self.first = Some(self.first.map_or(segment.first, |first| first.min(segment.first)));

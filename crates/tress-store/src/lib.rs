@@ -9,6 +9,7 @@
 //! *Architecture invariant:* the journals are the source of truth. Snapshots and documents can be
 //! deleted at any time and come back from them.
 
+mod ahead;
 mod compact;
 pub mod documents;
 pub mod examine;

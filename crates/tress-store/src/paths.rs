@@ -146,7 +146,7 @@ impl RunStore {
                 }
                 Err(error) => return Err(error),
             };
-            batch.segments.extend(items.into_iter().filter_map(|item| item.into_segment()));
+            batch.segments.extend(items.into_iter().filter_map(|item| item.into_hashed()));
             batch.damage.extend(reader.damage().cloned());
             if !reader.done() && reader.damage().is_none() {
                 let reason = "it ends before the place where a path branched off".to_owned();

@@ -156,7 +156,7 @@ impl RunStore {
                 if !items.is_empty() {
                     self.unsynced.insert(reader.path());
                 }
-                batch.segments.extend(items.into_iter().filter_map(Item::into_segment));
+                batch.segments.extend(items.into_iter().filter_map(Item::into_hashed));
                 batch.damage.extend(reader.damage().cloned());
             }
         }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tress_model::codec::{FORMAT, Snapshot, Written};
-use tress_model::event::Seal;
+use tress_model::event::{Hashed, Seal};
 use tress_model::ids::{ReplicaId, StoreId};
-use tress_model::{OrderKey, Segment, Strands};
+use tress_model::{OrderKey, Strands};
 
 use crate::files::{DirEntry, Files, Lock};
 use crate::frame;
@@ -27,7 +27,7 @@ use crate::writer::JournalWriter;
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Events, by journal in the order in which they were written.
-    pub segments: Vec<Segment>,
+    pub segments: Vec<Hashed>,
     /// Automerge changes.
     pub seals: Vec<Seal>,
     /// Journals that could not be read to their end.

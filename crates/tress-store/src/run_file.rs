@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tress_model::codec::{self, FORMAT};
+use tress_model::codec::{self, EventHasher, FORMAT};
 use tress_model::ids::{EventId, ReplicaId, StoreId};
 
 use crate::frame::{self, FrameKind};
@@ -110,13 +110,14 @@ pub fn decode_run_file(path: &Path, bytes: &[u8]) -> Result<RunFile, StoreError>
                 run.get_or_insert_with(|| next.run.clone());
                 header = Some(next);
             }
-            (FrameKind::Segment, Some(header)) => items.push(Item::Segment(codec::decode_segment(
-                header.replica,
-                header.store,
-                frame.first,
-                frame.previous,
-                frame.body,
-            )?)),
+            (FrameKind::Segment, Some(header)) => {
+                let (replica, store) = (header.replica, header.store);
+                let (first, previous) = (frame.first, frame.previous);
+                let hasher = &mut EventHasher::new(store);
+                let read =
+                    codec::decode_hashed(replica, store, first, previous, frame.body, hasher)?;
+                items.push(Item::Segment(read));
+            }
             (FrameKind::Origin, Some(_)) => origin = Some(Origin::decode(path, frame.body)?),
             (FrameKind::End, Some(_)) if frame.first == frames => ended = true,
             (FrameKind::Unknown(_), _) => {}

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tress_engine::Log;
-use tress_model::event::Hole;
+use tress_model::event::{Hashed, Hole};
 use tress_model::ids::{Dot, EventId, ReplicaId, StoreId};
 use tress_model::{Segment, State};
 use tress_store::naming::Owners;
@@ -180,7 +180,7 @@ impl Check {
         let mut check = Self {
             run: files.name().to_owned(),
             examined: files.examine(owners)?,
-            shared: shared.segments,
+            shared: shared.segments.into_iter().map(Hashed::into_segment).collect(),
             shared_damage: shared.damage,
             unfit: BTreeMap::new(),
             known: files.holes()?.to_vec(),

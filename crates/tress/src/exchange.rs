@@ -221,7 +221,7 @@ impl Core {
         admission.rejected.extend(held.into_iter().map(because));
         for (segment, reason) in &admission.rejected {
             tracing::warn!(replica = %segment.replica, first = segment.first, %reason, "refused");
-            if let Err(error) = self.files.keep_refused(Item::Segment(segment.clone())) {
+            if let Err(error) = self.files.keep_refused(segment.clone().into()) {
                 tracing::warn!(%error, "what was refused could not be kept");
             }
         }

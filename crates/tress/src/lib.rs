@@ -76,9 +76,9 @@ pub use tress_engine::{
 };
 pub use tress_model::codec::{CodecError, FORMAT, FormatVersion, STATE_FORM};
 pub use tress_model::{
-    Author, Dot, Event, EventId, HybridTime, LedgerEntry, Millis, Operation, ReplicaId, Role, Rule,
-    Segment, State, Status, StoreId, Strand, Strands, Todo, TodoId, VersionVector, limits,
-    operation, state,
+    Author, Dot, Event, EventId, Hashed, HybridTime, LedgerEntry, Millis, Operation, ReplicaId,
+    Role, Rule, Segment, State, Status, StoreId, Strand, Strands, Todo, TodoId, VersionVector,
+    limits, operation, state,
 };
 pub use tress_store::{
     Compacted, Damage, DocumentsError, Item, MemoryFiles, Origin, RunFile, StoreError,

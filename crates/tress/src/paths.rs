@@ -227,7 +227,7 @@ impl Agent {
 pub fn log_of(file: RunFile, now: Option<Millis>) -> Result<Log, Error> {
     let left_out = file.origin.map(|origin| Arc::new(origin.left_out)).unwrap_or_default();
     let mut log = Log::new().leaving_out(left_out);
-    let admission = log.admit_all(file.items.into_iter().filter_map(Item::into_segment), now);
+    let admission = log.admit_all(file.items.into_iter().filter_map(Item::into_hashed), now);
     match admission.rejected.into_iter().next() {
         Some((segment, reason)) => Err(Error::NotAdmitted { replica: segment.replica, reason }),
         None if admission.waiting > 0 => Err(Error::Incomplete(admission.waiting)),

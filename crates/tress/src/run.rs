@@ -310,7 +310,7 @@ impl Run {
             let fresh = tress_engine::Log::new().leaving_out(left_out);
             let mut fresh = fresh.keeping(core.log.strands());
             let items = core.files.read_all()?;
-            let segments = items.into_iter().filter_map(Item::into_segment);
+            let segments = items.into_iter().filter_map(Item::into_hashed);
             fresh.admit_all(segments, None);
             Ok(fresh.check_checkpoints())
         })

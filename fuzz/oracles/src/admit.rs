@@ -26,13 +26,13 @@ pub fn admit(data: &[u8]) {
         assert!(forth.waiting_segments() <= limits::WAITING_SEGMENTS_MAX);
     }
     // What waited for its causes has them by now.
-    forth.admit_all([], now);
+    forth.admit_all(Vec::<Segment>::new(), now);
     let mut back = Log::new();
     let mut reversed: Vec<_> = segments.iter().rev().cloned().collect();
     let late = reversed.split_off(reversed.len() / 2);
     back.admit_all(reversed, now);
     back.admit_all(late, now);
-    back.admit_all([], now);
+    back.admit_all(Vec::<Segment>::new(), now);
     for log in [&forth, &back] {
         coherent(log);
     }

@@ -63,7 +63,7 @@ fn of_codec() -> Vec<Vec<u8>> {
 }
 
 fn run_file(segments: Vec<Segment>) -> Vec<u8> {
-    let mut items: Vec<_> = segments.into_iter().map(Item::Segment).collect();
+    let mut items: Vec<_> = segments.into_iter().map(Item::from).collect();
     items.push(Item::Seal(seal(Strand::Design)));
     let file = RunFile { run: RUN.to_owned(), origin: None, items };
     encode_run_file(&file).expect("it was just made")

@@ -127,7 +127,7 @@ fn file_of(at: u64) -> Vec<u8> {
     let draft = Draft { author, occurred: None, operation };
     let prepared = Log::new().prepare(ReplicaId([7; 16]), StoreId([8; 16]), vec![draft], at);
     let segment = prepared.expect("a valid operation").segment();
-    let items = vec![Item::Segment(segment)];
+    let items = vec![Item::from(segment)];
     let file = RunFile { run: "main".to_owned(), origin: None, items };
     encode_run_file(&file).expect("it encodes")
 }

@@ -59,7 +59,7 @@ proptest! {
         for segment in &rest {
             piecemeal.admit_all([segment.clone()], None);
         }
-        piecemeal.admit_all([], None);
+        piecemeal.admit_all(Vec::<Segment>::new(), None);
         prop_assert_eq!(piecemeal.state().root(), log.state().root());
         // What turns up is told apart from a second history, and takes its place on a new reading.
         for &at in &lost {
@@ -85,7 +85,7 @@ fn an_unreasonably_large_hole_is_not_gone_on_from() {
         (u64::MAX, 0),
     ] {
         let mut log = Log::new().with_holes(Arc::from([hole(last)]));
-        log.admit_all([], None);
+        log.admit_all(Vec::<Segment>::new(), None);
         assert_eq!(log.version().get(replica), lost);
         assert_eq!(log.version().join(&VersionVector::new()).events(), lost);
     }

@@ -20,7 +20,7 @@ use history::{merged, play, singles, steps};
 use invariants::Watch;
 use proptest::prelude::*;
 use tress_engine::{Draft, Log, Rejection, When};
-use tress_model::codec::{decode_segment, encode_segment};
+use tress_model::codec::{EventHasher, decode_hashed, decode_segment, encode_segment};
 use tress_model::operation::Verdict;
 use tress_model::{
     Author, Dot, Operation, ReplicaId, Role, Rule, Segment, State, Status, StoreId, TodoId,
@@ -119,6 +119,46 @@ proptest! {
             let back = decode_segment(replica, store, first, previous, &bytes);
             prop_assert_eq!(back.expect("it decodes"), segment);
         }
+    }
+
+    /// Ids that are hashed where a segment is decoded change nothing: neither what is admitted nor what is refused.
+    #[test]
+    fn what_is_hashed_ahead_is_admitted_as_what_is_not(
+        history in steps(3, 40),
+        forged in prop::option::of(any::<prop::sample::Index>()),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut segments = play(3, &history).1;
+        if segments.is_empty() {
+            return Ok(());
+        }
+        if let Some(at) = forged {
+            let at = at.index(segments.len());
+            segments[at].records[0].author = Author::new("mallory", Role::Human);
+        }
+        let cut = cut.map(|at| at.index(segments.len()));
+        let nobody = StoreId([0; 16]);
+        let mut hasher = EventHasher::new(nobody);
+        let ahead = segments.iter().enumerate().map(|(at, segment)| {
+            let body = encode_segment(segment).expect("it encodes");
+            let Segment { replica, store, first, previous, .. } = *segment;
+            let read = decode_hashed(replica, nobody, first, previous, &body, &mut hasher);
+            let mut read = read.expect("it decodes").of_store(store);
+            if cut == Some(at) {
+                read.truncate(1);
+            }
+            read
+        });
+        let ahead: Vec<_> = ahead.collect();
+        if let Some(at) = cut {
+            segments[at].records.truncate(1);
+        }
+        let (mut one, mut other) = (Log::new(), Log::new());
+        let (plain, hashed) = (one.admit_all(segments, None), other.admit_all(ahead, None));
+        prop_assert_eq!(plain.rejected, hashed.rejected);
+        prop_assert_eq!(plain.admitted, hashed.admitted);
+        prop_assert_eq!(plain.waiting, hashed.waiting);
+        prop_assert_eq!(one.ends(), other.ends());
     }
 
     #[test]

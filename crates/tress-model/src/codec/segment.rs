@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CodecError, Room, bytes, lists, whole};
 use crate::clock::{HybridTime, Millis};
-use crate::event::{Cause, Chain, ChainError, Event, Record, Segment};
+use crate::event::{Cause, Chain, ChainError, Event, Hashed, Record, Segment};
 use crate::ids::{Author, Dot, EventId, ReplicaId, StoreId};
 use crate::limits;
 use crate::operation::Operation;
@@ -57,6 +57,29 @@ impl EventHasher {
     ) -> Result<EventId, CodecError> {
         self.bytes.clear();
         write_operation(&record.operation, &mut self.bytes)?;
+        self.finish(previous, dot, record)
+    }
+
+    /// The same, of an event with an operation of which the canonical bytes are at hand.
+    fn id_of(
+        &mut self,
+        previous: EventId,
+        dot: Dot,
+        record: &Record,
+        operation: &[u8],
+    ) -> Result<EventId, CodecError> {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(operation);
+        self.finish(previous, dot, record)
+    }
+
+    /// Hashes what is there of the event, and the rest of it.
+    fn finish(
+        &mut self,
+        previous: EventId,
+        dot: Dot,
+        record: &Record,
+    ) -> Result<EventId, CodecError> {
         self.operation = self.bytes.len();
         // The operation by its hash: who holds an event without it can still check the chain.
         let withheld = record.operation.withheld_hash();
@@ -449,11 +472,47 @@ pub fn decode_segment(
     decode_within((replica, store, first, previous), body, &mut Room::of(body.len()))
 }
 
-/// The same, where its lists share `room` with those of other segments.
+/// The same, with the ids that its events have if it continues the event that it says it does.
+///
+/// # Errors
+/// As [`decode_segment`].
+pub fn decode_hashed(
+    replica: ReplicaId,
+    store: StoreId,
+    first: u64,
+    previous: EventId,
+    body: &[u8],
+    hasher: &mut EventHasher,
+) -> Result<Hashed, CodecError> {
+    hasher.store = store;
+    let (mut ids, mut last) = (Vec::new(), Some(previous));
+    let hash = |record: &Record, operation: &[u8]| {
+        // What is too large to have an id is found by whoever chains it.
+        let dot = first.checked_add(ids.len() as u64).map(|number| Dot::new(replica, number));
+        let id = last.zip(dot).map(|(last, dot)| hasher.id_of(last, dot, record, operation));
+        last = id.and_then(Result::ok);
+        ids.extend(last);
+    };
+    let room = &mut Room::of(body.len());
+    let segment = decode_each((replica, store, first, previous), body, room, hash)?;
+    Ok(Hashed::new(segment, ids))
+}
+
+/// The same as [`decode_segment`], where its lists share `room` with those of other segments.
 pub(super) fn decode_within(
+    of: (ReplicaId, StoreId, u64, EventId),
+    body: &[u8],
+    room: &mut Room,
+) -> Result<Segment, CodecError> {
+    decode_each(of, body, room, |_, _| ())
+}
+
+/// The same, which gives `each` its records, and the bytes of their operations.
+fn decode_each(
     (replica, store, first, previous): (ReplicaId, StoreId, u64, EventId),
     body: &[u8],
     room: &mut Room,
+    mut each: impl FnMut(&Record, &[u8]),
 ) -> Result<Segment, CodecError> {
     let what = "segment";
     let limit = limits::SEGMENT_BYTES_MAX;
@@ -474,13 +533,16 @@ pub(super) fn decode_within(
         let author = wire.authors.get(record.author as usize);
         let operation = decode_operation(record.operation)?;
         room.take(&operation)?;
-        records.push(Record {
+        let bytes = record.operation;
+        let record = Record {
             time: HybridTime { millis, counter: record.counter },
             occurred: record.occurred,
             author: author.ok_or_else(|| malformed("it names no author"))?.clone(),
             learned: record.learned,
             operation,
-        });
+        };
+        each(&record, bytes);
+        records.push(record);
     }
     if records.is_empty() {
         return Err(malformed("it is empty"));

@@ -234,7 +234,7 @@ fn runs_union(versions: &[(Side, &[u8])]) -> Result<Merged, MergeError> {
         events: log.events().len(),
         ..Report::default()
     };
-    let mut items: Vec<Item> = segments.into_iter().map(Item::Segment).collect();
+    let mut items: Vec<Item> = segments.into_iter().map(Item::from).collect();
     items.extend(each_once(seals));
     let file = RunFile { run: name.unwrap_or_default(), origin, items };
     let encoded = tress_store::encode_run_file(&file);

@@ -515,8 +515,9 @@ async fn a_shorter_history_of_other_events_is_refused() {
     assert!(human(&run).merge_file(early.clone()).await.unwrap().events.is_empty());
     let mut forged = early;
     for item in &mut forged.items {
-        if let tress::Item::Segment(segment) = item {
+        if let Some(mut segment) = item.clone().into_segment() {
             segment.records[0].operation = tress::todo(TodoId::from_random(1), "forged");
+            *item = segment.into();
         }
     }
     let refused = human(&run).merge_file(forged).await;

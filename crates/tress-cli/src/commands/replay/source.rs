@@ -109,7 +109,7 @@ fn open(file: &Path) -> Result<(String, Log), Failure> {
         newer @ StoreError::NewerFormat { .. } => newer.into(),
         other => Failure::from(other).hint(AGAIN),
     })?;
-    let segments = items.into_iter().filter_map(Item::into_segment);
+    let segments = items.into_iter().filter_map(Item::into_hashed);
     let left_out = origin.map(|origin| Arc::new(origin.left_out)).unwrap_or_default();
     let (mut log, now) = (Log::new().leaving_out(left_out), tress::now());
     let admission = log.admit_all(segments, Some(now));
