@@ -193,8 +193,7 @@ impl Queued {
 pub(crate) type Queues = BTreeMap<ReplicaId, VecDeque<Queued>>;
 
 /// Puts a segment in its place, which is near the beginning: what lies before it was admitted.
-fn enqueue(queues: &mut Queues, queued: Queued) {
-    let queue = queues.entry(queued.segment.replica).or_default();
+fn enqueue(queue: &mut VecDeque<Queued>, queued: Queued) {
     let key = queued.key();
     queue.insert(queue.partition_point(|other| other.key() < key), queued);
 }
@@ -244,7 +243,8 @@ impl Log {
             let mut parked: BTreeMap<Dot, Vec<Queued>> = BTreeMap::new();
             let mut due: BTreeSet<ReplicaId> = queues.keys().copied().collect();
             while let Some(replica) = due.pop_first() {
-                while let Some(queued) = queues.get_mut(&replica).and_then(VecDeque::pop_front) {
+                let mut queue = queues.remove(&replica).unwrap_or_default();
+                while let Some(queued) = queue.pop_front() {
                     let Queued { segment, place, looked } = queued;
                     match self.try_admit(segment, looked, now) {
                         Tried::Admitted(events) => {
@@ -257,14 +257,19 @@ impl Log {
                                 parked.range(Dot::new(replica, 0)..=upto).next()
                             {
                                 for queued in parked.remove(&cause).into_iter().flatten() {
-                                    due.insert(queued.segment.replica);
-                                    enqueue(&mut queues, queued);
+                                    let of = queued.segment.replica;
+                                    if of == replica {
+                                        enqueue(&mut queue, queued);
+                                    } else {
+                                        due.insert(of);
+                                        enqueue(queues.entry(of).or_default(), queued);
+                                    }
                                 }
                             }
                         }
                         Tried::Known => {}
                         Tried::WaitsForOwn(segment) => {
-                            enqueue(&mut queues, Queued { segment, place, looked });
+                            enqueue(&mut queue, Queued { segment, place, looked });
                             break;
                         }
                         Tried::WaitsForOthers(cause, looked, segment) => {
@@ -274,11 +279,15 @@ impl Log {
                         Tried::Rejected(rejected) => admission.rejected.push(*rejected),
                     }
                 }
+                if !queue.is_empty() {
+                    queues.insert(replica, queue);
+                }
             }
-            parked.into_values().flatten().for_each(|queued| enqueue(&mut queues, queued));
+            for queued in parked.into_values().flatten() {
+                enqueue(queues.entry(queued.segment.replica).or_default(), queued);
+            }
             // Nothing that is there fits any more. What is known to be lost is gone on from.
             let Some(lost) = self.next_hole(&queues) else { break };
-            self.link(&lost);
             fresh.extend(lost);
         }
         // What waited before keeps its room, whatever came.
@@ -410,8 +419,7 @@ impl Log {
         let (replica, after) = (segment.replica, chained.head.clone());
         let mut events = segment.into_segment().into_events(chained);
         events.drain(..known);
-        self.link(&events);
-        self.set_head(replica, after);
+        self.link(replica, after, &events);
         Tried::Admitted(events)
     }
 

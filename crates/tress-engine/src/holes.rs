@@ -91,7 +91,7 @@ impl Log {
             }
             events.push(Arc::new(event));
         }
-        self.set_head(hole.replica, head);
+        self.link(hole.replica, head, &events);
         Some(events)
     }
 }

@@ -12,6 +12,7 @@
 //! A log can leave events out: they are in it and known, and have no effect on its states. That is
 //! what a selective replay is made of.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -103,6 +104,14 @@ struct Link {
     event: Arc<Event>,
 }
 
+/// The chain of one replica.
+#[derive(Debug, Clone)]
+struct Line {
+    head: Head,
+    /// Its events since the snapshot, by number, without holes.
+    links: Vec<Link>,
+}
+
 /// The first bytes of an event's id, as a number.
 fn beginning(event: &Event) -> u32 {
     let [a, b, c, d, ..] = event.id.0;
@@ -144,7 +153,7 @@ impl Waits {
 /// The events of a run since a snapshot, and their folded state.
 #[derive(Debug, Clone)]
 pub struct Log {
-    heads: BTreeMap<ReplicaId, Head>,
+    lines: BTreeMap<ReplicaId, Line>,
     base: Arc<State>,
     /// The heads at the snapshot.
     base_heads: Arc<BTreeMap<ReplicaId, Head>>,
@@ -152,8 +161,6 @@ pub struct Log {
     events: Vec<Arc<Event>>,
     /// Events on their chains that are to be folded yet.
     staged: Vec<Arc<Event>>,
-    /// The events of each replica since the snapshot, by number, without holes.
-    chains: BTreeMap<ReplicaId, Vec<Link>>,
     marks: Vec<Mark>,
     /// How many events lie between two marks.
     spacing: usize,
@@ -184,13 +191,13 @@ impl Log {
     /// The log that goes on where `snapshot` stands.
     pub fn from_snapshot(snapshot: Snapshot) -> Self {
         let heads: BTreeMap<_, _> = snapshot.heads.into_iter().collect();
+        let line = |head: &Head| Line { head: head.clone(), links: Vec::new() };
         Self {
-            base_heads: Arc::new(heads.clone()),
-            heads,
+            lines: heads.iter().map(|(&replica, head)| (replica, line(head))).collect(),
+            base_heads: Arc::new(heads),
             base: Arc::clone(&snapshot.state),
             events: Vec::new(),
             staged: Vec::new(),
-            chains: BTreeMap::new(),
             marks: Vec::new(),
             spacing: limits::MARK_EVERY,
             forgotten: 0,
@@ -238,7 +245,7 @@ impl Log {
     pub fn snapshot(&self) -> Snapshot {
         debug_assert!(self.staged.is_empty(), "its heads would be ahead of its state");
         Snapshot {
-            heads: self.heads.iter().map(|(&replica, head)| (replica, head.clone())).collect(),
+            heads: self.heads().map(|(replica, head)| (replica, head.clone())).collect(),
             state: Arc::clone(&self.state),
         }
     }
@@ -283,16 +290,16 @@ impl Log {
     pub fn event(&self, dot: Dot) -> Option<&Arc<Event>> {
         let before = self.base.version.get(dot.replica);
         let index = usize::try_from(dot.number.checked_sub(before + 1)?).ok()?;
-        self.chains.get(&dot.replica)?.get(index).map(|link| &link.event)
+        self.lines.get(&dot.replica)?.links.get(index).map(|link| &link.event)
     }
 
     /// The end of `replica`'s chain.
     pub fn head(&self, replica: ReplicaId, store: StoreId) -> Head {
-        self.heads.get(&replica).cloned().unwrap_or_else(|| Head::genesis(store))
+        self.line_head(replica).cloned().unwrap_or_else(|| Head::genesis(store))
     }
 
     pub(crate) fn head_number(&self, replica: ReplicaId) -> u64 {
-        self.heads.get(&replica).map_or(0, |head| head.number)
+        self.line_head(replica).map_or(0, |head| head.number)
     }
 
     /// The head of `dot`'s replica at the snapshot, where `dot` is its last event there.
@@ -314,11 +321,15 @@ impl Log {
 
     /// The store that `replica` belongs to.
     pub fn store_of(&self, replica: ReplicaId) -> Option<StoreId> {
-        self.heads.get(&replica).map(|head| head.store)
+        self.line_head(replica).map(|head| head.store)
     }
 
-    pub(crate) fn set_head(&mut self, replica: ReplicaId, head: Head) {
-        self.heads.insert(replica, head);
+    fn line_head(&self, replica: ReplicaId) -> Option<&Head> {
+        self.lines.get(&replica).map(|line| &line.head)
+    }
+
+    fn heads(&self) -> impl Iterator<Item = (ReplicaId, &Head)> {
+        self.lines.iter().map(|(&replica, line)| (replica, &line.head))
     }
 
     pub(crate) fn base_last(&self) -> Option<OrderKey> {
@@ -332,12 +343,12 @@ impl Log {
 
     /// How many replicas are known.
     pub(crate) fn replicas(&self) -> usize {
-        self.heads.len()
+        self.lines.len()
     }
 
     /// The number and the id of each replica's last event.
     pub fn ends(&self) -> Ends {
-        self.heads.iter().map(|(&replica, head)| (replica, (head.number, head.id))).collect()
+        self.heads().map(|(replica, head)| (replica, (head.number, head.id))).collect()
     }
 
     /// What waits now, for [`Log::forget_waiting`].
@@ -364,8 +375,7 @@ impl Log {
 
     /// Whether `replica`'s chain ends in lost events, so that nothing can be chained to its end.
     pub fn ends_in_a_hole(&self, replica: ReplicaId) -> bool {
-        let head = self.heads.get(&replica);
-        head.is_some_and(|head| head.number > 0 && head.id == EventId::GENESIS)
+        self.line_head(replica).is_some_and(|head| head.number > 0 && head.id == EventId::GENESIS)
     }
 
     /// Whether events of `replica` wait for their causes.
@@ -402,10 +412,9 @@ impl Log {
         }
         let mut time = self.last_time().max(head.time);
         let mut learned: Vec<Cause> = self
-            .heads
-            .iter()
-            .filter(|&(&other, _)| other != replica)
-            .filter_map(|(&other, at)| self.citable(other, at))
+            .heads()
+            .filter(|&(other, _)| other != replica)
+            .filter_map(|(other, at)| self.citable(other, at))
             .filter(|cause| cause.number > head.seen.get(cause.replica))
             .collect();
         let invalid = |operation, error: ChainError| match error {
@@ -456,8 +465,7 @@ impl Log {
             staged.first(),
             "a replica has one writer at a time"
         );
-        self.heads.insert(replica, head);
-        self.link(staged.events());
+        self.link(replica, head, staged.events());
         self.staged.extend(staged.events().iter().cloned());
         staged
     }
@@ -481,12 +489,20 @@ impl Log {
         self.staged = staged;
     }
 
-    /// Puts events that come next in the chain of one replica on it, to be put in their places.
-    pub(crate) fn link(&mut self, events: &[Arc<Event>]) {
-        let Some(first) = events.first() else { return };
+    /// Puts events that come next in the chain of `replica` on it, to be put in their places; it ends in `head` then.
+    pub(crate) fn link(&mut self, replica: ReplicaId, head: Head, events: &[Arc<Event>]) {
         let links =
             events.iter().map(|event| Link { id: beginning(event), event: Arc::clone(event) });
-        self.chains.entry(first.dot.replica).or_default().extend(links);
+        match self.lines.entry(replica) {
+            Entry::Occupied(mut line) => {
+                let line = line.get_mut();
+                line.head = head;
+                line.links.extend(links);
+            }
+            Entry::Vacant(place) => {
+                place.insert(Line { head, links: links.collect() });
+            }
+        }
     }
 
     /// Puts events that are on their chains, sorted by canonical order, in their places, and folds what
@@ -590,12 +606,12 @@ impl Log {
             let head = self.head_at(Dot::new(replica, number));
             heads.extend(head.map(|head| (replica, head)));
         }
-        for (replica, chain) in &mut self.chains {
+        for (replica, line) in &mut self.lines {
+            let chain = &mut line.links;
             let gone = base.version.get(*replica) - self.base.version.get(*replica);
             chain.drain(..usize::try_from(gone).unwrap_or(chain.len()).min(chain.len()));
             chain.shrink_to_fit();
         }
-        self.chains.retain(|_, chain| !chain.is_empty());
         self.events.drain(..count);
         self.events.shrink_to_fit();
         self.backdated.retain(|event| Some(event.order()) > base.last);
@@ -640,7 +656,8 @@ impl Log {
         let digits = prefix.get(..prefix.len().min(8)).unwrap_or_default();
         let Ok(wanted) = u32::from_str_radix(digits, 16) else { return Vec::new() };
         let shift = 32 - 4 * digits.len() as u32;
-        let links = self.chains.values().flatten().filter(|link| link.id >> shift == wanted);
+        let links = self.lines.values().flat_map(|line| &line.links);
+        let links = links.filter(|link| link.id >> shift == wanted);
         let found = links.map(|link| &link.event).filter(|event| event.id.begins_with(prefix));
         let mut found: Vec<_> = found.take(2).collect();
         found.sort_by_key(|event| event.order());

@@ -1,7 +1,6 @@
 //! What is left: whether anything can go on, what nobody can do, what is to be integrated first.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 
 use tress_model::state::team::Agent;
 use tress_model::state::{Readiness, Todo};
@@ -12,8 +11,8 @@ use crate::scope;
 use crate::select::{Terms, able, not_before};
 
 /// The implementers that are active.
-pub(crate) fn implementers(state: &State) -> impl Iterator<Item = &Agent> {
-    let agents = state.team.agents.values().map(Arc::as_ref);
+pub(crate) fn implementers(state: &State) -> impl Iterator<Item = Agent> {
+    let agents = state.team.agents.values();
     agents.filter(|agent| agent.active && agent.role == Role::Implementer)
 }
 

@@ -265,7 +265,7 @@ impl Whole {
 }
 
 fn agents(state: &State, now: Millis) -> Vec<AgentView> {
-    let view = |(name, agent): (&Arc<str>, &Arc<Agent>)| {
+    let view = |(name, agent): (&Arc<str>, Agent)| {
         let mut left = state.todos.unfinished();
         let held = left.find(|todo| todo.holder(now).is_some_and(|claim| claim.agent == *name));
         let claim = held.and_then(|todo| todo.claim.as_deref());

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
 use tress_model::state::design::{Assessment, Decision, Deviation};
-use tress_model::state::team::{Checkpoint, Integration};
+use tress_model::state::team::{Agent, Agents, Checkpoint, Integration};
 use tress_model::{Dot, EventId, LedgerEntry, State, StoreId, Strand, TodoId};
 
 use crate::node::{Node, place, same_float};
@@ -155,8 +155,10 @@ fn collect_run(old: Option<&State>, new: &State, changes: &mut Changes) {
     let (old, new) = (old.map(|old| &old.team), &new.team);
     let before = old.map(|old| &old.settings);
     changes.put("settings", map(before, &new.settings, String::eq, |value| value.into()));
-    let before = old.map(|old| &old.agents);
-    changes.put("agents", map(before, &new.agents, PartialEq::eq, |agent| team::agent(agent)));
+    let (nobody, agent) = (Agents::default(), |agent: &Agent| team::agent(agent));
+    let changed = old.map_or(&nobody, |old| &old.agents).changed(&new.agents);
+    let agents = changed.map(|(name, _, now)| (name.to_string(), now.as_ref().map(agent)));
+    changes.put("agents", agents.collect());
     let before = old.map(|old| &old.alerts);
     changes.put("alerts", map(before, &new.alerts, Arc::ptr_eq, |alert| team::alert(alert)));
     let float = |figure: &f64| Node::Float(*figure);

@@ -20,7 +20,11 @@ pub(super) fn differences(from: &Team, to: &Team) -> Vec<ItemDifference> {
     let amount = |figure: &f64| value(Some(Value::Amount(*figure)));
     let text = |text: &String| value(Value::text(text));
     items.of(Part::Setting).map(&from.settings, &to.settings, |_| None, text);
-    items.of(Part::Agent).map(&from.agents, &to.agents, |_| None, |one| Some(agent(one)));
+    let agents = items.of(Part::Agent);
+    for (name, before, after) in from.agents.changed(&to.agents) {
+        let [before, after] = [before, after].map(|one| one.as_ref().map(agent));
+        agents.put(name.to_string(), None, before, after);
+    }
     grown(&mut items, from, to);
     items.of(Part::Alert).map(&from.alerts, &to.alerts, |alert| alert.todo, |one| alert(one));
     items.of(Part::Budget).map(&from.budget, &to.budget, |_| None, amount);

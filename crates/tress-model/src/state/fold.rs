@@ -228,7 +228,7 @@ impl State {
                 if let Operation::Verified { completion, verdict, .. } = &event.operation
                     && let Some(done) = todo.completions.iter().find(|c| c.dot == *completion)
                     && done.verification.as_ref().is_some_and(|v| v.dot == event.dot)
-                    && let Some(agent) = self.team.agent_mut(&done.agent)
+                    && let Some(agent) = self.team.agents.figures_mut(&done.agent)
                 {
                     match verdict {
                         Verdict::Pass => agent.completed += 1,

@@ -5,6 +5,7 @@
 //! the ledger. It does no I/O and reads no clock, so the same events give the same state
 //! everywhere. Maps are persistent: a clone is cheap and shares what did not change.
 
+mod agents;
 pub(crate) mod bounded;
 mod change;
 mod circle;

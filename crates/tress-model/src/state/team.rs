@@ -6,10 +6,11 @@ use std::sync::Arc;
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
+pub use super::agents::{Agent, Agents, Profile};
 use super::fold::Ruling;
 use crate::clock::{Millis, VersionVector};
 use crate::event::Event;
-use crate::ids::{Dot, EventId, Role, StoreId, TodoId};
+use crate::ids::{Dot, EventId, StoreId, TodoId};
 use crate::operation::{Operation, Severity};
 
 /// Where a run is.
@@ -50,8 +51,7 @@ pub struct Team {
     /// How work is distributed: implementers, coordinators, the reason.
     pub plan: Option<(u32, u32, String)>,
     /// Its agents, by name.
-    #[serde(deserialize_with = "super::bounded::map")]
-    pub agents: OrdMap<Arc<str>, Arc<Agent>>,
+    pub agents: Agents,
     /// Work that came into the run's branch, in canonical order.
     #[serde(deserialize_with = "super::bounded::list")]
     pub integrations: Vector<Integration>,
@@ -82,31 +82,6 @@ pub struct Team {
     /// Member stores and their signing keys.
     #[serde(deserialize_with = "super::bounded::map")]
     pub members: OrdMap<StoreId, [u8; 32]>,
-}
-
-/// An agent of the team.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Agent {
-    /// The role it acted in last.
-    pub role: Role,
-    /// What it can do.
-    pub capabilities: Vec<String>,
-    /// What it is.
-    pub about: String,
-    /// What it does, when that is not work on a todo.
-    pub activity: String,
-    /// Whether it joined and has not left.
-    pub active: bool,
-    /// When it was first heard of.
-    pub since: Millis,
-    /// When it was last heard of.
-    pub last_seen: Millis,
-    /// How many events it made.
-    pub events: u64,
-    /// How many of its claims of completion were accepted.
-    pub completed: u64,
-    /// How many of its claims of completion were refused.
-    pub refused: u64,
 }
 
 /// Work that came into the run's branch.
@@ -176,34 +151,9 @@ impl Team {
         open
     }
 
-    /// The agent of this name, to be changed: copied where it is shared with another state.
-    pub(super) fn agent_mut(&mut self, name: &str) -> Option<&mut Agent> {
-        self.agents.get_mut(name).map(Arc::make_mut)
-    }
-
     /// Takes note that the author of `event` is there.
     pub(super) fn heard(&mut self, event: &Event) {
-        let at = event.moment();
-        let (name, role) = (&event.author.name, event.author.role);
-        if let Some(agent) = self.agent_mut(name) {
-            agent.role = role;
-            agent.last_seen = agent.last_seen.max(at);
-            agent.events += 1;
-            return;
-        }
-        let agent = Agent {
-            role,
-            capabilities: Vec::new(),
-            about: String::new(),
-            activity: String::new(),
-            active: false,
-            since: at,
-            last_seen: at,
-            events: 1,
-            completed: 0,
-            refused: 0,
-        };
-        self.agents.insert(Arc::clone(name), Arc::new(agent));
+        self.agents.hear(&event.author.name, event.author.role, event.moment());
     }
 
     /// Folds an operation of the implementation strand that is not about one todo.
@@ -236,20 +186,20 @@ impl Team {
                 self.summary.clone_from(summary);
             }
             O::AgentJoined { capabilities, about } => {
-                if let Some(agent) = self.agent_mut(name) {
+                if let Some(agent) = self.agents.profile_mut(name) {
                     agent.active = true;
                     agent.capabilities.clone_from(capabilities);
                     agent.about.clone_from(about);
                 }
             }
             O::AgentLeft { reason } => {
-                if let Some(agent) = self.agent_mut(name) {
+                if let Some(agent) = self.agents.profile_mut(name) {
                     agent.active = false;
                     agent.activity.clone_from(reason);
                 }
             }
             O::AgentReported { activity } => {
-                if let Some(agent) = self.agent_mut(name) {
+                if let Some(agent) = self.agents.profile_mut(name) {
                     agent.activity.clone_from(activity);
                 }
             }

@@ -8,7 +8,7 @@ use tress_engine::diff::statuses;
 use tress_engine::difference;
 use tress_model::operation::{Check, ProseField};
 use tress_model::state::design::{Assessment, Decision, Deviation, Requirement, Section};
-use tress_model::state::team::{Agent, Alert};
+use tress_model::state::team::{Alert, Profile};
 use tress_model::state::todo::{Claim, Fields, Seldom};
 use tress_model::state::{Design, Team};
 use tress_model::{State, Todo, TodoId, VersionVector};
@@ -130,8 +130,8 @@ fn team(team: &Team) -> Vec<String> {
     let run = (phase, title, base, branch, summary, plan);
     let named = (settings, budget, metrics, &team.retired, &team.members);
     let agents = team.agents.iter().map(|(name, agent)| {
-        let Agent { role, capabilities, about, activity, active, .. } = &**agent;
-        format!("{name} {:?}", (role, capabilities, about, activity, active))
+        let Profile { capabilities, about, activity, active, .. } = &*agent.profile;
+        format!("{name} {:?}", (agent.role, capabilities, about, activity, active))
     });
     let alerts = sorted(team.open_alerts().into_iter().map(|(key, alert)| {
         let Alert { priority, message, todo, acknowledged_by, .. } = alert;

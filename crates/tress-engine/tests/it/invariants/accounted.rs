@@ -198,7 +198,7 @@ fn of_run(event: &Event, state: &State) -> bool {
     use Operation as O;
     let team = &state.team;
     let me = team.agents.get(&event.author.name);
-    let is_me = |is: &dyn Fn(&tress_model::state::team::Agent) -> bool| me.is_some_and(|me| is(me));
+    let is_me = |is: &dyn Fn(&tress_model::state::team::Agent) -> bool| me.as_ref().is_some_and(is);
     match &event.operation {
         O::LossAcknowledged { event: lost } => {
             // It speaks for its own agent, and of what that agent had seen.
