@@ -305,27 +305,6 @@ impl Log {
         admission
     }
 
-    /// Keeps a segment until its causes are here; gives it back where too many wait. One stretch
-    /// may come cut in two ways, and each may be what another waits for; two segments may say
-    /// different things of the same events, and only their causes tell which is true.
-    fn wait(&mut self, segment: Segment) -> Result<(), Segment> {
-        let mut place = (segment.replica, segment.first, segment.last(), 0);
-        while let Some(known) = self.waiting.get(&place) {
-            if *known == segment {
-                return Ok(());
-            }
-            place.3 += 1;
-            if place.3 >= limits::WAITING_ALIKE_MAX {
-                return Err(segment);
-            }
-        }
-        if self.waiting.len() >= limits::WAITING_SEGMENTS_MAX {
-            return Err(segment);
-        }
-        self.waiting.insert(place, segment);
-        Ok(())
-    }
-
     /// Checks one segment against the chain and its causes, of which the first `looked` are known to be here.
     fn try_admit(&mut self, segment: Hashed, looked: usize, now: Option<Millis>) -> Tried {
         let head = self.head(segment.replica, segment.store);

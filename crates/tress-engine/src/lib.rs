@@ -21,6 +21,7 @@ pub mod selective;
 pub mod signed;
 pub mod sync;
 pub mod undo;
+pub mod waits;
 
 pub use admit::{Admission, Rejection};
 pub use diff::{Difference, difference};

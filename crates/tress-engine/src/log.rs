@@ -24,6 +24,7 @@ use tress_model::{Event, HybridTime, Operation, OrderKey, Segment, State, Strand
 use tress_model::{VersionVector, limits};
 
 use crate::admit;
+use crate::waits::WaitsAt;
 
 /// What was asked for lies before the snapshot that this log started from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -120,35 +121,6 @@ fn beginning(event: &Event) -> u32 {
 
 /// The number and the id of each replica's last event.
 pub type Ends = BTreeMap<ReplicaId, (u64, EventId)>;
-
-/// By replica, first and last number; several that say different things are counted.
-type WaitsAt = (ReplicaId, u64, u64, usize);
-
-/// What waited for its causes at some time.
-#[derive(Debug, Clone, Default)]
-pub struct Waits(BTreeMap<WaitsAt, Segment>);
-
-impl Waits {
-    /// Whether an event was in it as it is.
-    pub fn holds(&self, event: &Event) -> bool {
-        let Dot { replica, number } = event.dot;
-        let mut before = self.0.range((replica, 0, 0, 0)..=(replica, number, u64::MAX, usize::MAX));
-        before.any(|(_, segment)| {
-            let at = number.checked_sub(segment.first).and_then(|at| usize::try_from(at).ok());
-            at.and_then(|at| segment.records.get(at)).is_some_and(|record| {
-                record.time == event.time
-                    && record.author == event.author
-                    && record.operation == event.operation
-            })
-        })
-    }
-
-    fn has(&self, place: &WaitsAt, segment: &Segment) -> bool {
-        let (replica, first, last, _) = *place;
-        let all = (replica, first, last, 0)..=(replica, first, last, usize::MAX);
-        self.0.range(all).any(|(_, known)| known == segment)
-    }
-}
 
 /// The events of a run since a snapshot, and their folded state.
 #[derive(Debug, Clone)]
@@ -336,11 +308,6 @@ impl Log {
         self.base.last
     }
 
-    /// Whether anything waits for its causes.
-    pub fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
     /// How many replicas are known.
     pub(crate) fn replicas(&self) -> usize {
         self.lines.len()
@@ -351,37 +318,9 @@ impl Log {
         self.heads().map(|(replica, head)| (replica, (head.number, head.id))).collect()
     }
 
-    /// What waits now, for [`Log::forget_waiting`].
-    pub fn waits(&self) -> Waits {
-        Waits(self.waiting.clone())
-    }
-
-    /// Forgets what waits and did not when `known` was made; how many segments that is.
-    pub fn forget_waiting(&mut self, known: &Waits) -> usize {
-        let before = self.waiting.len();
-        self.waiting.retain(|place, segment| known.has(place, segment));
-        before - self.waiting.len()
-    }
-
-    /// The segments that wait for their causes.
-    pub fn waiting(&self) -> impl Iterator<Item = &Segment> {
-        self.waiting.values()
-    }
-
-    /// How many segments wait for their causes.
-    pub fn waiting_segments(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// Whether `replica`'s chain ends in lost events, so that nothing can be chained to its end.
     pub fn ends_in_a_hole(&self, replica: ReplicaId) -> bool {
         self.line_head(replica).is_some_and(|head| head.number > 0 && head.id == EventId::GENESIS)
-    }
-
-    /// Whether events of `replica` wait for their causes.
-    pub fn waits_for_causes(&self, replica: ReplicaId) -> bool {
-        let all = (replica, 0, 0, 0)..=(replica, u64::MAX, u64::MAX, usize::MAX);
-        self.waiting.range(all).next().is_some()
     }
 
     /// The latest time of any event.
