@@ -1,10 +1,11 @@
 //! The engine of Tress: how events become a log, and a log becomes state.
 //!
 //! This crate owns *admit* (the one door through which events enter), *order* (their one canonical
-//! sequence), *rewind* (what a late event costs), *replay* (any moment, recomputed) and *diff* (what differs
-//! between two moments or two runs)
-//! and the *sync session* (what two peers say to each other). It is sans-I/O: segments come in, events and states go out; somebody else reads files, waits for
-//! locks and moves bytes. It never learns of Automerge, sled, tokio or a clock.
+//! sequence), *rewind* (what a late event costs), *replay* (any moment, recomputed), *selective replay*
+//! and *undo* (the run without some of its events), *diff* (what differs between two moments or two
+//! runs) and the *sync session* (what two peers say to each other). It is sans-I/O: segments come in,
+//! events and states go out; somebody else reads files, waits for locks and moves bytes. It never learns
+//! of Automerge, sled, tokio or a clock.
 //!
 //! ```text
 //! prepare(operations) -> Prepared --(made durable by the caller)--> commit

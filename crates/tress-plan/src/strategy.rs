@@ -41,9 +41,9 @@ impl Isolation {
 /// How closely claims of completion are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Thoroughness {
-    /// The check of the todo, and what the verifier sees by itself.
+    /// As the run's terms and the todo's risk say.
     Normal,
-    /// The checks of the todos that share files with it, too, and a second look.
+    /// The tests of all todos are tested, too.
     Thorough,
 }
 

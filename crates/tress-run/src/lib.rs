@@ -1,9 +1,9 @@
 //! The orchestrator of Tress: a team of agents that does a todo list, step by step in the log.
 //!
-//! This crate owns planning (pure: state and time in, decisions out), the agents' processes and
-//! work trees, verification and integration. What it decides is in the log as events; what it
-//! knows, it knows from the log, so that after a crash [`Orchestrator::run`] goes on where the log
-//! says. It never prints: whoever embeds it follows the run's events.
+//! This crate owns the agents' processes and work trees, verification, reconciling and integration.
+//! Who takes what next is decided in `tress-plan`, which it asks. What is decided is in the log as
+//! events; what the team knows, it knows from the log, so that after a crash [`Orchestrator::run`] goes on
+//! where the log says. It never prints: whoever embeds it follows the run's events.
 //!
 //! The way of a todo: *claimed* by an implementer, worked on in a git worktree of its own,
 //! *claimed to be done* with a commit, *verified* by another agent in a clean worktree, *merged*

@@ -1,8 +1,8 @@
 //! Compacting: what of a run's journals is only read is packed, and of its snapshots the newest is left.
 //!
 //! A file is packed beside its old form, which is removed when the new one is durable and was read back. So at each
-//! moment one of the two is there whole, and readers take the old one as long as it is. Only what this place
-//! wrote is packed: to each journal that is carried from place to place there is one that decides on its form.
+//! moment one of the two is there whole. Of both, readers take the longer one, and of two that are as long the old
+//! one. Only what this place wrote is packed: to each journal that is carried from place to place there is one that decides on its form.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! local/PLACE/key        this store's ed25519 key (RFC 8032), as hexadecimal digits; made when asked for
-//! local/PLACE/trusted    the members that somebody here trusts, from whom all others follow
+//! local/PLACE/trusted    the members that somebody here trusts, from whom all others follow: `STORE:KEY` a line
 //! ```
 //!
 //! A store that trusts somebody takes from others only what members have

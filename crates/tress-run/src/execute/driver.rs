@@ -30,7 +30,7 @@ pub struct Task {
     pub check: Option<String>,
     /// Other todos that are done along with it.
     pub also: Vec<String>,
-    /// Which attempt of this agent at this todo it is, from 1.
+    /// Which attempt at the todo it is, by whichever agent, from 1.
     pub attempt: usize,
     /// The work tree to work in.
     pub worktree: PathBuf,
