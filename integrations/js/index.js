@@ -9,7 +9,7 @@ import { WebSocketClientAdapter } from "@automerge/automerge-repo-network-websoc
  *
  * @param {object} options
  * @param {string} options.hub the hub's address, such as `ws://127.0.0.1:7171`
- * @param {Record<"design"|"todo"|"implementation", string>} options.urls what `tress documents --json` says
+ * @param {Record<"design"|"todo"|"implementation", string>} options.urls what `tress documents --json` says in `data.urls`
  * @param {string} [options.run] the run; `main` unless it is said
  * @param {string} [options.token] what `tress token create` printed
  * @param {string} [options.agent] the name under which edits are made; that of the token unless it is said
