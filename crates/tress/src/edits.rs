@@ -34,7 +34,8 @@ impl Agent {
     /// bytes, in any order, also ones that are known.
     ///
     /// # Errors
-    /// When a change is damaged or does not fit, or others append all the while. Nothing was taken then.
+    /// When a change is damaged or does not fit, or others append all the while. Nothing was taken then. Where the
+    /// documents cannot be sealed behind it, what the changes say is in the log all the same.
     pub async fn edit_document(
         &self,
         strand: Strand,

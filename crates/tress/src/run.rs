@@ -178,7 +178,8 @@ impl Run {
     /// Appends drafts, all of them or none, and gives their events once they are durable.
     ///
     /// # Errors
-    /// When one is not valid, or they cannot be written; nothing was appended then.
+    /// When one is not valid, or they cannot be written; nothing was appended then. But with
+    /// [`Error::Unknown`] they may be in the log, now or after the next opening: look before you try again.
     pub async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Arc<Event>>, Error> {
         let (reply, answer) = oneshot::channel();
         self.inner.driver.send(Command::Append { drafts, reply }).await?;
@@ -405,7 +406,7 @@ impl Agent {
     /// Appends operations, all of them or none, and gives their events once they are durable.
     ///
     /// # Errors
-    /// When one is not valid, or they cannot be written; nothing was appended then.
+    /// As [`Run::append`].
     pub async fn append(
         &self,
         operations: impl IntoIterator<Item = Operation>,

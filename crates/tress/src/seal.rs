@@ -1,9 +1,9 @@
 //! Sealing: bringing the three documents up to the state.
 //!
 //! A store seals what its documents lack when they are read, with the seals of other stores in them; one
-//! process at a time: whichever has the documents open. A seal is appended to the journal before it is saved in sled, so the journals
-//! hold every change, and the database can be lost at any time. Sealing is warm work: it is asked
-//! for, or done at rest; an append never waits for it.
+//! process at a time: whichever has the documents open. A seal is appended to the journal before it is
+//! saved in sled, so the journals hold every change, and the database can be lost at any time. Sealing is
+//! warm work: it is asked for, or done at rest; an append never waits for it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -56,9 +56,6 @@ pub struct Documents {
 
 impl Documents {
     /// A document in Automerge's own bytes, as any Automerge tool reads them.
-    ///
-    /// # Errors
-    /// When the document cannot be saved.
     pub fn save(&mut self, strand: Strand) -> Vec<u8> {
         self.document(strand).map(|document| document.save()).unwrap_or_default()
     }

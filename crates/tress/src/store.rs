@@ -86,8 +86,8 @@ impl Store {
         Ok(self.files.runs()?)
     }
 
-    /// Packs what of a run's journals is only read: they take a third of the room then, and are read as before.
-    /// Blocks; linear in what was not packed before. From then on an older Tress, which could not read them,
+    /// Packs what of a run's journals is only read: they take a third of the room then, and are read as before. Of
+    /// its snapshots the newest is left. Blocks; linear in what was not packed before. From then on an older Tress, which could not read them,
     /// refuses the store. Others may read and write the run meanwhile.
     ///
     /// # Errors

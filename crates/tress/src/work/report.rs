@@ -128,7 +128,7 @@ pub struct Reported {
     pub losses: Vec<Loss>,
 }
 
-/// How work under a claim begins: `task_start`.
+/// How work under a claim begins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Start {
     /// Estimated minutes.
@@ -141,7 +141,7 @@ pub struct Start {
     pub dependencies: Option<Vec<TodoId>>,
 }
 
-/// What is said to be done: `task_complete`.
+/// What is said to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Completed {
     /// The commit that holds the work.
@@ -236,7 +236,7 @@ impl Agent {
         self.progress_to(claim, percent, message, None).await
     }
 
-    /// Reports progress under a claim, and what comes next: `progress_checkpoint`.
+    /// Reports progress under a claim, and what comes next.
     ///
     /// # Errors
     /// As [`Agent::under`].
@@ -283,8 +283,7 @@ impl Agent {
             .await
     }
 
-    /// Claims that the work is done, and says what was implemented, tested and wired in:
-    /// `task_complete`.
+    /// Claims that the work is done, and says what was implemented, tested and wired in.
     ///
     /// # Errors
     /// As [`Agent::under`].
