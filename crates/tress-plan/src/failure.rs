@@ -277,7 +277,7 @@ pub enum Remedy {
     SmallerSteps,
     /// Read the design again: the section, its requirements and the decisions about it.
     ReadDesign,
-    /// Take the plainest reading, and record it as a decision.
+    /// Take the plainest reading, and say which one that is.
     PlainestReading,
     /// Wait for the todo that it depends on, with an edge in the graph.
     AddDependency,
