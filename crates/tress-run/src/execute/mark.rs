@@ -66,6 +66,15 @@ impl Mark {
     }
 }
 
+impl Mark {
+    /// Kills every process of this user that carries the mark, but for this one, without asking:
+    /// for one who cannot wait.
+    pub fn kill(&self) {
+        #[cfg(target_os = "linux")]
+        linux::kill(self);
+    }
+}
+
 impl Default for Mark {
     fn default() -> Self {
         Self::new()
@@ -107,6 +116,20 @@ mod linux {
             tracing::info!(pid, command, "ended what a command had left in a session of its own");
         }
         known.len()
+    }
+
+    pub(super) fn kill(mark: &Mark) {
+        let (give, given) = std::sync::mpsc::channel();
+        let mark = mark.clone();
+        let begun = std::thread::Builder::new().name("marks".to_owned()).spawn(move || {
+            for _ in 0..LOOKS {
+                tell(&mark, Signal::KILL, &Named::new());
+            }
+            let _ = give.send(());
+        });
+        if begun.is_ok() {
+            let _ = given.recv_timeout(LOOK_TIMEOUT);
+        }
     }
 
     /// Looks, with the signal to be sent and what was told already, until nothing is there any more.

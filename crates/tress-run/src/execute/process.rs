@@ -7,6 +7,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::log_file::LogFile;
@@ -20,6 +22,8 @@ const OUTPUT_BYTES: usize = 1 << 20;
 const LINE_BYTES: usize = 2000;
 /// How long a process group gets to end by itself when it is asked to.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
+/// How long to wait between two looks at what of a group still runs.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What to run, and where.
 #[derive(Debug, Clone)]
@@ -103,7 +107,8 @@ impl Finished {
 }
 
 /// Runs a job to its end, or until `stop` is ready; then its whole process group is ended, and
-/// what it started in sessions of their own.
+/// what it started in sessions of their own. Where the future is dropped before, all of them are
+/// killed at once.
 pub async fn run(job: &Job, stop: impl Future<Output = ()>) -> Finished {
     run_as(job, Some(&Mark::new()), stop).await
 }
@@ -119,6 +124,7 @@ async fn run_as(job: &Job, mark: Option<&Mark>, stop: impl Future<Output = ()>) 
         Ok(child) => child,
         Err(error) => return Finished::not_started(&error),
     };
+    let mut running = Running { group: child.id().and_then(pid), mark };
     if let (Some(path), Some(pid)) = (&job.pid_file, child.id()) {
         let _ = tokio::fs::write(path, pid_line(pid, mark)).await;
     }
@@ -138,10 +144,13 @@ async fn run_as(job: &Job, mark: Option<&Mark>, stop: impl Future<Output = ()>) 
         () = stop => Ending::Stopped,
     };
     // The command may have ended and left others of its group behind: they end now.
-    end(&mut *child, matches!(ending, Ending::TimedOut | Ending::Stopped)).await;
+    let gently = matches!(ending, Ending::TimedOut | Ending::Stopped);
+    end(&mut *child, running.group, gently).await;
+    running.group = None;
     if let Some(mark) = mark {
         mark.end().await;
     }
+    running.mark = None;
     if let Some(path) = &job.pid_file {
         let _ = tokio::fs::remove_file(path).await;
     }
@@ -179,13 +188,60 @@ fn ending(status: ExitStatus) -> Ending {
     }
 }
 
-async fn end(child: &mut dyn ChildWrapper, gently: bool) {
-    #[cfg(unix)]
-    if gently && child.signal(rustix::process::Signal::TERM.as_raw()).is_ok() {
-        let _ = tokio::time::timeout(GRACE, child.wait()).await;
+/// What of a job may still run. Whoever waits no longer for the job leaves nothing of it behind.
+struct Running<'a> {
+    group: Option<Pid>,
+    mark: Option<&'a Mark>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        if let Some(mark) = self.mark {
+            mark.kill();
+        }
+    }
+}
+
+fn pid(id: u32) -> Option<Pid> {
+    i32::try_from(id).ok().and_then(Pid::from_raw)
+}
+
+async fn end(child: &mut dyn ChildWrapper, group: Option<Pid>, gently: bool) {
+    if gently && child.signal(Signal::TERM.as_raw()).is_ok() {
+        let ended = async {
+            let _ = child.wait().await;
+            // The shell ends at once; what it runs may have something to put away.
+            while group.is_some_and(runs) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let _ = tokio::time::timeout(GRACE, ended).await;
     }
     let _ = child.start_kill();
     let _ = tokio::time::timeout(GRACE, child.wait()).await;
+}
+
+/// Whether anything of a process group still runs. What has ended and nobody has asked about is
+/// still in its group, and does not run; that is only seen on Linux.
+fn runs(group: Pid) -> bool {
+    if test_kill_process_group(group) == Err(Errno::SRCH) {
+        return false;
+    }
+    let Ok(entries) = std::fs::read_dir("/proc") else { return true };
+    let mut seen = false;
+    let running = entries.flatten().any(|entry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let Some((_, rest)) = stat.rsplit_once(')') else { return false };
+        seen = true;
+        let mut fields = rest.split_whitespace();
+        let state = fields.next();
+        let of = fields.nth(1).and_then(|group| group.parse().ok());
+        of == Some(group.as_raw_nonzero().get()) && !matches!(state, Some("Z" | "X"))
+    });
+    running || !seen
 }
 
 /// Copies what a process prints to its log, and keeps the end.
@@ -299,13 +355,12 @@ pub async fn end_leftovers(dir: &Path) -> usize {
             tracing::warn!(%pid, "this is run from within an agent that was left behind: it is not ended");
             continue;
         }
-        if let Ok(pid) = pid.parse::<u32>()
+        if let Ok(id) = pid.parse::<u32>()
             && !started.is_empty()
-            && started_at(pid).as_deref() == Some(started)
-            && let Ok(raw) = i32::try_from(pid)
-            && let Some(group) = rustix::process::Pid::from_raw(raw)
+            && started_at(id).as_deref() == Some(started)
+            && let Some(group) = self::pid(id)
         {
-            let killed = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            let killed = kill_process_group(group, Signal::KILL);
             ended += usize::from(killed.is_ok());
         }
         if let Some(mark) = mark {

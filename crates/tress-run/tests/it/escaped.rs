@@ -95,14 +95,22 @@ async fn what_a_killed_team_left_in_sessions_of_their_own_is_ended_by_the_next()
     std::fs::create_dir(&pids).unwrap();
     let mut left = job(site.dir.path(), format!("{} sleep 60", escape(&told)));
     left.pid_file = Some(pids.join("implementer-1.pid"));
-    let whoever = tokio::spawn(async move { run(&left, std::future::pending()).await });
-    let pid = hear(told).await;
-    while std::fs::read_to_string(pids.join("implementer-1.pid")).unwrap_or_default().is_empty() {
-        tokio::task::yield_now().await;
-    }
-    // As when its process is killed: nothing is ended in order.
-    whoever.abort();
-    assert!(whoever.await.is_err() && lives(&pid));
+    let mut whoever = Box::pin(run(&left, std::future::pending()));
+    let noted = async {
+        let pid = hear(told).await;
+        while std::fs::read_to_string(pids.join("implementer-1.pid")).unwrap_or_default().is_empty()
+        {
+            tokio::task::yield_now().await;
+        }
+        pid
+    };
+    let pid = tokio::select! {
+        _ = &mut whoever => unreachable!("it takes a minute"),
+        pid = noted => pid,
+    };
+    // As when its process is killed: nothing is ended, in order or at once.
+    std::mem::forget(whoever);
+    assert!(lives(&pid));
     assert!(end_leftovers(&pids).await > 0);
     assert!(!lives(&pid), "{pid} is still there");
     assert_eq!(std::fs::read_dir(&pids).unwrap().count(), 0);
@@ -125,4 +133,57 @@ async fn what_a_command_of_the_users_own_starts_stays() {
     assert!(lives(&pid), "{pid} was ended");
     let killed = std::process::Command::new("kill").arg(pid.trim()).status().unwrap();
     assert!(killed.success());
+}
+
+/// The shell that runs an agent's command ended with the signal, and the agent was killed with it: it had no time to
+/// put anything away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_shell_of_a_command_runs_is_asked_first_too() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let (told, saved) = (pipe(&site, "told"), site.dir.path().join("saved"));
+    let agent = format!(
+        "trap 'sleep 0.2; touch {}; exit 1' TERM\necho ready > {}\nsleep 60 & wait\n",
+        saved.display(),
+        told.display()
+    );
+    std::fs::write(site.dir.path().join("agent.sh"), agent).unwrap();
+    // The shell has something to do behind it, so that it does not become the agent.
+    let stopped = job(site.dir.path(), "sh ./agent.sh; true".to_owned());
+    let (heard, stop) = tokio::sync::oneshot::channel();
+    let begun = async {
+        hear(told).await;
+        heard.send(()).unwrap();
+    };
+    let ((), finished) = tokio::join!(begun, run(&stopped, async { stop.await.unwrap() }));
+    assert_eq!(finished.ending, Ending::Stopped);
+    assert!(saved.exists(), "it was killed before it had put anything away");
+}
+
+/// Of a job that nobody waited for any more (a second Ctrl-C) the shell alone was killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_dropped_leaves_nothing_behind() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let (own, beside) = (pipe(&site, "own"), pipe(&site, "beside"));
+    let command = format!(
+        "{} sh -c 'trap \"\" TERM; echo $$ > {}; while :; do sleep 60; done'; true",
+        escape(&beside),
+        own.display()
+    );
+    let dropped = job(site.dir.path(), command);
+    let mut whoever = Box::pin(run(&dropped, std::future::pending()));
+    let begun = async { tokio::join!(hear(own), hear(beside)) };
+    let (own, beside) = tokio::select! {
+        _ = &mut whoever => unreachable!("it takes a minute"),
+        pids = begun => pids,
+    };
+    assert!(lives(&own) && lives(&beside));
+    drop(whoever);
+    // A signal that cannot be refused takes effect in its time.
+    let all_gone = async {
+        while lives(&own) || lives(&beside) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(30);
+    assert!(tokio::time::timeout(patience, all_gone).await.is_ok(), "{own} or {beside} is there");
 }
