@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod context;
 mod failure;
+mod interrupt;
 mod output;
 mod time;
 mod told;

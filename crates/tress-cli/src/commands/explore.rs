@@ -6,12 +6,14 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 use tokio::sync::watch;
+use tress::{State, TodoId};
 use tress_run::execute::branch::own_branch;
+use tress_run::execute::orchestrator::COORDINATOR;
 use tress_run::{CommandDriver, Explored, Options, Tree};
 
-use super::start::interrupted;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
+use crate::interrupt::Interrupts;
 use crate::words::count;
 
 /// Let several agents do one todo, each on a path of its own, and keep the best
@@ -19,7 +21,7 @@ use crate::words::count;
 /// The run branches off once for each agent. What was verified with the fewest remarks, after the
 /// fewest attempts in vain, comes back: into the run's branch, and with its history into the run. The
 /// other paths stay, to be looked at (`tress runs`, `tress diff`). Ctrl-C stops cleanly (exit code 130), and so
-/// does SIGTERM (143).
+/// does SIGTERM (143); a second one does not wait for that.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -75,14 +77,18 @@ pub(crate) async fn run(context: &Context, args: &Explore) -> Result<(), Failure
     let exploring = tress_run::explore((&store, &run), &tree, &options, driver, terms, stopped);
     let exploring = context.out.waiting("exploring", exploring);
     let mut exploring = std::pin::pin!(exploring);
-    let mut asked = false;
-    let explored = tokio::select! {
-        explored = &mut exploring => explored?,
-        () = interrupted() => {
-            asked = true;
-            stop.send_replace(true);
-            context.out.warn("stopping: agents are ended and their claims given back");
-            exploring.await?
+    let (mut interrupts, mut asked) = (Interrupts::new(), false);
+    let explored = loop {
+        tokio::select! {
+            explored = &mut exploring => break explored?,
+            () = interrupts.next() => {
+                if asked {
+                    return Err(at_once(&run.state(), todo));
+                }
+                asked = true;
+                stop.send_replace(true);
+                context.out.warn("stopping: agents are ended and their claims given back (Ctrl-C again: at once)");
+            }
         }
     };
     let merged = explored.iter().position(|path| path.completed);
@@ -103,6 +109,15 @@ pub(crate) async fn run(context: &Context, args: &Explore) -> Result<(), Failure
         None if asked => Err(Failure::silent(Code::Interrupted)),
         None => Err(Failure::silent(Code::Conflict)),
     }
+}
+
+/// What is left open by an exploration that did not wait for its agents.
+fn at_once(state: &State, todo: TodoId) -> Failure {
+    let name = state.name(todo);
+    Failure::new(Code::Interrupted, "stopped at once").hint(format!(
+        "{name} is held until its lease ends; \
+         `tress --agent {COORDINATOR} release {name}` gives it back; `tress runs` lists the paths"
+    ))
 }
 
 fn row(path: &Explored, merged: bool) -> Row {

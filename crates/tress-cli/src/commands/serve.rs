@@ -8,9 +8,9 @@ use serde::Serialize;
 use tress::sync::relay::Postgres;
 use tress::sync::{Certificates, Hub, HubOptions, News, follow_store};
 
-use super::start::interrupted;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::interrupt::interrupted;
 
 /// Serve this store to other machines, until Ctrl-C
 #[derive(Debug, Args)]

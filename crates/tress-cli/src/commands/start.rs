@@ -19,6 +19,7 @@ use super::live::Live;
 use super::optimize::learned;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
+use crate::interrupt::Interrupts;
 use crate::time::{length, parse_duration};
 use crate::words::{count, short};
 
@@ -273,12 +274,12 @@ pub(crate) async fn work(
     let mut live = Live::new(&context.out, &run.state());
     let team = Orchestrator::prepare(run.clone(), tree, options, driver, stopped).await?;
     let mut team = std::pin::pin!(team.run());
-    let mut asked = false;
+    let (mut interrupts, mut asked) = (Interrupts::new(), false);
     let summary = loop {
         tokio::select! {
             summary = &mut team => break summary,
             event = events.next() => live.event(&run.state(), &*event?),
-            () = interrupted() => {
+            () = interrupts.next() => {
                 if asked {
                     live.end();
                     return Err(Failure::new(Code::Interrupted, "stopped at once")
@@ -295,30 +296,6 @@ pub(crate) async fn work(
     }
     live.end();
     Ok(summary?)
-}
-
-/// Waits for Ctrl-C, or for somebody who asks the process to end.
-pub(super) async fn interrupted() {
-    let ctrl_c = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    () = ctrl_c => {}
-                    _ = terminate.recv() => crate::failure::terminated(),
-                }
-            }
-            Err(_) => ctrl_c.await,
-        }
-    }
-    #[cfg(not(unix))]
-    ctrl_c.await;
 }
 
 #[derive(Serialize)]

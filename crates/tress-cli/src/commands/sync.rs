@@ -9,9 +9,9 @@ use tress::sync::{Certificates, Exchanged, Follow, News, Remote};
 use tress::{Run, Strands};
 
 use super::git_merge::git;
-use super::start::interrupted;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::interrupt::interrupted;
 use crate::output::Output;
 use crate::words::{count, short};
 

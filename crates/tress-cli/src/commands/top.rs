@@ -19,6 +19,7 @@ use self::screen::{Screen, View};
 use self::travel::Travel;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::interrupt::Interrupts;
 
 /// How often the clock on the screen moves when nothing happens.
 const TICK: Duration = Duration::from_secs(1);
@@ -84,6 +85,7 @@ async fn watch(
 ) -> Result<(), Failure> {
     let mut keys = keyboard();
     let mut updates = run.updates();
+    let mut interrupts = Interrupts::new();
     loop {
         travel.catch_up().await?;
         let view = travel.view().await?;
@@ -106,7 +108,7 @@ async fn watch(
                 }
             }
             () = tokio::time::sleep(TICK) => {}
-            () = super::start::interrupted() => return Ok(()),
+            () = interrupts.next() => return Ok(()),
         }
     }
 }

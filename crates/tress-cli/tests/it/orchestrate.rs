@@ -389,6 +389,83 @@ fn an_exploration_that_is_stopped_ends_as_what_is_interrupted() {
     }
 }
 
+/// Waits until somebody has written a line to the pipe that a command says things to, and gives what came up to it.
+#[cfg(unix)]
+fn said_until(what: &str, from: &mut impl std::io::BufRead) -> String {
+    let mut said = String::new();
+    while !said.contains(what) {
+        let read = from.read_line(&mut said).expect("it is text");
+        assert!(read > 0, "it ended, and said: {said}");
+    }
+    said
+}
+
+/// An exploration took no second Ctrl-C: it waited for whatever its agents' end took.
+#[cfg(unix)]
+#[test]
+fn a_second_interruption_is_not_kept_waiting() {
+    use std::os::unix::fs::PermissionsExt;
+    for args in [["start"].as_slice(), &["explore", "a"]] {
+        let dir = project();
+        let dir = dir.path();
+        run(dir, &["init"]);
+        run(dir, &["import", "markdown", "TODO.md"]);
+        // From the first signal on every call of git takes as long as the file is there.
+        let (hang, bin) = (dir.join(".tress/hang"), dir.join(".tress/bin"));
+        let real = Command::new("sh").args(["-c", "command -v git"]).output().expect("it works");
+        let real = String::from_utf8_lossy(&real.stdout).trim().to_owned();
+        let script = format!(
+            "#!/bin/sh\nwhile [ -e '{}' ]; do sleep 0.05; done\nexec '{real}' \"$@\"\n",
+            hang.display()
+        );
+        std::fs::create_dir(&bin).expect("it can be made");
+        std::fs::write(bin.join("git"), script).expect("it can be written");
+        std::fs::set_permissions(bin.join("git"), std::fs::Permissions::from_mode(0o755))
+            .expect("it is ours");
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+        let begun = dir.join(".tress/begun");
+        let agent = format!("echo half > a; touch {}; sleep 60", begun.display());
+        let mut interrupted = tress(dir, args)
+            .envs([("PATH", &path), ("TRESS_COMMAND", &agent)])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it works");
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !begun.exists() {
+            assert!(std::time::Instant::now() < deadline, "no agent begins in time");
+        }
+        std::fs::write(&hang, "").expect("it can be written");
+        let pid = interrupted.id().to_string();
+        let interrupt = || {
+            let sent = Command::new("kill").args(["-INT", &pid]).status();
+            assert!(sent.expect("it works").success());
+        };
+        let mut told = std::io::BufReader::new(interrupted.stderr.take().expect("it is piped"));
+        let mut log = std::io::BufReader::new(interrupted.stdout.take().expect("it is piped"));
+        interrupt();
+        if args[0] == "start" {
+            said_until("Ctrl-C again: at once", &mut log);
+        } else {
+            said_until("Ctrl-C again: at once", &mut told);
+        }
+        interrupt();
+        let said = said_until("hint: ", &mut told);
+        assert_eq!(interrupted.wait().expect("it works").code(), Some(130), "{said}");
+        assert!(said.contains("stopped at once"), "{said}");
+        // What is advised helps.
+        std::fs::remove_file(&hang).expect("it is there");
+        if args[0] == "explore" {
+            let advice = said.split('`').nth(1).unwrap_or_default();
+            let words: Vec<&str> = advice.split(' ').skip(1).collect();
+            assert!(run(dir, &words).status.success(), "{said}");
+            assert!(data(dir, &["show", "a", "--json"])["agent"].is_null());
+        } else {
+            assert!(run(dir, &["resume", "--command", GOOD]).status.success());
+        }
+    }
+}
+
 /// What was advised, `resume` alone, did not help.
 #[test]
 fn a_run_goes_on_with_more_of_a_budget_that_was_used_up() {

@@ -26,7 +26,7 @@ use super::{implement, integrate, learned, recover, review, steward};
 use crate::git::{GitError, Tree};
 
 /// The name of the agent that plans and integrates.
-pub(crate) const COORDINATOR: &str = "coordinator";
+pub const COORDINATOR: &str = "coordinator";
 /// The name of the agent that verifies.
 pub(crate) const VERIFIER: &str = "verifier";
 
