@@ -153,7 +153,7 @@ pub(crate) async fn run(context: &Context, args: &Import) -> Result<(), Failure>
     let writer = context.writer().await?;
     let (file, planned) = match args {
         Import::Beads { file, events: None, .. } => {
-            (file, Ok(beads::import_over(&writer.state, read(file)?)))
+            (file, Ok(beads::import_at(&writer.state, read(file)?, writer.now)))
         }
         Import::Beads { file, events: Some(events), dependencies, labels, comments } => {
             no_todos(&writer)?;

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use tress::formats::{Import, Planned, ProblemKind as K, beads};
+use tress_model::clock::Millis;
 use tress_model::ids::{Dot, ReplicaId, Role, TodoId};
 use tress_model::operation::{EdgeKind, Operation, ProseField, TodoEdit, Verdict};
 use tress_model::state::State;
@@ -283,6 +284,10 @@ fn what_changed_here_replaces_what_stood_there_and_nothing_else() {
 
 /// A todo made here: claimed, done, verified.
 fn worked() -> Bench {
+    worked_with(None)
+}
+
+fn worked_with(lease: Option<Millis>) -> Bench {
     let todo = TodoId::from_random(1);
     let mut bench = Bench::new();
     let added = Operation::TodoAdded {
@@ -299,7 +304,7 @@ fn worked() -> Bench {
     bench.append_by(
         "codex",
         Role::Implementer,
-        &[planned(Operation::Claimed { todo, lease: None, scope: vec![] })],
+        &[planned(Operation::Claimed { todo, lease, scope: vec![] })],
     );
     bench
 }
@@ -419,6 +424,22 @@ fn a_file_does_not_take_a_todo_from_who_holds_it() {
     assert_eq!(todo.title, "Made there");
     assert_eq!(bench.state.status_unblocked(todo, NOON), Status::InProgress);
     assert_eq!(beads::import_over(&bench.state, &stale).operations, []);
+}
+
+/// Who held a todo last was said to hold it still when nothing had happened since, and the file was refused.
+#[test]
+fn a_lease_that_has_ended_by_the_import_holds_nothing() {
+    let mut bench = worked_with(Some(60_000));
+    let later = NOON + 3_600_000;
+    let text = beads::export(&bench.state, later);
+    assert!(text.contains("\"open\"") && !text.contains("in_progress"), "{text}");
+    let import = beads::import_at(&bench.state, &text, later);
+    assert_eq!(import.report.problems.iter().map(|p| p.kind).collect::<Vec<_>>(), []);
+    bench.append(&import.operations);
+    assert_eq!(beads::export(&bench.state, later), text);
+    // A clock that is behind ends no lease.
+    let import = beads::import_at(&worked_with(Some(60_000)).state, &text, NOON - 1);
+    assert_eq!(import.report.problems.iter().map(|p| p.kind).collect::<Vec<_>>(), [K::Held]);
 }
 
 #[test]

@@ -49,14 +49,22 @@ pub fn import(text: impl AsRef<[u8]>) -> Import {
 /// has just so needs none, and todos that the file does not name are left as they are, so a file
 /// that was imported before and not changed plans nothing.
 ///
-/// A todo that an agent holds keeps its status: the claim knows better than the file. A line that
-/// cannot be taken is reported and left out. Linear in the file and the state.
+/// A todo that an agent holds at the time of the last event keeps its status: the claim knows better
+/// than the file. A line that cannot be taken is reported and left out. Linear in the file and the
+/// state.
 pub fn import_over(state: &State, text: impl AsRef<[u8]>) -> Import {
+    import_at(state, text, 0)
+}
+
+/// The same at `now`, by when leases may have ended of which no event tells. Times before the last
+/// event count as its time.
+pub fn import_at(state: &State, text: impl AsRef<[u8]>, now: Millis) -> Import {
+    let now = now.max(state.last.map_or(0, |last| last.time.millis));
     let mut report = Report::default();
     let issues = read(text.as_ref(), &mut report);
     let names = Names::of(state);
     check::graph(&issues, state, &names, &mut report);
-    let mut planner = Planner::new(state, &names, &issues);
+    let mut planner = Planner::new(state, &names, &issues, now);
     for issue in &issues {
         planner.issue(issue, &mut report);
     }

@@ -37,6 +37,8 @@ struct Group {
 /// Plans the import of issues over a state.
 pub(super) struct Planner<'a> {
     state: &'a State,
+    /// The moment at which claims are judged.
+    now: Millis,
     names: &'a Names<'a>,
     /// What an export of the state would write, and in which layouts.
     exporter: Exporter<'a>,
@@ -49,12 +51,18 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(state: &'a State, names: &'a Names<'a>, issues: &[Issue<'_>]) -> Self {
+    pub(super) fn new(
+        state: &'a State,
+        names: &'a Names<'a>,
+        issues: &[Issue<'_>],
+        now: Millis,
+    ) -> Self {
         let any = |key: &str| issues.iter().any(|issue| issue.entries.get(key).is_some());
         let graph = ["labels", "dependencies", "comments"].into_iter().any(any);
-        let exporter = Exporter::new(state, now(state));
+        let exporter = Exporter::new(state, now);
         Self {
             state,
+            now,
             names,
             layouts: exporter.layouts(),
             exporter,
@@ -197,12 +205,12 @@ impl<'a> Planner<'a> {
         planned
     }
 
-    /// Who holds the todo at the time of the last event.
+    /// Who holds the todo now.
     fn held(&self, todo: &Todo) -> Option<String> {
         if todo.finished() {
             return None;
         }
-        let holder = todo.holder(now(self.state)).map(|claim| claim.agent.to_string());
+        let holder = todo.holder(self.now).map(|claim| claim.agent.to_string());
         let pending = todo.pending_completion().or_else(|| todo.verified());
         holder.or_else(|| pending.map(|completion| completion.agent.to_string()))
     }
@@ -228,7 +236,7 @@ impl<'a> Planner<'a> {
 
     /// Adds the layouts, now that it is known what the state will be.
     pub(super) fn finish(mut self, issues: &[Issue<'_>], mut report: Report) -> Import {
-        let exporter = Exporter::new(&self.scratch.state, now(&self.scratch.state));
+        let exporter = Exporter::new(&self.scratch.state, self.now);
         let layouts = exporter.layouts();
         for (group, issue) in self.groups.iter_mut().zip(issues) {
             let Some(todo) = self.scratch.state.todo(group.todo) else {
@@ -302,11 +310,6 @@ impl Group {
         let at = self.operations.len() - usize::from(behind);
         self.operations.insert(at, Planned::new(issue.moment(), again));
     }
-}
-
-/// The moment at which an import judges claims: that of the last event.
-fn now(state: &State) -> Millis {
-    state.last.map(|last| last.time.millis).unwrap_or_default()
 }
 
 /// A todo of which nothing is said but its title.
