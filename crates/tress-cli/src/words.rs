@@ -1,5 +1,6 @@
 //! Words: what happened, and how things stand, in sentences.
 
+pub(crate) mod circles;
 mod events;
 mod facts;
 mod relations;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tress_model::operation::{Operation, Severity};
+use tress_model::state::Waiting;
 use tress_model::state::todo::Todo;
 use tress_model::{Millis, State, TodoId};
 
@@ -76,7 +77,8 @@ impl Limits {
 type Matters = BTreeMap<String, (Severity, String, Option<TodoId>)>;
 
 /// The kinds of alert that are raised and cleared here.
-const OWN: [&str; 6] = ["blocked:", "silent:", NOBODY_CAN, "lost-claims:", "budget:", "figure:"];
+const OWN: [&str; 7] =
+    ["blocked:", "silent:", NOBODY_CAN, "circle:", "lost-claims:", "budget:", "figure:"];
 /// How the keys of alerts about todos begin that no active implementer can do.
 const NOBODY_CAN: &str = "nobody-can:";
 
@@ -94,6 +96,7 @@ pub fn unsaid(state: &State, now: Millis) -> bool {
 pub fn due(state: &State, figures: &Figures, limits: &Limits, now: Millis) -> Vec<Operation> {
     let mut matters = Matters::new();
     blocked(state, limits, now, &mut matters);
+    circles(state, &mut matters);
     measured(state, figures, limits, now, &mut matters);
     budgets(state, figures, limits, &mut matters);
     let open = state.team.alerts.iter().filter(|(_, alert)| alert.cleared_at.is_none());
@@ -167,6 +170,20 @@ fn blocked(state: &State, limits: &Limits, now: Millis, matters: &mut Matters) {
             needs.join(", ")
         );
         matters.insert(key("nobody-can", todo), (Severity::High, message, Some(id)));
+    }
+}
+
+/// Todos that wait for each other: nobody can ever do any of them.
+fn circles(state: &State, matters: &mut Matters) {
+    for circle in state.circles() {
+        let first = circle.first().and_then(|first| state.todo(first.todo));
+        let Some(todo) = first else { continue };
+        let way = Waiting::round(&circle, |id| state.name(id));
+        let message = format!(
+            "{} waits for itself: {way}; `tress dep rm ID ON` takes one of the edges away",
+            todo.name()
+        );
+        matters.insert(key("circle", todo), (Severity::High, message, Some(todo.id)));
     }
 }
 

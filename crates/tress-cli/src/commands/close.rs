@@ -5,9 +5,9 @@ use tress::{Operation, State, Status, Todo, TodoId};
 
 use super::claim::not_yours;
 use super::finish::now_ready;
-use crate::context::{Before, Context, Writer, alive, name_title};
+use crate::context::{Before, Beside, Context, Writer, alive, name_title, told};
 use crate::failure::Failure;
-use crate::words::short;
+use crate::words::{circles, short};
 
 /// Close a todo without a verified completion: not needed, a duplicate, done elsewhere
 #[derive(Debug, Args)]
@@ -120,7 +120,11 @@ pub(crate) async fn reopen(context: &Context, args: Reopen) -> Result<(), Failur
         });
     }
     let events = writer.agent.append([Operation::Reopened { todo, reason: args.reason }]).await?;
-    context.changed(run, todo, &events, |state| format!("reopened {}", name_title(state, todo)))
+    let warnings = circles::told(&circles::closed(&writer.state, &run.state()));
+    let beside = Beside { warnings: &warnings, ..Beside::default() };
+    context.changed_as(run, todo, &events, beside, |state, notices| {
+        format!("reopened {}{}", name_title(state, todo), told(notices))
+    })
 }
 
 /// Does `delete`.

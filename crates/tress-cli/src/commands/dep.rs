@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use tress::operation::EdgeKind;
+use tress::state::Waiting;
 use tress::{Event, Operation, State, TodoId};
 
 use super::fields::edge_kind;
-use crate::context::{Beside, Context, Writer, name_title};
+use crate::context::{Beside, Context, Writer, name_title, told};
 use crate::failure::Failure;
-use crate::words::{kind_word, short, verb};
+use crate::words::{circles, kind_word, short, verb};
 
 /// Change what a todo depends on.
 #[derive(Debug, Subcommand)]
@@ -131,16 +132,8 @@ pub(super) async fn append(
             Some(_) => short(&state.name(id), 60),
             None => "the new one".to_owned(),
         };
-        let mut steps: Vec<String> = circle
-            .iter()
-            .map(|one| match one.part_of {
-                Some(whole) => format!("{} (part of {})", name(one.todo), name(whole)),
-                None => name(one.todo),
-            })
-            .collect();
         let first = circle.first().map(|one| name(one.todo)).unwrap_or_default();
-        steps.push(first.clone());
-        let message = format!("{first} would wait for itself: {}", steps.join(" -> "));
+        let message = format!("{first} would wait for itself: {}", Waiting::round(&circle, name));
         Err(Failure::conflict(message).hint(
             "nothing was changed; `tress dep rm ID ON` takes another of these edges away, and \
              with the kind relates-to nothing waits",
@@ -204,13 +197,17 @@ async fn remove(
         return Err(Failure::not_found(format!("{todo} does not depend on {on}")));
     }
     let events = writer.agent.append(removed).await?;
-    context.changed(writer.agent.run(), todo, &events, |state| {
+    // What another edge had kept out of force may have come back by that.
+    let closed = circles::closed(&writer.state, &writer.agent.run().state());
+    let warnings = circles::told(&closed);
+    let beside = Beside { warnings: &warnings, ..Beside::default() };
+    context.changed_as(writer.agent.run(), todo, &events, beside, |state, notices| {
         let (source, on) = (name_title(state, todo), short(&state.name(target), 60));
         let needs = |kind: &EdgeKind| verb(kind) == verb(&EdgeKind::Blocks);
         if kinds.iter().all(needs) {
-            return format!("{source} no longer depends on {on}");
+            return format!("{source} no longer depends on {on}{}", told(notices));
         }
         let gone = kinds.iter().map(|kind| format!("{} {on}", verb(kind)));
-        format!("no longer: {source} {}", gone.collect::<Vec<_>>().join(", "))
+        format!("no longer: {source} {}{}", gone.collect::<Vec<_>>().join(", "), told(notices))
     })
 }

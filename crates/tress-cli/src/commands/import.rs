@@ -11,6 +11,7 @@ use tress::{Author, Draft, Error, PrepareError, Role, Run};
 
 use crate::context::{Context, Writer};
 use crate::failure::Failure;
+use crate::words::circles::{self, CircleView};
 use crate::words::{clean, count};
 
 /// How many operations are appended at once.
@@ -101,6 +102,8 @@ struct Imported {
     /// How many events that made.
     events: usize,
     problems: Vec<ProblemView>,
+    /// Circles in which todos wait for each other, and did not before.
+    circles: Vec<CircleView>,
 }
 
 #[derive(Serialize)]
@@ -199,6 +202,8 @@ struct DocumentView {
     events: usize,
     /// What was put back.
     refused: Vec<RefusedView>,
+    /// Circles in which todos wait for each other, and did not before.
+    circles: Vec<CircleView>,
 }
 
 #[derive(Serialize)]
@@ -230,10 +235,14 @@ async fn document(context: &Context, writer: &Writer, file: &Path) -> Result<(),
         changes: edited.changes,
         events: edited.events.len(),
         refused: refused.map(|edit| RefusedView { path: edit.path, reason: edit.reason }).collect(),
+        circles: circles::closed(&writer.state, &writer.agent.run().state()),
     };
     if !context.out.json() {
         for edit in &view.refused {
             context.out.warn(&format!("put back {}: {}", clean(&edit.path), edit.reason));
+        }
+        for circle in circles::told(&view.circles) {
+            context.out.warn(&format!("warning: {circle}"));
         }
     }
     context.out.answer(&view, || {
@@ -284,10 +293,14 @@ async fn take(
     let drafts = operations.into_iter().map(|planned| draft(author, planned)).collect();
     let appending = append(writer.agent.run(), drafts);
     let events = context.out.waiting("importing", appending).await?;
-    let imported = imported(file, events, report);
+    let mut imported = imported(file, events, report);
+    imported.circles = circles::closed(&writer.state, &writer.agent.run().state());
     if !context.out.json() {
         for problem in &imported.problems {
             context.out.warn(&problem.text());
+        }
+        for circle in circles::told(&imported.circles) {
+            context.out.warn(&format!("warning: {circle}"));
         }
     }
     context.out.answer(&imported, || text(&imported))
@@ -342,6 +355,7 @@ fn imported(file: &str, events: usize, report: Report) -> Imported {
         absent: report.absent,
         events,
         problems: report.problems.iter().map(|problem| ProblemView::new(file, problem)).collect(),
+        circles: Vec::new(),
     }
 }
 

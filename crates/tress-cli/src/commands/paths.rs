@@ -15,6 +15,7 @@ use crate::context::{Context, name_title};
 use crate::failure::Failure;
 use crate::output::Tone;
 use crate::time::parse_when;
+use crate::words::circles::{self, CircleView};
 use crate::words::{count, short};
 
 /// How many things are told one by one; --json tells all.
@@ -124,6 +125,8 @@ struct Merged {
     events: usize,
     agents: BTreeMap<String, usize>,
     decided: Vec<Decided>,
+    /// Circles in which todos wait for each other, and did not before.
+    circles: Vec<CircleView>,
     /// The event that records the merge.
     event: Option<String>,
     /// How the run's own branch stands, where it lacks work that came.
@@ -247,6 +250,7 @@ pub(crate) async fn merge(context: &Context, args: &Merge) -> Result<(), Failure
         events: merge.events.len(),
         agents,
         decided: merge.decided.iter().map(decided).collect(),
+        circles: circles::closed(&before, state),
         event: merge.recorded.as_ref().map(|event| event.id.to_string()),
         dry_run: args.dry_run,
         root: state.root().to_string(),
@@ -309,6 +313,8 @@ fn say_merged(context: &Context, answer: &Merged, merge: &tress::Merge) -> Strin
     if merge.decided.len() > TOLD {
         lines.push(format!("  and {} more: tress conflicts", merge.decided.len() - TOLD));
     }
+    let circles = circles::told(&answer.circles);
+    lines.extend(circles.iter().map(|line| context.out.paint(Tone::Bad, &format!("! {line}"))));
     lines.extend(answer.branch.iter().map(BranchView::line));
     lines.join("\n")
 }

@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::interrupt::Interrupts;
 use crate::time::{length, parse_duration};
+use crate::words::circles::{self, CircleView};
 use crate::words::{count, short};
 
 /// Let a team of agents do a todo list, in parallel, each in a git worktree of its own
@@ -483,6 +484,8 @@ struct PlanView {
     coordinators: u32,
     assignments: Vec<AssignmentView>,
     unchecked: Vec<String>,
+    /// Circles in which todos wait for each other.
+    circles: Vec<CircleView>,
 }
 
 #[derive(Serialize)]
@@ -521,6 +524,7 @@ async fn plan(context: &Context, args: &Start, texts: &Texts) -> Result<(), Fail
         implementers: plan.implementers,
         coordinators: plan.coordinators,
         unchecked: unchecked.map(|todo| state.name(todo.id)).collect(),
+        circles: circles::standing(state),
         assignments: plan
             .assignments
             .into_iter()
@@ -546,6 +550,9 @@ async fn plan(context: &Context, args: &Start, texts: &Texts) -> Result<(), Fail
         if !view.unchecked.is_empty() {
             let names = view.unchecked.join(", ");
             text.push_str(&format!("no check is named for {names}: say --check COMMAND\n"));
+        }
+        for line in circles::told(&view.circles) {
+            text.push_str(&format!("{line}\n"));
         }
         text
     })

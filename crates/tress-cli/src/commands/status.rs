@@ -9,11 +9,13 @@ use tress::operation::Severity;
 use tress::state::team::Agent;
 use tress::state::{Phase, Readiness};
 use tress::{Millis, Role, State, Status, Todo};
+use tress_run::execute::GAP;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Cell, Output, Tone};
 use crate::time::{ago, length, rfc3339};
+use crate::words::circles::{self, CircleView};
 use crate::words::{count, short};
 
 /// How many characters the bar has.
@@ -39,6 +41,8 @@ struct View {
     abandoned: bool,
     agents: Vec<AgentView>,
     alerts: Vec<AlertView>,
+    /// Circles in which todos wait for each other.
+    circles: Vec<CircleView>,
 }
 
 /// The run as a whole.
@@ -58,6 +62,8 @@ pub(super) struct Whole {
     pub(super) percent: usize,
     /// Unfinished subtasks that verifiers made of what they missed: they are done with their todo, and not counted.
     subtasks: usize,
+    /// Unfinished todos that are not worth keeping, and not counted either: other systems have such.
+    ephemeral: usize,
     counts: BTreeMap<&'static str, usize>,
     ready: usize,
     /// When everything will be done at the pace of the run, in milliseconds from now.
@@ -144,7 +150,13 @@ pub(super) fn page_of(context: &Context, run: &tress::Run) -> String {
 impl View {
     fn new(run: &str, state: &State, readiness: &Readiness, now: Millis) -> Self {
         let (whole, agents) = of(run, state, readiness, now);
-        Self { whole, abandoned: false, agents, alerts: alerts(state) }
+        Self {
+            whole,
+            abandoned: false,
+            agents,
+            alerts: alerts(state),
+            circles: circles::standing(state),
+        }
     }
 }
 
@@ -175,6 +187,7 @@ pub(super) fn of(
         let status = state.status(todo, readiness, now);
         *counts.entry(status.name()).or_insert(0) += 1;
     }
+    let beside = || state.todos.unfinished().filter(|todo| todo.ephemeral);
     let of = |status: Status| counts.get(status.name()).copied().unwrap_or(0);
     let todos = counted().count() - of(Status::Deleted);
     let finished = of(Status::Completed) + of(Status::Closed);
@@ -195,7 +208,8 @@ pub(super) fn of(
         todos,
         finished,
         percent: (finished * 100).checked_div(todos).unwrap_or(0),
-        subtasks: state.todos.unfinished().filter(|todo| todo.ephemeral).count(),
+        subtasks: beside().filter(|todo| todo.kind == GAP).count(),
+        ephemeral: beside().filter(|todo| todo.kind != GAP).count(),
         ready: readiness.ready.len(),
         eta_ms: eta(state, todos - finished, elapsed_ms),
         metrics: metrics(state),
@@ -232,9 +246,14 @@ impl Whole {
         if counts.is_empty() {
             return "there are no todos".to_owned();
         }
-        let beside = match self.subtasks {
-            0 => String::new(),
-            some => format!("; {} of sent-back work beside", count(some, "subtask")),
+        let subtasks = format!("{} of sent-back work", count(self.subtasks, "subtask"));
+        let ephemeral = format!("{} ephemeral", self.ephemeral);
+        let beside = [(self.subtasks, subtasks), (self.ephemeral, ephemeral)].into_iter();
+        let beside: Vec<String> =
+            beside.filter(|(number, _)| *number > 0).map(|(_, words)| words).collect();
+        let beside = match beside.as_slice() {
+            [] => String::new(),
+            some => format!("; {} beside", some.join(", ")),
         };
         format!("{}; {} ready{beside}", counts.join(", "), self.ready)
     }
@@ -369,6 +388,12 @@ fn page(context: &Context, view: &View, now: Millis) -> String {
         let line = format!("! {}{}", short(&alert.message, 200), known.unwrap_or_default());
         let tone = if alert.acknowledged_by.is_some() { Tone::Dim } else { Tone::Bad };
         text.push_str(&format!("{}\n", out.paint(tone, &line)));
+    }
+    // While a team is at it there is an alert of each.
+    if !view.alerts.iter().any(|alert| alert.key.starts_with("circle:")) {
+        for line in circles::told(&view.circles) {
+            text.push_str(&format!("{}\n", out.paint(Tone::Bad, &format!("! {line}"))));
+        }
     }
     let checkpoint = whole.checkpoint.as_deref().map(|name| format!("; last checkpoint {name}"));
     text.push_str(&format!(

@@ -11,6 +11,20 @@ const BEADS: &str = "\
 \"created_at\":\"2026-01-02T00:00:00Z\",\"created_by\":\"ada\"}]}
 ";
 
+/// What another system does not keep was told as subtasks of work that was sent back.
+#[test]
+fn what_is_ephemeral_in_a_file_is_no_work_that_was_sent_back() {
+    let bench = Bench::new();
+    let kept = r#"{"id":"a-1","title":"kept","status":"open"}"#;
+    let wisp = r#"{"id":"a-2","title":"a wisp","status":"open","ephemeral":true}"#;
+    bench.write("issues.jsonl", format!("{kept}\n{wisp}\n"));
+    bench.ok(&["import", "beads", "issues.jsonl"]);
+    let status = bench.ok(&["status"]);
+    assert!(status.contains("1 open; 1 ready; 1 ephemeral beside"), "{status}");
+    let status = bench.json(&["status"]);
+    assert_eq!((text(&status, "subtasks"), text(&status, "ephemeral")), ("0".into(), "1".into()));
+}
+
 #[test]
 fn beads_come_in_and_go_out_as_they_were() {
     let bench = Bench::new();

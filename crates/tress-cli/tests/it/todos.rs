@@ -258,6 +258,83 @@ fn what_would_wait_for_itself_by_way_of_what_it_is_part_of_is_refused() {
     assert!(bench.ok(&["dep", "add", "other", "part"]).contains("depends on"));
 }
 
+/// A circle that no single command closed was seen in `tress blocked` alone.
+#[test]
+fn a_circle_is_told_where_it_comes_to_be() {
+    let parts = |bench: &Bench| {
+        for (name, whole) in [("whole", ""), ("part", "whole"), ("other", ""), ("within", "other")]
+        {
+            bench.ok(&["add", name, "--external-id", name]);
+            if !whole.is_empty() {
+                bench.ok(&["dep", "add", name, whole, "--kind", "parent-child"]);
+            }
+        }
+    };
+    let circle = " waits for itself: ";
+    let names = |value: &serde_json::Value| {
+        let mut names: Vec<String> = value["circles"][0]["todos"]
+            .as_array()
+            .map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+            .unwrap_or_default();
+        names.sort_unstable();
+        names
+    };
+
+    // By a merge.
+    let bench = Bench::new();
+    parts(&bench);
+    bench.ok(&["fork", "path"]);
+    bench.ok(&["dep", "add", "whole", "within"]);
+    bench.ok(&["--run", "path", "dep", "add", "other", "part"]);
+    assert!(!bench.ok(&["status"]).contains(circle));
+    assert_eq!(names(&bench.json(&["merge", "path", "--dry-run"])), ["part", "within"]);
+    let merged = bench.ok(&["merge", "path"]);
+    assert!(merged.contains(circle) && merged.contains("(part of whole)"), "{merged}");
+    let status = bench.ok(&["status"]);
+    assert!(status.contains(circle) && status.contains("tress dep rm"), "{status}");
+    assert_eq!(names(&bench.json(&["status"])), ["part", "within"]);
+    assert!(bench.ok(&["start", "--plan"]).contains(circle));
+    bench.ok(&["dep", "rm", "other", "part"]);
+    assert!(!bench.ok(&["status"]).contains(circle));
+
+    // By a todo that comes back.
+    bench.ok(&["close", "part"]);
+    bench.ok(&["dep", "add", "other", "part"]);
+    let reopened = bench.run(&["reopen", "part"]);
+    assert!(reopened.code == 0 && reopened.stderr.contains(circle), "{reopened:?}");
+    // What stands already is not told again by what has nothing to do with it.
+    bench.ok(&["add", "beside", "--external-id", "beside"]);
+    bench.ok(&["dep", "add", "part", "beside"]);
+    assert_eq!(bench.run(&["dep", "rm", "part", "beside"]).stderr, "");
+
+    // By an edge that another one had kept out of force.
+    let bench = Bench::new();
+    parts(&bench);
+    bench.ok(&["dep", "add", "whole", "within"]);
+    bench.ok(&["dep", "add", "part", "other"]);
+    assert!(bench.ok(&["dep", "add", "other", "part"]).contains("suspended"));
+    let removed = bench.run(&["dep", "rm", "part", "other"]);
+    assert!(removed.code == 0 && removed.stderr.contains(circle), "{removed:?}");
+
+    // By an import.
+    let bench = Bench::new();
+    let line = |id: &str, parent: &str, needs: &str| {
+        let edges = [("parent-child", parent), ("blocks", needs)].into_iter();
+        let edges = edges.filter(|(_, on)| !on.is_empty()).map(|(kind, on)| {
+            format!(r#"{{"issue_id":"{id}","depends_on_id":"{on}","type":"{kind}"}}"#)
+        });
+        let edges = edges.collect::<Vec<_>>().join(",");
+        format!(r#"{{"id":"{id}","title":"{id}","status":"open","dependencies":[{edges}]}}"#) + "\n"
+    };
+    let file = [("whole", "", "within"), ("part", "whole", ""), ("other", "", "part")].into_iter();
+    let file: String =
+        file.chain([("within", "other", "")]).map(|(a, b, c)| line(a, b, c)).collect();
+    bench.write("issues.jsonl", file);
+    let imported = bench.run(&["import", "beads", "issues.jsonl"]);
+    assert!(imported.code == 0 && imported.stderr.contains(circle), "{imported:?}");
+    assert_eq!(bench.run(&["import", "beads", "issues.jsonl"]).stderr, "", "it is known");
+}
+
 #[test]
 fn closing_reopening_and_deleting_are_told() {
     let bench = Bench::new();

@@ -157,8 +157,15 @@ fn a_circle_by_way_of_what_todos_are_part_of_is_known_before() {
         let mut expected = [(part, Some(whole)), (within, Some(other))];
         expected.sort_unstable();
         assert_eq!(circle, expected, "{last}");
+        assert_eq!(side.log.state().circles(), Vec::<Vec<_>>::new());
         side.append(220, draft("ada", Role::Human, operation));
         assert_eq!(side.log.state().readiness(300).ready, []);
+        // Where it came all the same it is found.
+        let circles = side.log.state().circles();
+        let [found] = circles.as_slice() else { panic!("{circles:?}") };
+        let mut found: Vec<_> = found.iter().map(|one| (one.todo, one.part_of)).collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{last}");
         // What has been so before is nobody's fault.
         let beside = edge(part, TodoId::from_external("beside"), EdgeKind::Blocks);
         assert_eq!(side.log.state().circle_of(part, &[beside]), None);
@@ -191,11 +198,22 @@ fn what_is_in_no_circle_can_be_done() {
             circles += 1;
             let mut side = left.clone();
             side.append(210 + at, draft("ada", Role::Human, operation));
+            let found = side.log.state().circles();
             let stuck = all_that_can_be_done(&mut side);
+            assert!(!found.is_empty(), "round {round}: {circle:?} is not found");
+            for one in found.iter().flatten() {
+                assert!(stuck.contains(&one.todo), "round {round}: {one:?} can be done");
+            }
+            let found = found.iter().flatten().map(|one| one.todo);
+            let found: std::collections::BTreeSet<_> = found.collect();
+            for one in &circle {
+                assert!(found.contains(&one.todo), "round {round}: {one:?} is in no circle");
+            }
             for one in circle {
                 assert!(stuck.contains(&one.todo), "round {round}: {one:?} can be done");
             }
         }
+        assert_eq!(left.log.state().circles(), Vec::<Vec<_>>::new(), "round {round}");
         let stuck = all_that_can_be_done(&mut left);
         assert_eq!(stuck, [], "round {round}");
     }

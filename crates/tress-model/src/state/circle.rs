@@ -21,6 +21,21 @@ pub struct Waiting {
     pub part_of: Option<TodoId>,
 }
 
+impl Waiting {
+    /// The way round a circle in words, each todo as `name` calls it.
+    pub fn round(circle: &[Self], name: impl Fn(TodoId) -> String) -> String {
+        let step = |one: &Self| match one.part_of {
+            Some(whole) => format!("{} (part of {})", name(one.todo), name(whole)),
+            None => name(one.todo),
+        };
+        let first = circle.first().map(|one| name(one.todo));
+        circle.iter().map(step).chain(first).collect::<Vec<_>>().join(" -> ")
+    }
+}
+
+/// So many circles are looked for at the most.
+const CIRCLES_MAX: usize = 64;
+
 /// What a todo waits for, each with what it is part of for that.
 type Waits = BTreeMap<TodoId, Option<TodoId>>;
 
@@ -48,6 +63,33 @@ impl State {
             circle.rotate_left(at);
         }
         Some(circle)
+    }
+
+    /// The circles in which todos wait for each other as it is, each from its first todo: one at least for each todo
+    /// that is in any, up to a bound. Linear in the todos and edges, and for each todo on a way from circle to circle in
+    /// all that are on one.
+    pub fn circles(&self) -> Vec<Vec<Waiting>> {
+        let mut looking = Looking::at(self);
+        let unfinished = self.todos.unfinished().map(|todo| todo.id);
+        let mut waits: BTreeMap<TodoId, Waits> =
+            unfinished.map(|todo| (todo, looking.waits(todo))).collect();
+        // Who waits for nothing that waits, and whom nothing that waits waits for, is in none.
+        peel(&mut waits);
+        let mut circles: Vec<Vec<Waiting>> = Vec::new();
+        let mut told = BTreeSet::new();
+        for &todo in waits.keys() {
+            if circles.len() == CIRCLES_MAX {
+                break;
+            }
+            if told.contains(&todo) {
+                continue;
+            }
+            if let Some(circle) = round(todo, &waits) {
+                told.extend(circle.iter().map(|one| one.todo));
+                circles.push(circle);
+            }
+        }
+        circles
     }
 
     /// The state as it would be with these operations, by one who knows all that is here.
@@ -184,4 +226,64 @@ impl<'a> Looking<'a> {
         }
         None
     }
+}
+
+/// Leaves only what waits for something that is left, and is waited for by something that is left.
+fn peel(waits: &mut BTreeMap<TodoId, Waits>) {
+    let mut waited_for: BTreeMap<TodoId, BTreeSet<TodoId>> = BTreeMap::new();
+    for (&todo, targets) in waits.iter() {
+        for &target in targets.keys() {
+            waited_for.entry(target).or_default().insert(todo);
+        }
+    }
+    let alone =
+        |todo: &TodoId, targets: &Waits| targets.is_empty() || !waited_for.contains_key(todo);
+    let mut gone: Vec<TodoId> = waits
+        .iter()
+        .filter(|(todo, targets)| alone(todo, targets))
+        .map(|(&todo, _)| todo)
+        .collect();
+    // Every one is taken out once, with its edges at both ends.
+    while let Some(todo) = gone.pop() {
+        for source in waited_for.remove(&todo).unwrap_or_default() {
+            if let Some(targets) = waits.get_mut(&source) {
+                targets.remove(&todo);
+                gone.extend(targets.is_empty().then_some(source));
+            }
+        }
+        for (target, _) in waits.remove(&todo).unwrap_or_default() {
+            if let Some(sources) = waited_for.get_mut(&target) {
+                sources.remove(&todo);
+                gone.extend(sources.is_empty().then_some(target));
+            }
+        }
+    }
+}
+
+/// The shortest way from `todo` back to it.
+fn round(todo: TodoId, waits: &BTreeMap<TodoId, Waits>) -> Option<Vec<Waiting>> {
+    let mut from: BTreeMap<TodoId, Waiting> = BTreeMap::new();
+    let mut queue = VecDeque::from([todo]);
+    while let Some(one) = queue.pop_front() {
+        for (&next, &part_of) in waits.get(&one).into_iter().flatten() {
+            if !from.contains_key(&next) {
+                from.insert(next, Waiting { todo: one, part_of });
+                queue.push_back(next);
+            }
+            if next == todo {
+                let mut circle = Vec::new();
+                let mut at = todo;
+                while let Some(before) = from.get(&at) {
+                    circle.push(*before);
+                    at = before.todo;
+                    if at == todo {
+                        break;
+                    }
+                }
+                circle.reverse();
+                return Some(circle);
+            }
+        }
+    }
+    None
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use tress_engine::{Draft, Log};
-use tress_model::operation::{BlockerKind, FailureClass, Operation, Severity, TodoEdit, Verdict};
+use tress_model::operation::{
+    BlockerKind, EdgeKind, FailureClass, Operation, Severity, TodoEdit, Verdict,
+};
 use tress_model::state::todo::Blocker;
 use tress_model::{Author, Dot, ReplicaId, Role, StoreId, TodoId};
 use tress_plan::failure::{
@@ -215,6 +217,40 @@ fn an_alert_is_raised_once_again_when_worse_and_cleared_when_over() {
     let resolution = "plugged in".to_owned();
     run.coordinate(Operation::BlockerResolved { todo, blocker, resolution });
     assert_eq!(run.due(&limits), [Operation::AlertCleared { alert }]);
+}
+
+/// Two sides had each brought a part of a circle, and the team came to rest without a word of it.
+#[test]
+fn todos_that_wait_for_each_other_are_an_alert() {
+    let mut run = Run::begin();
+    run.joins("alice");
+    let [whole, part, other, within] =
+        ["whole", "part", "other", "within"].map(|name| run.add(name));
+    let limits = Limits::default();
+    let edges = [
+        (part, whole, EdgeKind::ParentChild),
+        (within, other, EdgeKind::ParentChild),
+        (whole, within, EdgeKind::Blocks),
+    ];
+    let edge = |todo, on, kind| Operation::DependencyAdded {
+        todo,
+        on,
+        external_id: None,
+        kind,
+        layout: None,
+    };
+    for (todo, on, kind) in edges {
+        run.coordinate(edge(todo, on, kind));
+        assert_eq!(run.due(&limits), []);
+    }
+    run.coordinate(edge(other, part, EdgeKind::Blocks));
+    let due = run.due(&limits);
+    let [Operation::AlertRaised { alert, message, .. }] = due.as_slice() else { panic!("{due:?}") };
+    assert!(alert.starts_with("circle:") && message.contains("part (part of whole)"), "{message}");
+    let over = Operation::AlertCleared { alert: alert.clone() };
+    assert_eq!(run.due(&limits), []);
+    run.coordinate(Operation::DependencyRemoved { todo: other, on: part, kind: EdgeKind::Blocks });
+    assert_eq!(run.due(&limits), [over]);
 }
 
 /// A team that had run out of work left before anybody had said why, or the alert that said it was

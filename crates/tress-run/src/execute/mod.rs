@@ -17,3 +17,5 @@ pub mod process;
 mod recover;
 mod review;
 mod steward;
+
+pub use review::GAP;

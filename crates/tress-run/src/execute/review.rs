@@ -23,7 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How many of the gaps of one claim become subtasks.
 const SUBTASKS_MAX: usize = 12;
 /// The kind of those subtasks.
-const GAP: &str = "gap";
+pub const GAP: &str = "gap";
 
 /// Whether a claim of completion is one that the team answers: a person's is left to a person.
 pub(super) fn ours(completion: &&Completion) -> bool {
