@@ -285,8 +285,9 @@ impl From<Error> for Failure {
             Error::Unknown(_) => {
                 Self::damaged(message).hint("`tress log --limit 5` shows what is there")
             }
-            Error::Group(_) => {
-                Self::damaged(message).hint("`tress doctor` says what is wrong with the store")
+            Error::Group(reason) => {
+                let hint = io_hint(std::path::Path::new(""), system_error(&reason));
+                Self::damaged(message).hint(hint)
             }
         }
     }
@@ -311,12 +312,44 @@ impl From<StoreError> for Failure {
             ),
             StoreError::Codec(tress::CodecError::TooLarge { .. }) => Self::invalid(message),
             StoreError::Codec(_) => Self::damaged(message),
-            StoreError::Io { .. } | StoreError::NoLocks { .. } => {
+            StoreError::Io { path, source, .. } => {
+                Self::damaged(message).hint(io_hint(&path, source.kind()))
+            }
+            StoreError::NoLocks { .. } => {
                 Self::damaged(message).hint("`tress doctor` says what is wrong with the store")
             }
             StoreError::Internal(_) => Self::internal(message),
         }
     }
+}
+
+/// What to do where the system would not let us read or write a file of the store.
+fn io_hint(path: &std::path::Path, kind: std::io::ErrorKind) -> String {
+    use std::io::ErrorKind as K;
+    match kind {
+        K::StorageFull | K::QuotaExceeded => {
+            "make room on the disk, and try again; what was acknowledged is there".to_owned()
+        }
+        K::PermissionDenied | K::ReadOnlyFilesystem => {
+            "this user may not write there: `list`, `status` and what else only reads still work, \
+             and `tress doctor` says more"
+                .to_owned()
+        }
+        K::NotADirectory | K::AlreadyExists if path.ancestors().any(|path| path.is_file()) => {
+            let file = path.ancestors().find(|path| path.is_file()).unwrap_or(path);
+            format!("{} is a file: move it away, or name a directory with `--dir`", file.display())
+        }
+        _ => "`tress doctor` says what is wrong with the store".to_owned(),
+    }
+}
+
+/// What the system had said, of an error that was handed on in words.
+fn system_error(text: &str) -> std::io::ErrorKind {
+    let number = text.rsplit_once("(os error ").and_then(|(_, rest)| rest.split(')').next());
+    let number = number.and_then(|number| number.parse().ok());
+    number.map_or(std::io::ErrorKind::Other, |number| {
+        std::io::Error::from_raw_os_error(number).kind()
+    })
 }
 
 impl From<HubError> for Failure {
@@ -373,7 +406,9 @@ impl From<tress_run::GitError> for Failure {
         let message = error.to_string();
         match error {
             GitError::Missing(_) => Self::not_found(message),
-            GitError::NotARepository(_) | GitError::NoCommit => Self::invalid(message),
+            GitError::NotARepository(_) | GitError::NoCommit | GitError::NotText(_) => {
+                Self::invalid(message)
+            }
             GitError::Dirty(_) | GitError::Conflict(_) | GitError::CheckedOut { .. } => {
                 Self::conflict(message)
             }
@@ -433,5 +468,26 @@ impl From<Refused<Failure>> for Failure {
             Refused::Condition(failure) => failure,
             Refused::Error(error) => error.into(),
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// On a full disk, and where somebody may only read, `tress doctor` was named, which knew no help either.
+    #[test]
+    fn what_the_system_refuses_is_told_with_what_helps() {
+        let full = Error::Group("cannot write x: No space left on device (os error 28)".to_owned());
+        assert!(Failure::from(full).hint.is_some_and(|hint| hint.starts_with("make room")));
+        let io = |kind: std::io::ErrorKind| StoreError::Io {
+            action: "lock",
+            path: "x/y".into(),
+            source: kind.into(),
+        };
+        let denied = Failure::from(io(std::io::ErrorKind::PermissionDenied));
+        assert!(denied.hint.is_some_and(|hint| hint.contains("may not write there")));
+        let other = Failure::from(io(std::io::ErrorKind::NotADirectory));
+        assert!(other.hint.is_some_and(|hint| hint.contains("tress doctor")));
     }
 }

@@ -22,6 +22,9 @@ pub enum GitError {
     /// The repository has no commit to start from.
     #[error("the repository has no commit yet: commit something to start from")]
     NoCommit,
+    /// Its path is no text.
+    #[error("the path {} is not UTF-8, and agents could not be told it: rename the directory", .0.display())]
+    NotText(PathBuf),
     /// There are changes that are not committed.
     #[error("the work tree has changes that are not committed ({}): commit or stash them", list(.0))]
     Dirty(Vec<String>),
@@ -145,6 +148,10 @@ impl Tree {
             Err(GitError::Missing(error)) => return Err(GitError::Missing(error)),
             Err(_) => return Err(GitError::NotARepository(dir.to_owned())),
         };
+        // What is no text came out as something else.
+        if !Path::new(&top).is_dir() {
+            return Err(GitError::NotText(dir.to_owned()));
+        }
         let tree = Self::at(Path::new(&top));
         match tree.git(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).await {
             Ok(_) => Ok(tree),
@@ -240,14 +247,23 @@ impl Tree {
         Ok((name != "HEAD").then_some(name))
     }
 
-    /// Paths with changes that are not committed, but for those under `except`.
+    /// Paths with changes that are not committed, but for those under the directory `except`, which may be anywhere
+    /// in the tree.
     ///
     /// # Errors
     /// When git fails.
-    pub async fn changes(&self, except: &str) -> Result<Vec<String>, GitError> {
-        let status = self.git(&["status", "--porcelain", "--untracked-files=normal"]).await?;
-        let paths = status.lines().filter_map(|line| line.get(3..)).map(str::to_owned);
-        Ok(paths.filter(|path| !path.starts_with(except)).collect())
+    pub async fn changes(&self, except: &Path) -> Result<Vec<String>, GitError> {
+        let top = tokio::fs::canonicalize(&self.dir).await;
+        let top = top.unwrap_or_else(|_| self.dir.clone());
+        let real = tokio::fs::canonicalize(except).await;
+        let except = real.unwrap_or_else(|_| self.dir.join(except));
+        let except = except.strip_prefix(&top).ok().and_then(Path::to_str);
+        // A directory of which nothing is committed is named alone, unless something in it is left out.
+        let but = except.map(|except| format!(":(exclude,top,literal){except}"));
+        let mut args = vec!["status", "--porcelain", "--untracked-files=normal"];
+        args.extend(but.as_deref().into_iter().flat_map(|but| ["--", ".", but]));
+        let status = self.git(&args).await?;
+        Ok(status.lines().filter_map(|line| line.get(3..)).map(str::to_owned).collect())
     }
 
     /// Whether it is a work tree of the same repository as `other`, still: whoever worked in it may have removed it, or

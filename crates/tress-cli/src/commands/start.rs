@@ -159,13 +159,14 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
             .hint("say --command 'my-agent {prompt}', or set TRESS_COMMAND; --plan needs none"));
     };
     let tree = Tree::discover(&context.project()?).await?;
-    let changes = tree.changes(DIR).await?;
+    let dir = context.store_dir().unwrap_or_else(|| tree.dir().join(DIR));
+    own_project(&tree, &dir).await?;
+    let changes = tree.changes(&dir).await?;
     if !changes.is_empty() {
         return Err(tress_run::GitError::Dirty(changes).into());
     }
     // What cannot be read is refused before anything is written.
     texts.operations(&State::default())?;
-    let dir = context.store_dir().unwrap_or_else(|| tree.dir().join(DIR));
     let store = Store::create(dir)?;
     let run = store.create_run(&context.global.run).await?;
     let learned = learned(&store).await?;
@@ -211,6 +212,20 @@ pub(crate) async fn start(context: &Context, args: &Start) -> Result<(), Failure
     }
     let summary = work(context, run.clone(), tree, options).await?;
     tell(context, &run, &summary, &next(&summary))
+}
+
+/// Refuses a repository within the project that the store found above is of: `resume` would go on in another one.
+async fn own_project(tree: &Tree, store: &Path) -> Result<(), Failure> {
+    let project = store.parent().unwrap_or(Path::new("."));
+    if let Ok(own) = Tree::discover(project).await
+        && (own.dir() == tree.dir() || own.is_beside(tree).await)
+    {
+        return Ok(());
+    }
+    let (store, here) = (store.display(), tree.dir().display());
+    Err(Failure::conflict(format!("the store {store} is not of the repository {here}")).hint(
+        format!("start from {}, or make a store here: `tress init --nested`", project.display()),
+    ))
 }
 
 fn nothing_left(state: &State) -> bool {

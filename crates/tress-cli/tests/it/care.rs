@@ -383,3 +383,13 @@ fn a_run_without_todos_says_so() {
     let page = Bench::new().ok(&["status"]);
     assert!(page.lines().any(|line| line == "there are no todos"), "{page}");
 }
+
+/// A file in the place of the store was told as a store that is damaged.
+#[test]
+fn a_file_where_the_store_would_be_is_told() {
+    let bench = Bench::bare();
+    bench.write(".tress", "mine");
+    bench.run(&["init"]).fails(6, ".tress is a file: move it away");
+    assert_eq!(bench.read(".tress"), b"mine");
+    bench.run(&["--dir", ".tress", "list"]).fails(6, ".tress is a file: move it away");
+}

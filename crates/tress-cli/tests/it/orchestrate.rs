@@ -389,6 +389,50 @@ fn an_exploration_that_is_stopped_ends_as_what_is_interrupted() {
     }
 }
 
+/// In a part of a repository the store itself was a change that was not committed.
+#[test]
+fn a_store_within_a_repository_is_no_change_of_it() {
+    let project = project();
+    let top = project.path();
+    std::fs::write(top.join(".gitignore"), "").expect("it works");
+    git(top, &["commit", "--quiet", "--all", "-m", "nothing is ignored"]);
+    let dir = top.join("a part");
+    std::fs::create_dir(&dir).expect("it works");
+    run(&dir, &["init"]);
+    run(&dir, &["add", "it", "--external-id", "it", "--check", "grep -q it it"]);
+    std::fs::write(top.join(".tressrc"), "").expect("it works");
+    let (code, said) = failure(&dir, &["start", "--command", GOOD]);
+    assert!(code == Some(5) && said.contains("committed (.tressrc)"), "{said}");
+    std::fs::remove_file(top.join(".tressrc")).expect("it works");
+    let (code, said) = failure(&dir, &["start", "--command", GOOD]);
+    assert_eq!(code, Some(0), "{said}");
+    git(top, &["cat-file", "-e", "tress/main:it"]);
+
+    // A repository within is another project: `resume` would have gone on in the one around it.
+    let within = dir.join("within");
+    std::fs::create_dir(&within).expect("it works");
+    git(&within, &["init", "--quiet"]);
+    git(&within, &["commit", "--quiet", "--allow-empty", "-m", "first"]);
+    let (code, said) = failure(&within, &["start", "--command", GOOD]);
+    assert!(code == Some(5) && said.contains("tress init --nested"), "{said}");
+}
+
+/// A directory whose name is no text was told as a repository without a commit.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_project_whose_path_is_no_text_is_told_so() {
+    use std::os::unix::ffi::OsStrExt;
+    let above = tempfile::tempdir().expect("it works");
+    let dir = above.path().join(std::ffi::OsStr::from_bytes(b"na\xefve"));
+    std::fs::create_dir(&dir).expect("it works");
+    git(&dir, &["init", "--quiet"]);
+    git(&dir, &["commit", "--quiet", "--allow-empty", "-m", "first"]);
+    run(&dir, &["init"]);
+    run(&dir, &["add", "it"]);
+    let (code, said) = failure(&dir, &["start", "--command", GOOD]);
+    assert!(code == Some(4) && said.contains("is not UTF-8"), "{said}");
+}
+
 /// Waits until somebody has written a line to the pipe that a command says things to, and gives what came up to it.
 #[cfg(unix)]
 fn said_until(what: &str, from: &mut impl std::io::BufRead) -> String {

@@ -157,9 +157,9 @@ async fn bad_repositories_are_named() {
     let empty = tress_run::Tree::discover(dir.path()).await.unwrap_err();
     assert!(matches!(empty, GitError::NoCommit), "{empty}");
     let tree = repository(dir.path()).await;
-    assert!(tree.changes(".tress").await.unwrap().is_empty());
+    assert!(tree.changes(Path::new(".tress")).await.unwrap().is_empty());
     std::fs::write(dir.path().join("new.txt"), "x").unwrap();
-    assert_eq!(tree.changes(".tress").await.unwrap(), ["new.txt"]);
+    assert_eq!(tree.changes(Path::new(".tress")).await.unwrap(), ["new.txt"]);
 }
 
 #[tokio::test]
