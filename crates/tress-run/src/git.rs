@@ -60,6 +60,17 @@ fn list(names: &[String]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
+/// Does `work`, to its end also where nobody waits for it any more: git that is killed leaves its locks behind, in the
+/// user's own repository.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, GitError> {
+    tokio::spawn(work).await.map_err(|error| GitError::Failed {
+        command: "was not waited for".to_owned(),
+        message: error.to_string(),
+    })
+}
+
 /// A git work tree.
 #[derive(Debug, Clone)]
 pub struct Tree {
@@ -188,8 +199,10 @@ impl Tree {
             .env_remove("GIT_INDEX_FILE")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
+            .stdin(Stdio::null());
+        // At a terminal Ctrl-C is for whoever runs the team, who lets git end what it is at.
+        #[cfg(unix)]
+        command.process_group(0);
         if let Some(above) = self.dir.parent().filter(|_| self.top) {
             command.env("GIT_CEILING_DIRECTORIES", above);
         }
@@ -201,7 +214,9 @@ impl Tree {
     }
 
     async fn output(mut command: Command, args: &[&str]) -> Result<String, GitError> {
-        let output = command.output().await.map_err(GitError::Missing)?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(GitError::Missing)?;
+        let output = to_its_end(child.wait_with_output()).await?.map_err(GitError::Missing)?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
         }
@@ -371,22 +386,34 @@ impl Tree {
         commit: &str,
         branch: Option<&str>,
     ) -> Result<Self, GitError> {
-        let _alone = self.worktrees.lock().await;
-        self.remove(dir).await;
-        let path = dir.to_string_lossy();
-        match branch {
-            Some(branch) => {
-                self.git(&["worktree", "add", "--quiet", "-B", branch, &path, commit]).await?
+        let alone = Arc::clone(&self.worktrees).lock_owned().await;
+        let (tree, dir, commit) = (self.clone(), dir.to_owned(), commit.to_owned());
+        let branch = branch.map(str::to_owned);
+        to_its_end(async move {
+            let _alone = alone;
+            tree.remove(&dir).await;
+            let path = dir.to_string_lossy();
+            let mut args = vec!["worktree", "add", "--quiet"];
+            match &branch {
+                Some(branch) => args.extend(["-B", branch]),
+                None => args.push("--detach"),
             }
-            None => self.git(&["worktree", "add", "--quiet", "--detach", &path, commit]).await?,
-        };
-        Ok(Self::at(dir))
+            args.extend([&*path, &commit]);
+            tree.git(&args).await?;
+            Ok(Self::at(&dir))
+        })
+        .await?
     }
 
     /// Removes a work tree, whatever is in it.
     pub async fn remove_worktree(&self, dir: &Path) {
-        let _alone = self.worktrees.lock().await;
-        self.remove(dir).await;
+        let alone = Arc::clone(&self.worktrees).lock_owned().await;
+        let (tree, dir) = (self.clone(), dir.to_owned());
+        let removing = async move {
+            let _alone = alone;
+            tree.remove(&dir).await;
+        };
+        let _ = to_its_end(removing).await;
     }
 
     async fn remove(&self, dir: &Path) {
@@ -628,6 +655,8 @@ impl Tree {
         let failed = |message: String| GitError::Failed { command: args.join(" "), message };
         let mut command = self.command(&args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // It only reads.
+        command.kill_on_drop(true);
         let mut child = command.spawn().map_err(GitError::Missing)?;
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed("it has no pipes".to_owned()));

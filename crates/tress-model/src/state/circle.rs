@@ -266,10 +266,10 @@ fn round(todo: TodoId, waits: &BTreeMap<TodoId, Waits>) -> Option<Vec<Waiting>> 
     let mut queue = VecDeque::from([todo]);
     while let Some(one) = queue.pop_front() {
         for (&next, &part_of) in waits.get(&one).into_iter().flatten() {
-            if !from.contains_key(&next) {
-                from.insert(next, Waiting { todo: one, part_of });
+            from.entry(next).or_insert_with(|| {
                 queue.push_back(next);
-            }
+                Waiting { todo: one, part_of }
+            });
             if next == todo {
                 let mut circle = Vec::new();
                 let mut at = todo;

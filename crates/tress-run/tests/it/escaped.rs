@@ -135,6 +135,43 @@ async fn what_a_command_of_the_users_own_starts_stays() {
     assert!(killed.success());
 }
 
+/// Git that was at something when the team was stopped was killed, by the terminal's Ctrl-C or by us: its lock stayed, and
+/// every later change of the user's repository failed or waited for it.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn git_that_nobody_waits_for_ends_what_it_is_at() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let (told, gate) = (pipe(&site, "told"), pipe(&site, "gate"));
+    let dir = site.dir.path();
+    let group = |stat: &str| stat.split_whitespace().nth(4).map(str::to_owned);
+    // The index is locked as long as this runs.
+    let filter =
+        format!("cat /proc/self/stat > {}; read go < {}; cat", told.display(), gate.display());
+    super::git(dir, &["config", "filter.slow.clean", &filter]);
+    std::fs::write(dir.join(".git/info/attributes"), "slow.txt filter=slow\n").unwrap();
+    std::fs::write(dir.join("slow.txt"), "slow\n").unwrap();
+    let tree = tress_run::Tree::discover(dir).await.unwrap();
+    let by = tress_run::git::Signature { name: "ada".to_owned() };
+    let mut committing = Box::pin(tree.commit_all(&by, "slow"));
+    let stat = tokio::select! {
+        done = &mut committing => panic!("{done:?}"),
+        stat = hear(told) => stat,
+    };
+    let own = std::fs::read_to_string("/proc/self/stat").unwrap();
+    assert!(group(&stat).is_some() && group(&stat) != group(&own), "Ctrl-C would reach it");
+    drop(committing);
+    let lock = dir.join(".git/index.lock");
+    assert!(lock.exists(), "git is at it");
+    tokio::task::spawn_blocking(move || std::fs::write(gate, "go\n")).await.unwrap().unwrap();
+    let unlocked = async {
+        while lock.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(30);
+    assert!(tokio::time::timeout(patience, unlocked).await.is_ok(), "the lock stayed");
+}
+
 /// The shell that runs an agent's command ended with the signal, and the agent was killed with it: it had no time to
 /// put anything away.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
