@@ -87,7 +87,7 @@ pub use tress_store::{
 pub use work::losses::{Loss, acknowledgements};
 pub use work::report::{Completed, Reported, Start, WorkRefused};
 pub use work::review::{ReviewRefused, integrable, verifiable};
-pub use work::{ClaimRefused, Claimed, Pick, new_todo_id, todo};
+pub use work::{ClaimRefused, Claimed, Pick, claimable, new_todo_id, todo};
 
 /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z.
 pub fn now() -> Millis {

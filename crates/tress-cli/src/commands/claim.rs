@@ -311,6 +311,9 @@ fn nothing_ready(state: &State, now: Millis) -> Failure {
             "`tress ready` lists them; `tress claim ID` takes any, --can says what you can do",
         );
     }
+    if state.todos.unfinished().next().is_none() {
+        return failure("nothing is left to be claimed", "`tress add` adds what is to be done");
+    }
     let message = format!("nothing is ready to be claimed; {blocked} blocked");
     failure(&message, "`tress blocked` says why, `tress list` what is under way")
 }

@@ -239,15 +239,16 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
     let store = context.shared_store()?;
     let run = context.open_run(&store, &context.global.run).await?;
     let run = match args.from.as_deref().zip(args.path.as_deref()) {
-        Some((from, name)) => branch_off(context, &store, &run, from, name).await?,
+        Some((from, name)) => {
+            // Where there is nothing to go on with no path is left behind.
+            let at = crate::time::parse_when(from, tress::now());
+            let then = context.out.waiting("reading the history", run.state_at(at)).await?;
+            resumable(&then, &format!("{} at {from}", run.name()))?;
+            branch_off(context, &store, &run, from, name).await?
+        }
         None => run,
     };
-    let options = Options::from_state(&run.state());
-    let mut options = options.ok_or_else(|| RunError::NotStarted(run.name().to_owned()))?;
-    if run.state().team.phase == Phase::Finished && nothing_left(&run.state()) {
-        return Err(Failure::invalid(format!("the run {} is finished", run.name()))
-            .hint("`tress add` something that is to be done, or go on from an earlier moment: --from WHEN --as NAME"));
-    }
+    let mut options = resumable(&run.state(), run.name())?;
     options.begin_path(&run).await?;
     if let Some(command) = &args.command {
         options.command.clone_from(command);
@@ -260,6 +261,17 @@ pub(crate) async fn resume(context: &Context, args: &Resume) -> Result<(), Failu
     let tree = Tree::discover(&project).await?;
     let summary = work(context, run.clone(), tree, options).await?;
     tell(context, &run, &summary, &next(&summary))
+}
+
+/// What a run goes on with, where there is something to go on with.
+fn resumable(state: &State, name: &str) -> Result<Options, Failure> {
+    let options = Options::from_state(state);
+    let options = options.ok_or_else(|| RunError::NotStarted(name.to_owned()))?;
+    if state.team.phase == Phase::Finished && nothing_left(state) {
+        return Err(Failure::invalid(format!("the run {name} is finished"))
+            .hint("`tress add` something that is to be done, or go on from an earlier moment: --from WHEN --as NAME"));
+    }
+    Ok(options)
 }
 
 /// Makes a path of `run` as it was at a moment.

@@ -389,6 +389,29 @@ fn an_exploration_that_is_stopped_ends_as_what_is_interrupted() {
     }
 }
 
+/// An exploration of what could not be claimed left as many paths behind as it was to have, and so did a `resume` from
+/// a moment at which there was nothing to go on with.
+#[test]
+fn what_is_refused_leaves_no_path_behind() {
+    let dir = project();
+    let dir = dir.path();
+    run(dir, &["init"]);
+    run(dir, &["import", "markdown", "TODO.md"]);
+    let runs = || data(dir, &["runs", "--json"]).as_array().map(Vec::len);
+    let (code, said) = failure(dir, &["explore", "c", "--command", GOOD]);
+    assert!(code == Some(5) && said.contains("it is blocked"), "{said}");
+    let (code, said) = failure(dir, &["resume", "--from", "now", "--as", "second"]);
+    assert!(code == Some(3) && said.contains("was not started"), "{said}");
+    assert!(run(dir, &["start", "--command", GOOD]).status.success());
+    let (code, said) = failure(dir, &["resume", "--from", "end", "--as", "second"]);
+    assert!(code == Some(4) && said.contains("main at end is finished"), "{said}");
+    assert_eq!(runs(), Some(1));
+    // The name is free for an earlier moment.
+    assert!(run(dir, &["resume", "--from", "start", "--as", "second"]).status.success());
+    let (code, said) = failure(dir, &["claim", "--next"]);
+    assert!(code == Some(5) && said.contains("nothing is left"), "{said}");
+}
+
 /// In a part of a repository the store itself was a change that was not committed.
 #[test]
 fn a_store_within_a_repository_is_no_change_of_it() {

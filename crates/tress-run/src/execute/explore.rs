@@ -88,6 +88,9 @@ pub async fn explore(
     if let Some(holder) = state.todo(todo).and_then(|todo| todo.holder(tress::now())) {
         return Err(RunError::NotOpen(format!("{name} is held by {}", holder.agent)));
     }
+    // Where it cannot be claimed no paths are left behind.
+    tress::claimable(&state, todo, COORDINATOR, tress::now())
+        .map_err(|refused| RunError::NotOpen(refused.to_string()))?;
     let mut forks = Vec::new();
     let taken = store.runs()?;
     let free = (1_u32..).map(|number| format!("{}.{name}.{number}", run.name()));

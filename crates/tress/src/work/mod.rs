@@ -93,7 +93,15 @@ pub enum ClaimRefused {
 }
 
 /// Whether `agent` may claim `todo` at `now`.
-fn claimable(state: &State, todo: TodoId, agent: &str, now: Millis) -> Result<(), ClaimRefused> {
+///
+/// # Errors
+/// The reason why it may not, and what to claim instead.
+pub fn claimable(
+    state: &State,
+    todo: TodoId,
+    agent: &str,
+    now: Millis,
+) -> Result<(), ClaimRefused> {
     let found = state.todo(todo).ok_or(ClaimRefused::Unknown)?;
     let readiness = state.readiness(now);
     let next = || readiness.ready.iter().copied().find(|&ready| ready != todo);
