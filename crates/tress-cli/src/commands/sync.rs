@@ -69,6 +69,8 @@ struct SyncView {
     not_taken: u64,
     refused: usize,
     up_to_date: bool,
+    /// Whether there is nothing of the run, here or there.
+    empty: bool,
     version: String,
     root: String,
 }
@@ -87,6 +89,7 @@ impl SyncView {
             not_taken: exchanged.not_taken,
             refused: exchanged.refused,
             up_to_date: exchanged.up_to_date && exchanged.not_taken == 0,
+            empty: state.events() == 0,
             version: state.version.to_string(),
             root: state.root().to_string(),
         }
@@ -113,6 +116,10 @@ impl SyncView {
         if self.refused > 0 {
             let refused = count(self.refused, "segment");
             text += &format!("; refused {refused}: see `tress fsck` and quarantine/");
+        }
+        if self.empty && self.unsigned == 0 {
+            text +=
+                &format!("; nothing is known of a run {} here or there (`tress runs`)", self.run);
         }
         text
     }

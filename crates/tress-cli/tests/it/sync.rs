@@ -62,6 +62,10 @@ fn a_token_opens_a_hub_and_the_right_words_are_said_where_it_does_not() {
     let done = sync(&token, &["--json"]).data();
     assert_eq!((done.get("received"), done.get("sent")), (Some(&0.into()), Some(&1.into())));
     assert_eq!(house.run_as("ada", &["list", "--json"]).data().as_array().map(Vec::len), Some(1));
+    // A name that is not quite right looked like an exchange that was done.
+    let nothing = sync(&token, &["--run", "mian"]);
+    assert!(nothing.stdout.contains("nothing is known of a run mian"), "{nothing:?}");
+    assert!(!sync(&token, &[]).stdout.contains("nothing is known"));
     // A todo by somebody in another role does not come in with this token.
     guest.ok(&["claim", "--next", "--role", "implementer"]);
     sync(&token, &[]).fails(7, "writes as human only");
