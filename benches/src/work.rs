@@ -121,10 +121,14 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
         3,
         || tress_store::Store::open(&path).map_err(Failure::other),
         |store| {
-            let run = store.run(RUN, false).map_err(Failure::other)?;
-            let items = run.read_all().map_err(Failure::other)?;
+            let mut run = store.run(RUN, false).map_err(Failure::other)?;
             let mut log = Log::new();
-            log.admit_all(items.into_iter().filter_map(tress::Item::into_hashed), None);
+            // As whoever opens a run without a snapshot does.
+            let batch = run.poll_into(&mut |segments| {
+                log.admit_all(segments, None);
+                true
+            });
+            log.admit_all(batch.map_err(Failure::other)?.segments, None);
             if log.version().events() as usize == events + 1 {
                 Ok(log)
             } else {

@@ -8,7 +8,7 @@ use tress_model::codec::{self, EventHasher, FORMAT, FormatVersion};
 use tress_model::event::{Hashed, Seal};
 use tress_model::ids::{ReplicaId, StoreId};
 
-use crate::ahead::Ahead;
+use crate::ahead::{self, Ahead};
 use crate::files::Files;
 use crate::frame::{self, Frame, FrameKind};
 use crate::place::Mark;
@@ -329,11 +329,24 @@ impl JournalReader {
     /// When the files cannot be read, or are of a newer format.
     pub fn poll(&mut self, files: &dyn Files) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
+        self.poll_into(files, &mut |item| items.push(item))?;
+        Ok(items)
+    }
+
+    /// The same, which gives `to` what was written as it is read; also what was read before an error.
+    ///
+    /// # Errors
+    /// As [`JournalReader::poll`].
+    pub fn poll_into(
+        &mut self,
+        files: &dyn Files,
+        to: &mut dyn FnMut(Item),
+    ) -> Result<(), StoreError> {
         if std::mem::take(&mut self.short) {
             self.damage = None;
         }
         if self.damage.is_some() || self.done {
-            return Ok(items);
+            return Ok(());
         }
         let listed = files.list(&self.dir);
         let listed = listed.map_err(|error| StoreError::io("list", &self.dir, error))?;
@@ -367,7 +380,7 @@ impl JournalReader {
             }
             let cut = self.skips.iter().any(|skip| self.is_at(skip));
             if entry.len > self.position.offset || cut {
-                let whole = self.read_file(files, &path, entry.len, &mut items)?;
+                let whole = self.read_file(files, &path, entry.len, to)?;
                 if !whole {
                     if after && self.damage.is_none() {
                         // A file that another follows was whole when that was begun.
@@ -396,7 +409,7 @@ impl JournalReader {
             );
             self.damaged(&self.path(), self.position.offset, reason);
         }
-        Ok(items)
+        Ok(())
     }
 
     /// Reads what the file at `path`, which is `len` bytes long, has from here on; whether that was frames to
@@ -406,7 +419,7 @@ impl JournalReader {
         files: &dyn Files,
         path: &Path,
         len: u64,
-        items: &mut Vec<Item>,
+        to: &mut dyn FnMut(Item),
     ) -> Result<bool, StoreError> {
         let failed = |error| StoreError::io("read", path, error);
         if self.room == Some((self.position, len)) {
@@ -421,7 +434,7 @@ impl JournalReader {
         let mut bytes = files.read(path, self.position.offset).map_err(failed)?;
         for _ in 0..READS_MAX {
             let start = self.position.offset;
-            if self.read_frames(path, &bytes, items)? || self.done {
+            if self.read_frames(path, &bytes, to)? || self.done {
                 return Ok(true);
             }
             let read = usize::try_from(self.position.offset - start).unwrap_or(usize::MAX);
@@ -505,12 +518,23 @@ impl JournalReader {
         &mut self,
         path: &Path,
         bytes: &[u8],
-        items: &mut Vec<Item>,
+        to: &mut dyn FnMut(Item),
+    ) -> Result<bool, StoreError> {
+        let wanted = !self.seals_only && self.until.is_none();
+        let replica = self.replica;
+        ahead::reading(replica, bytes, wanted, |ahead| self.step(path, bytes, ahead, to))
+    }
+
+    /// The same, with what was decoded of `bytes` already.
+    fn step(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        ahead: &mut Ahead<'_>,
+        to: &mut dyn FnMut(Item),
     ) -> Result<bool, StoreError> {
         let start = self.position.offset;
         let mut at = 0;
-        let wanted = !self.seals_only && self.until.is_none();
-        let mut ahead = if wanted { Ahead::of(self.replica, bytes) } else { Ahead::default() };
         while !self.done {
             let rest = bytes.get(at..).unwrap_or_default();
             while self.pass_over(rest) {}
@@ -520,9 +544,9 @@ impl JournalReader {
             if let Some(store) = self.store
                 && let Some((len, segment)) = ahead.take(at)
             {
-                items.push(Item::Segment(self.cut(segment.of_store(store))));
                 at += len;
                 self.position.offset = start + at as u64;
+                to(Item::Segment(self.cut(segment.of_store(store))));
                 continue;
             }
             let Some(frame) = frame::decode(rest) else {
@@ -534,15 +558,18 @@ impl JournalReader {
                 }
                 return Ok(false);
             };
-            match self.take(path, &frame)? {
-                Ok(item) => items.extend(item),
+            let item = match self.take(path, &frame)? {
+                Ok(item) => item,
                 Err(reason) => {
                     self.damaged(path, start + at as u64, reason);
                     return Ok(false);
                 }
-            }
+            };
             at += frame.len();
             self.position.offset = start + at as u64;
+            if let Some(item) = item {
+                to(item);
+            }
         }
         Ok(true)
     }

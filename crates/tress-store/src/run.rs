@@ -23,6 +23,12 @@ use crate::snapshots::{self, StoredSnapshot};
 use crate::store::{Store, StoreError, Tuning, lock_of_run};
 use crate::writer::JournalWriter;
 
+/// How many events are given away at once that are taken as they are read.
+const EVENTS_AT_ONCE: usize = 1024;
+
+/// Takes events as they are read; whether it wants more.
+type Take<'a> = &'a mut dyn FnMut(Vec<Hashed>) -> bool;
+
 /// What a look at the journals brought.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -261,10 +267,27 @@ impl RunStore {
     /// # Errors
     /// When they cannot be read, or are of a newer format.
     pub fn poll(&mut self) -> Result<Batch, StoreError> {
+        self.poll_and(None)
+    }
+
+    /// The same. Where the run has one journal alone, `take` gets its events as they are read, many at a time, in the order in
+    /// which they were written: what it does with them goes on beside the reading. It says whether it wants more
+    /// of that; what it does not get is in the batch. What was read before an error is read again.
+    ///
+    /// # Errors
+    /// As [`RunStore::poll`].
+    pub fn poll_into(
+        &mut self,
+        take: &mut dyn FnMut(Vec<Hashed>) -> bool,
+    ) -> Result<Batch, StoreError> {
+        self.poll_and(Some(take))
+    }
+
+    fn poll_and(&mut self, take: Option<Take<'_>>) -> Result<Batch, StoreError> {
         let before: Vec<_> =
             self.readers.iter().map(|(&replica, reader)| (replica, reader.position())).collect();
         let shared = !self.shared.is_empty();
-        let polled = self.poll_all();
+        let polled = self.poll_all(take);
         if polled.is_err() {
             // To read something twice does no harm.
             self.received.clear();
@@ -283,7 +306,7 @@ impl RunStore {
         polled
     }
 
-    fn poll_all(&mut self) -> Result<Batch, StoreError> {
+    fn poll_all(&mut self, mut take: Option<Take<'_>>) -> Result<Batch, StoreError> {
         let files = self.files();
         let journals = self.dir.join("journals");
         let listed = files.list(&journals);
@@ -292,6 +315,10 @@ impl RunStore {
         self.poll_shared(&*files, &mut batch)?;
         self.poll_received(&*files, &mut batch)?;
         self.miss(&listed, &mut batch);
+        let many = listed.iter().filter(|entry| entry.is_dir).count() > 1;
+        if many || !batch.segments.is_empty() {
+            take = None;
+        }
         for entry in listed.into_iter().filter(|entry| entry.is_dir) {
             let Ok(replica) = entry.name.parse() else {
                 continue;
@@ -304,16 +331,29 @@ impl RunStore {
                     .passing_over(skips)
                     .at_least(mark)
             });
-            let items = reader.poll(&*files)?;
-            if !items.is_empty() {
-                self.unsynced.insert(reader.path());
-            }
-            for item in items {
+            let (mut any, mut events) = (false, 0);
+            let polled = reader.poll_into(&*files, &mut |item| {
+                any = true;
                 match item {
-                    Item::Segment(segment) => batch.segments.push(segment),
+                    Item::Segment(segment) => {
+                        events += segment.records.len();
+                        batch.segments.push(segment);
+                    }
                     Item::Seal(seal) => batch.seals.push(seal),
                 }
+                if events >= EVENTS_AT_ONCE
+                    && let Some(give) = &mut take
+                {
+                    events = 0;
+                    if !give(std::mem::take(&mut batch.segments)) {
+                        take = None;
+                    }
+                }
+            });
+            if any {
+                self.unsynced.insert(reader.path());
             }
+            polled?;
             batch.damage.extend(reader.damage().cloned());
         }
         Ok(batch)

@@ -280,12 +280,21 @@ impl Core {
 
     /// The place of the earliest event that came and lies before the snapshot.
     fn poll_once(&mut self) -> Result<Option<OrderKey>, Error> {
-        let batch = self.files.poll()?;
-        self.damage = batch.damage;
-        self.seals += batch.seals.len() as u64;
+        let (files, log, mut admissions) = (&mut self.files, &mut self.log, Vec::new());
+        let mut polled = files.poll_into(&mut |segments| {
+            let admission = log.admit_all(segments, None);
+            // What waits would be tried again each time.
+            let more = admission.waiting == 0;
+            admissions.push(admission);
+            more
+        });
+        if let Ok(batch) = &mut polled
+            && !batch.segments.is_empty()
+        {
+            admissions.push(log.admit_all(std::mem::take(&mut batch.segments), None));
+        }
         let mut behind = None;
-        if !batch.segments.is_empty() {
-            let admission = self.log.admit_all(batch.segments, None);
+        for admission in admissions {
             for (segment, reason) in admission.rejected {
                 if matches!(reason, tress_engine::Rejection::Behind(_)) {
                     behind = earlier(behind, &segment);
@@ -304,6 +313,9 @@ impl Core {
             self.lost = self.log.lost().count();
         }
         self.behind = self.behind.into_iter().chain(behind).min();
+        let batch = polled?;
+        self.damage = batch.damage;
+        self.seals += batch.seals.len() as u64;
         Ok(behind)
     }
 

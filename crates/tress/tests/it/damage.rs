@@ -404,3 +404,63 @@ async fn random_hits_on_a_large_store_are_told_and_the_rest_comes_back() {
         holds(&hit, &known, &source, 100, &what).await;
     }
 }
+
+/// The only journal of a run is folded while it is read: what comes of that is what comes of one after the other,
+/// whole and hit.
+#[tokio::test]
+async fn a_long_journal_that_is_the_only_one_is_folded_while_it_is_read() {
+    let files = MemoryFiles::new();
+    let run = open(&files).await;
+    for round in 0..100 {
+        let title = |n| format!("{round} {n}: {}", "long ".repeat(4));
+        let todo = |n| tress::todo(tress::new_todo_id().unwrap(), title(n));
+        human(&run).append((0..100).map(todo)).await.unwrap();
+    }
+    let known = run.state();
+    drop(run);
+    let is = |path: &&PathBuf, end: &str| path.extension().is_some_and(|found| found == end);
+    let all = paths(&files, &Path::new(DIR).join("runs"));
+    all.iter().filter(|path| is(path, "snap")).for_each(|path| files.remove(path).unwrap());
+    let journals: Vec<_> = all.iter().filter(|path| is(path, "log")).collect();
+    let [journal] = journals[..] else { panic!("{journals:?}") };
+    let len = files.read(journal, 0).unwrap().len();
+    assert!(len > 256 << 10, "{len}");
+    let reopened = open(&files.deep_copy()).await;
+    assert_eq!(reopened.state().root(), known.root());
+    // Everything before a hit, and nothing behind it.
+    let hit = files.deep_copy();
+    hit.damage(journal, |bytes| bytes[2 * len / 3] ^= 1);
+    let stored = |files: &MemoryFiles| {
+        let files = Arc::new(files.clone());
+        let store = tress_store::Store::open_on(files, Path::new(DIR), "here".to_owned());
+        store.unwrap().run("main", false).unwrap()
+    };
+    let at_once = |files: &MemoryFiles| {
+        let mut log = tress::Log::new();
+        log.admit_all(stored(files).poll().unwrap().segments, None);
+        log.state().root()
+    };
+    assert_eq!(at_once(&files), known.root());
+    let state = open(&hit).await.state();
+    assert!((6000..7000).contains(&state.events()), "{}", state.events());
+    assert_eq!(state.root(), at_once(&hit));
+    // Who wants no more gets the rest at the end; of several journals nothing is given before all are read.
+    let given = |files: &MemoryFiles| {
+        let mut given = Vec::new();
+        let batch = stored(files).poll_into(&mut |segments| {
+            given.extend(segments);
+            false
+        });
+        let count = |segments: &[tress::Hashed]| segments.iter().map(|s| s.records.len()).sum();
+        let (given, left): (usize, usize) = (count(&given), count(&batch.unwrap().segments));
+        (given, given + left)
+    };
+    let all = usize::try_from(known.events()).unwrap();
+    let (some, sum) = given(&files);
+    assert!((1024..2048).contains(&some) && sum == all, "{some} of {sum}");
+    let (one, two) = (open(&files).await, open(&files).await);
+    human(&one).add("one").await.unwrap();
+    human(&two).add("two").await.unwrap();
+    drop((one, two));
+    assert_eq!(given(&files), (0, all + 2));
+}
