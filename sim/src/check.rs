@@ -163,7 +163,7 @@ async fn one_document(open: &[(Store, Run)]) -> Broken {
         }
         let (mut sealed, mut heads) = (0, BTreeSet::new());
         for run in &runs {
-            let mut documents = run.documents().await.map_err(|error| error.to_string())?;
+            let documents = run.documents().await.map_err(|error| error.to_string())?;
             sealed += documents.sealed.changes;
             heads.insert(Strand::ALL.map(|strand| documents.heads(strand)));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{ActorId, Automerge, AutomergeError, Change, ChangeHash, LoadOptions};
@@ -14,7 +15,7 @@ use crate::limits::{
     CHANGE_BYTES_MAX, DOCUMENT_BYTES_MAX, FOREIGN_BYTES_MAX, FOREIGN_OPS_MAX, PEER_OPS_MAX,
 };
 use crate::node::Node;
-use crate::projection::{project, project_changed};
+use crate::projection::{Changes, project, project_changed};
 use crate::read::Walk;
 use crate::schema;
 use crate::write::{ENCODING, Plan};
@@ -81,7 +82,7 @@ pub struct Document {
     strand: Strand,
     doc: Automerge,
     /// Made when it is first needed.
-    history: Option<History>,
+    history: OnceLock<History>,
     /// Whether Automerge panicked while it wrote.
     broken: bool,
 }
@@ -180,7 +181,7 @@ impl Document {
     /// The document that holds only its [`genesis`].
     pub fn new(strand: Strand, store: StoreId) -> Self {
         let doc = seedling(strand).with_actor(actor(store));
-        Self { strand, doc, history: None, broken: false }
+        Self { strand, doc, history: OnceLock::new(), broken: false }
     }
 
     /// The document that [`Document::save`] gave. The bytes are those that this store kept, damaged
@@ -204,7 +205,7 @@ impl Document {
             return Err(DocumentError::Foreign { strand: strand.name() });
         }
         let doc = doc.with_actor(actor(store));
-        Ok(Self { strand, doc, history: None, broken: false })
+        Ok(Self { strand, doc, history: OnceLock::new(), broken: false })
     }
 
     /// The document in Automerge's compact form. Equal documents may have different bytes.
@@ -283,8 +284,20 @@ impl Document {
         new: &State,
         message: &str,
     ) -> Result<Option<Vec<u8>>, DocumentError> {
+        self.seal_changes(&project_changed(old, new, self.strand), new, message)
+    }
+
+    /// As [`Document::seal_changed`], with [what changed](project_changed) up to `new`.
+    ///
+    /// # Errors
+    /// When the document is damaged.
+    pub fn seal_changes(
+        &mut self,
+        changes: &Changes,
+        new: &State,
+        message: &str,
+    ) -> Result<Option<Vec<u8>>, DocumentError> {
         self.usable()?;
-        let changes = project_changed(old, new, self.strand);
         let mut maps = Vec::with_capacity(changes.maps.len());
         for (map, entries) in &changes.maps {
             match self.doc.get(ROOT, *map) {
@@ -318,7 +331,7 @@ impl Document {
         let Some(mut change) = written.map_err(|error| unwritable(error.to_string()))? else {
             return Ok(None);
         };
-        if let Some(history) = &mut self.history {
+        if let Some(history) = self.history.get_mut() {
             history.add(&change);
         }
         Ok(Some(packed(&mut change)))
@@ -426,8 +439,8 @@ impl Document {
 
     /// What the document holds: the number of the last change of each actor, by its bytes. Linear in the
     /// changes, the first time.
-    pub fn clock(&mut self) -> BTreeMap<Vec<u8>, u64> {
-        self.history.get_or_insert_with(|| History::of(&self.doc)).clock()
+    pub fn clock(&self) -> BTreeMap<Vec<u8>, u64> {
+        self.history().clock()
     }
 
     /// Whether it holds nothing but what every document of its strand begins with.
@@ -436,7 +449,7 @@ impl Document {
     }
 
     /// The stores that have written something of it.
-    pub fn stores(&mut self) -> Vec<StoreId> {
+    pub fn stores(&self) -> Vec<StoreId> {
         let actors = self.clock().into_keys();
         let ids = actors.filter_map(|actor| actor.strip_prefix(&STORES)?.try_into().ok());
         ids.map(StoreId).collect()
@@ -452,7 +465,7 @@ impl Document {
     /// to so many bytes, and operations that another document takes in one batch. At least one, unless there
     /// is none, or the next has more bytes than `most`. Linear in the changes.
     pub fn lacking(
-        &mut self,
+        &self,
         clock: &BTreeMap<Vec<u8>, u64>,
         bytes: usize,
         most: usize,
@@ -497,12 +510,12 @@ impl Document {
 
     /// This document with `changes`, or `None` where they bring nothing new.
     fn with_changes(
-        &mut self,
+        &self,
         changes: &[Vec<u8>],
         mut bounds: Option<Bounds>,
     ) -> Result<(Option<Self>, Applied), DocumentError> {
         self.usable()?;
-        let history = self.history.get_or_insert_with(|| History::of(&self.doc));
+        let history = self.history();
         let mut seen = BTreeSet::new();
         let mut batch: Vec<Incoming> = Vec::new();
         for (index, bytes) in changes.iter().enumerate() {
@@ -539,12 +552,20 @@ impl Document {
         };
         let refused = |reason| DocumentError::Batch { reason };
         fence(apply).and_then(|applied| applied).map_err(refused)?;
-        let next = Self { strand: self.strand, doc, history: Some(history), broken: false };
+        let next = Self { strand: self.strand, doc, history: history.into(), broken: false };
         Ok((Some(next), applied))
     }
 
-    pub(crate) fn automerge(&mut self) -> &mut Automerge {
+    pub(crate) fn doc(&self) -> &Automerge {
+        &self.doc
+    }
+
+    pub(crate) fn doc_mut(&mut self) -> &mut Automerge {
         &mut self.doc
+    }
+
+    fn history(&self) -> &History {
+        self.history.get_or_init(|| History::of(&self.doc))
     }
 
     fn usable(&self) -> Result<(), DocumentError> {

@@ -23,6 +23,7 @@ mod node;
 mod projection;
 mod read;
 pub mod schema;
+mod shown;
 mod sync;
 mod write;
 
@@ -31,4 +32,5 @@ pub use edits::{Edits, RefusedEdit, edits};
 pub use error::DocumentError;
 pub use node::Node;
 pub use projection::{Changes, Entries, project, project_changed};
+pub use shown::Shown;
 pub use sync::{Follower, Heard};

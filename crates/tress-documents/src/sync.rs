@@ -150,7 +150,7 @@ impl Document {
     /// When Automerge refuses it.
     pub fn heard(&mut self, follower: &mut Follower, heard: Heard) -> Result<(), DocumentError> {
         let refused = |reason: String| DocumentError::Batch { reason };
-        let doc = self.automerge();
+        let doc = self.doc_mut();
         let moved = fence(|| doc.receive_sync_message(&mut follower.state, heard.rest));
         moved.map_err(refused)?.map_err(|error| refused(error.to_string()))
     }
@@ -160,9 +160,9 @@ impl Document {
     ///
     /// # Errors
     /// When Automerge cannot say.
-    pub fn tell(&mut self, follower: &mut Follower) -> Result<Option<Vec<u8>>, DocumentError> {
+    pub fn tell(&self, follower: &mut Follower) -> Result<Option<Vec<u8>>, DocumentError> {
         let refused = |reason: String| DocumentError::Batch { reason };
-        let doc = self.automerge();
+        let doc = self.doc();
         let told = fence(|| doc.generate_sync_message(&mut follower.state)).map_err(refused)?;
         let Some(mut told) = told else { return Ok(None) };
         told.flags = None;

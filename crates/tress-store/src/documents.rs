@@ -73,7 +73,11 @@ pub struct SavedDocument {
     pub shows: Option<EventId>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// What tells one saving of a document from any other that has other changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stamp(Entry);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Entry {
     len: usize,
     chunks: usize,
@@ -210,6 +214,14 @@ impl SledDocuments {
         Ok(Some(SavedDocument { bytes, version, positions, shows }))
     }
 
+    /// The stamp of a document of a run, if it was saved. Looks at nothing of what it holds.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn stamp(&self, run: &str, strand: Strand) -> Result<Option<Stamp>, DocumentsError> {
+        Ok(self.entry(&format!("{run}/{}", strand.name()))?.map(Stamp))
+    }
+
     fn entry(&self, key: &str) -> Result<Option<Entry>, DocumentsError> {
         let entry = fenced(&self.path, || self.db()?.get(key))?;
         let read = |entry: sled::IVec| {
@@ -220,7 +232,7 @@ impl SledDocuments {
     }
 
     /// Saves what has come to a document of a run since it was loaded or saved here, durably; `saved` has those bytes
-    /// only. Whether it did: where too much was saved so already, the whole is to be saved.
+    /// only. Gives the stamp of it; where too much was saved so already, `None`: the whole is to be saved.
     ///
     /// # Errors
     /// When it cannot be written, or what is there cannot be read.
@@ -229,15 +241,15 @@ impl SledDocuments {
         run: &str,
         strand: Strand,
         saved: &SavedDocument,
-    ) -> Result<bool, DocumentsError> {
+    ) -> Result<Option<Stamp>, DocumentsError> {
         let key = format!("{run}/{}", strand.name());
-        let Some(entry) = self.entry(&key)? else { return Ok(false) };
+        let Some(entry) = self.entry(&key)? else { return Ok(None) };
         let (whole, pieces) = entry.whole.unwrap_or((entry.len, entry.chunks));
         let (len, before) = (entry.len + saved.bytes.len(), entry.chunks);
         let chunks = before + saved.bytes.len().div_ceil(CHUNK_BYTES);
         let most = (whole / BEHIND_PART).max(BEHIND_BYTES);
         if len > whole + most || chunks > pieces + BEHIND_PIECES {
-            return Ok(false);
+            return Ok(None);
         }
         let mut batch = sled::Batch::default();
         for (chunk, bytes) in (before..).zip(saved.bytes.chunks(CHUNK_BYTES)) {
@@ -251,23 +263,23 @@ impl SledDocuments {
         let (version, positions) = (saved.version.clone(), saved.positions.clone());
         let (whole, shows) = (Some((whole, pieces)), saved.shows);
         let entry = Entry { len, chunks, whole, crc, version, positions, shows };
-        self.write(&key, batch, &entry)?;
-        Ok(true)
+        self.write(&key, batch, entry).map(Some)
     }
 
     fn write(
         &self,
         key: &str,
         mut batch: sled::Batch,
-        entry: &Entry,
-    ) -> Result<(), DocumentsError> {
-        let entry = serde_json::to_vec(entry).map_err(|error| self.damaged(&error.to_string()))?;
-        batch.insert(key.as_bytes(), entry);
+        entry: Entry,
+    ) -> Result<Stamp, DocumentsError> {
+        let bytes = serde_json::to_vec(&entry).map_err(|error| self.damaged(&error.to_string()))?;
+        batch.insert(key.as_bytes(), bytes);
         fenced(&self.path, || self.db()?.apply_batch(batch))?;
-        self.sync()
+        self.sync()?;
+        Ok(Stamp(entry))
     }
 
-    /// Saves a document of a run, durably; all of it or nothing.
+    /// Saves a document of a run, durably; all of it or nothing. Gives the stamp of it.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -276,7 +288,7 @@ impl SledDocuments {
         run: &str,
         strand: Strand,
         document: &SavedDocument,
-    ) -> Result<(), DocumentsError> {
+    ) -> Result<Stamp, DocumentsError> {
         let key = format!("{run}/{}", strand.name());
         // What cannot be read is overwritten.
         let before = self.entry(&key).ok().flatten().map_or(0, |entry| entry.chunks);
@@ -303,7 +315,7 @@ impl SledDocuments {
             positions: document.positions.clone(),
             shows: document.shows,
         };
-        self.write(&key, batch, &entry)
+        self.write(&key, batch, entry)
     }
 }
 

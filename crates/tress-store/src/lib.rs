@@ -35,7 +35,7 @@ pub mod store;
 pub mod writer;
 
 pub use compact::Compacted;
-pub use documents::{DocumentsError, SavedDocument, SledDocuments};
+pub use documents::{DocumentsError, SavedDocument, SledDocuments, Stamp};
 pub use examine::{Content, Examined, Piece};
 pub use faulty::{Call, Fault, FaultyFiles};
 pub use files::{AppendFile, DirEntry, Files, Lock};

@@ -153,6 +153,9 @@ pub struct Tuning {
     /// How many events a run that is open holds in memory: where there are twice as many, the older half is
     /// forgotten, and read again when somebody asks for it.
     pub history_events: usize,
+    /// How long a run that is open holds its documents in memory after they were last sealed or read, so that the next
+    /// seal costs what changed.
+    pub documents_for: Duration,
     /// How often journals are looked at although the system would tell if they were written: not
     /// every file system does.
     pub look_every: Duration,
@@ -208,6 +211,7 @@ impl Default for Tuning {
             file_bytes: FILE_BYTES,
             room_after: 16,
             history_events: 32_768,
+            documents_for: Duration::from_secs(600),
             look_every,
         }
     }

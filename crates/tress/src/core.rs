@@ -7,8 +7,8 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,6 +25,7 @@ use crate::driver::Parts;
 use crate::error::{Error, Refused};
 use crate::history::Arrivals;
 use crate::members::Signatures;
+use crate::seal::Holding;
 use crate::show::Published;
 use crate::snapshots::Snapshots;
 
@@ -84,6 +85,8 @@ pub(crate) struct Core {
     /// Stands where the state was that is being folded.
     pub(crate) nothing: Arc<State>,
     followers: Arc<AtomicUsize>,
+    /// The documents that the run holds.
+    pub(crate) holding: Arc<Mutex<Holding>>,
     looked: Instant,
     /// Whether something was written since.
     told: bool,
@@ -100,7 +103,7 @@ pub(crate) struct Waiting {
 impl Core {
     /// Opens the run's log: the newest snapshot, and what the journals have behind it.
     pub(crate) fn open(parts: Parts) -> Result<Self, Error> {
-        let Parts { mut files, publish, followers } = parts;
+        let Parts { mut files, publish, followers, holding } = parts;
         let snapshot = files.load_snapshot(None);
         let snapshot_events = snapshot.as_ref().map_or(0, |snapshot| snapshot.state.events());
         let snapshots = Snapshots::new(snapshot_events, files.bytes_read());
@@ -123,6 +126,7 @@ impl Core {
             publish,
             nothing: Arc::default(),
             followers,
+            holding,
             looked: Instant::now(),
             told: false,
             watcher: None,
@@ -391,7 +395,8 @@ impl Core {
             }
         };
         loop {
-            let wait = self.watch(wake);
+            // Whoever needs the documents no more says so to nobody.
+            let wait = self.watch(wake).into_iter().chain(self.documents_held()).min();
             let first = runtime.block_on(async {
                 match wait {
                     Some(wait) => tokio::time::timeout(wait, commands.recv()).await,
@@ -645,6 +650,7 @@ impl Core {
             self.snapshots.write((events, bytes), begun, self.files.store().is_real());
         }
         self.forget_history(whole);
+        self.forget_documents();
     }
 }
 

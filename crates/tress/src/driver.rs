@@ -14,6 +14,7 @@ use tress_store::RunStore;
 
 use crate::core::{Command, Core, QUEUE_MAX};
 use crate::error::Error;
+use crate::seal::Holding;
 use crate::show::Published;
 
 /// What a run's core needs to open.
@@ -22,6 +23,7 @@ pub(crate) struct Parts {
     pub(crate) files: RunStore,
     pub(crate) publish: watch::Sender<Published>,
     pub(crate) followers: Arc<AtomicUsize>,
+    pub(crate) holding: Arc<Mutex<Holding>>,
 }
 
 /// The core of an open run, and who drives it.

@@ -1,11 +1,13 @@
-//! How much of a run's history an open run holds in memory.
+//! How much an open run holds in memory.
 //!
 //! What is in memory are the state and the latest events ([`tress_store::Tuning::history_events`]); so a process
 //! that works for weeks does not grow with what it has done, as long as all is whole and nobody asks for what is
-//! old. That is read again for whoever does, and stays for a while, since whoever asks once may ask again.
+//! old. That is read again for whoever does, and stays for a while, since whoever asks once may ask again. So do the
+//! documents for whoever seals ([`tress_store::Tuning::documents_for`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tress_model::clock::Millis;
 use tress_model::{Event, VersionVector};
@@ -24,6 +26,25 @@ impl Core {
         let needed = || self.old_needed.is_some_and(|at| self.now() < at.saturating_add(KEPT_FOR));
         if whole && self.log.events().len() / 2 >= keep.max(1) && !needed() {
             self.log.forget_all_but(keep);
+        }
+    }
+
+    /// Lets go of the documents that nobody has needed for [`tress_store::Tuning::documents_for`].
+    pub(crate) fn forget_documents(&self) {
+        // Whoever works on them needs them.
+        let Ok(mut holding) = self.holding.try_lock() else { return };
+        if holding.left(self.now(), self.files.store().tuning().documents_for) == Some(0) {
+            let held = holding.let_go();
+            drop((holding, held));
+        }
+    }
+
+    /// How long it is until they are to be let go; `None` where there are none.
+    pub(crate) fn documents_held(&self) -> Option<Duration> {
+        let held_for = self.files.store().tuning().documents_for;
+        match self.holding.try_lock() {
+            Ok(holding) => holding.left(self.now(), held_for).map(Duration::from_millis),
+            Err(_) => Some(held_for),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::copies::Copies;
 use crate::core::{self, Command, Core};
 use crate::driver::{Driver, Parts};
 use crate::error::{Error, Refused};
-use crate::seal::Kept;
+use crate::seal::{Holding, Kept};
 use crate::show::Published;
 use crate::subscription::Subscription;
 
@@ -46,8 +46,8 @@ pub(crate) struct Inner {
     published: watch::Receiver<Published>,
     followers: Arc<AtomicUsize>,
     pub(crate) files: tress_store::Store,
-    sealing: Mutex<()>,
-    /// The documents that conversations share, while there are any.
+    holding: Arc<Mutex<Holding>>,
+    /// What conversations know of the documents, while there are any.
     kept: Mutex<Weak<tokio::sync::Mutex<Kept>>>,
     copies: Copies,
 }
@@ -59,7 +59,13 @@ impl Inner {
         let followers = Arc::new(AtomicUsize::new(0));
         let (name, strands) = (files.name().to_owned(), files.strands());
         let store = files.store().clone();
-        let parts = Parts { files, publish, followers: Arc::clone(&followers) };
+        let holding = Arc::default();
+        let parts = Parts {
+            files,
+            publish,
+            followers: Arc::clone(&followers),
+            holding: Arc::clone(&holding),
+        };
         let driver = match in_place {
             true => Driver::in_place(parts)?,
             false => Driver::on_a_thread(parts).await?,
@@ -71,7 +77,7 @@ impl Inner {
             published,
             followers,
             files: store,
-            sealing: Mutex::default(),
+            holding,
             kept: Mutex::default(),
             copies: Copies::default(),
         }))
@@ -111,11 +117,12 @@ impl Run {
         &self.inner.copies
     }
 
-    pub(crate) fn sealing(&self) -> &Mutex<()> {
-        &self.inner.sealing
+    /// The documents, for one who works on them.
+    pub(crate) fn holding(&self) -> &Mutex<Holding> {
+        &self.inner.holding
     }
 
-    /// The documents that this process shares among its conversations.
+    /// What this process shares of the documents among its conversations.
     pub(crate) fn kept_documents(&self) -> Arc<tokio::sync::Mutex<Kept>> {
         let mut known = self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner);
         known.upgrade().unwrap_or_else(|| {

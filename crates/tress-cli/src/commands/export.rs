@@ -133,7 +133,7 @@ fn present(context: &Context) -> Result<(), Failure> {
 async fn automerge(context: &Context, dir: &Path) -> Result<(), Failure> {
     present(context)?;
     let run = context.open().await?;
-    let mut documents = context.out.waiting("sealing the documents", run.documents()).await?;
+    let documents = context.out.waiting("sealing the documents", run.documents()).await?;
     if let Some(aside) = &documents.sealed.moved_aside {
         let aside = aside.display();
         context

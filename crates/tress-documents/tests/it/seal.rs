@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tress_documents::project_changed;
-use tress_documents::{Applied, Document, DocumentError, Node, genesis, limits, project};
+use tress_documents::{Applied, Document, DocumentError, Node, Shown, genesis, limits, project};
 use tress_model::operation::{EdgeKind, Operation as O};
 use tress_model::{State, StoreId, Strand};
 
@@ -330,12 +330,19 @@ proptest! {
         for strand in Strand::ALL {
             let Node::Map(mut root) = project(&states[0], strand) else { panic!("a map") };
             let changes = project_changed(&states[0], &states[1], strand);
+            let mut shown = Shown::of(&Node::Map(root.clone()));
+            let before = shown.digest();
+            shown.change(&changes);
+            let digest = shown.digest();
+            let wanted = project(&states[1], strand);
+            prop_assert_eq!(digest, Shown::of(&wanted).digest());
+            prop_assert_eq!(before == digest, Node::Map(root.clone()) == wanted);
             lay_over(&mut root, changes.root);
             for (map, entries) in changes.maps {
                 let Some(Node::Map(map)) = root.get_mut(map) else { panic!("a map") };
                 lay_over(map, entries);
             }
-            prop_assert_eq!(Node::Map(root), project(&states[1], strand));
+            prop_assert_eq!(Node::Map(root), wanted);
         }
     }
 }

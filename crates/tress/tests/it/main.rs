@@ -9,6 +9,7 @@ mod members;
 mod partial;
 mod paths;
 mod repo;
+mod resealed;
 mod runs;
 mod seals;
 mod sync;

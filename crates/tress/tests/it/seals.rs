@@ -35,7 +35,7 @@ pub(crate) async fn meet(a: &Run, b: &Run) -> (Exchanged, Exchanged) {
 }
 
 async fn heads(run: &Run) -> Vec<Vec<[u8; 32]>> {
-    let mut documents = run.documents().await.unwrap();
+    let documents = run.documents().await.unwrap();
     Strand::ALL.into_iter().map(|strand| documents.heads(strand)).collect()
 }
 
