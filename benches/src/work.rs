@@ -19,6 +19,9 @@ use crate::Failure;
 const AGENTS: usize = 16;
 /// How many events of a durable append come together.
 const GROUPS: [usize; 4] = [10, 64, 100, 1_000];
+/// How often a process seals again, and how many events come in between.
+const SEALS: usize = 15;
+const BETWEEN_SEALS: usize = 50;
 
 /// Appending in memory: stamped, chained, folded, one by one.
 fn in_memory(events: usize) -> Result<Vec<Figure>, Failure> {
@@ -185,7 +188,26 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
         |run| runtime.block_on(run.documents()).map_err(Failure::other),
     )?;
     figures.push(Figure::median(name("documents"), &documents).below(100.0));
+    let again = runtime.block_on(seal_again(&path, events, replica))?;
+    figures.push(Figure::median(name("seal-again"), &again));
     Ok(figures)
+}
+
+/// How long a process takes that goes on living each time it seals what a few events more have changed.
+async fn seal_again(path: &Path, events: usize, replica: tress::Dot) -> Result<Times, Failure> {
+    let store = Store::open(path).map_err(Failure::other)?;
+    let run = store.run(RUN).await.map_err(Failure::other)?;
+    run.seal().await.map_err(Failure::other)?;
+    let steps = workload::make(events + SEALS * BETWEEN_SEALS, AGENTS, &[replica]);
+    let mut times = Times::default();
+    for steps in steps.get(events..).unwrap_or_default().chunks(BETWEEN_SEALS) {
+        let drafts = steps.iter().map(workload::Step::draft).collect();
+        run.append(drafts).await.map_err(Failure::other)?;
+        let began = Instant::now();
+        run.seal().await.map_err(Failure::other)?;
+        times.push(began.elapsed());
+    }
+    Ok(times)
 }
 
 fn rate_of(events: usize, began: Instant) -> f64 {
