@@ -18,7 +18,7 @@ use crate::node::Node;
 use crate::projection::{Changes, project, project_changed};
 use crate::read::Walk;
 use crate::schema;
-use crate::write::{ENCODING, Plan};
+use crate::write::{ENCODING, Part, Plan};
 
 /// The actor of the genesis. It sorts first, and is there first.
 const GENESIS_ACTOR: [u8; 16] = [0; 16];
@@ -246,19 +246,12 @@ impl Document {
     }
 
     /// Makes the document hold exactly `desired`, a [projection](project) of its strand, and gives
-    /// back the change that does so, or `None` where it held that already. Texts change where they
-    /// differ and nowhere else.
-    ///
-    /// What does not fit into one change ([`crate::limits::SEAL_OPS_MAX`]) is left out: seal until
-    /// there is `None`.
+    /// back the changes that do so: one, several where it does not fit ([`crate::limits::SEAL_OPS_MAX`]), or
+    /// none where it held that already. Texts change where they differ and nowhere else. Linear in the document.
     ///
     /// # Errors
     /// When `desired` is no projection of this strand, or the document is damaged.
-    pub fn seal(
-        &mut self,
-        desired: &Node,
-        message: &str,
-    ) -> Result<Option<Vec<u8>>, DocumentError> {
+    pub fn seal(&mut self, desired: &Node, message: &str) -> Result<Vec<Vec<u8>>, DocumentError> {
         self.usable()?;
         let strand = self.strand;
         let named = |map: &&str| matches!(desired.get(map), Some(Node::Map(_)));
@@ -272,9 +265,7 @@ impl Document {
 
     /// Makes a document that holds the projection of `old` hold the projection of `new`, and looks
     /// at nothing that the two states share. Where the document held something else at such a
-    /// place, [`Document::seal`] settles it.
-    ///
-    /// What does not fit into one change is left out: seal until there is `None`.
+    /// place, [`Document::seal`] settles it. Gives back the changes that do so.
     ///
     /// # Errors
     /// When the document is damaged.
@@ -283,7 +274,7 @@ impl Document {
         old: &State,
         new: &State,
         message: &str,
-    ) -> Result<Option<Vec<u8>>, DocumentError> {
+    ) -> Result<Vec<Vec<u8>>, DocumentError> {
         self.seal_changes(&project_changed(old, new, self.strand), new, message)
     }
 
@@ -296,7 +287,7 @@ impl Document {
         changes: &Changes,
         new: &State,
         message: &str,
-    ) -> Result<Option<Vec<u8>>, DocumentError> {
+    ) -> Result<Vec<Vec<u8>>, DocumentError> {
         self.usable()?;
         let mut maps = Vec::with_capacity(changes.maps.len());
         for (map, entries) in &changes.maps {
@@ -313,15 +304,22 @@ impl Document {
         self.commit(plan, message)
     }
 
-    fn commit(&mut self, plan: Plan<'_>, message: &str) -> Result<Option<Vec<u8>>, DocumentError> {
-        if plan.is_empty() {
-            return Ok(None);
-        }
+    fn commit(&mut self, plan: Plan<'_>, message: &str) -> Result<Vec<Vec<u8>>, DocumentError> {
+        let written = plan.into_iter().map(|part| self.commit_part(part, message));
+        // A part without effect makes no change.
+        written.filter_map(Result::transpose).collect()
+    }
+
+    fn commit_part(
+        &mut self,
+        part: Part<'_>,
+        message: &str,
+    ) -> Result<Option<Vec<u8>>, DocumentError> {
         let unwritable = |reason: String| DocumentError::Unwritable { reason };
         let doc = &mut self.doc;
         let written = fence(|| {
             let mut tx = doc.transaction();
-            plan.write(&mut tx)?;
+            part.write(&mut tx)?;
             let options = CommitOptions::default().with_message(message).with_time(0);
             let (hash, _) = tx.commit_with(options);
             Ok(hash.and_then(|hash| doc.get_change_by_hash(&hash)))

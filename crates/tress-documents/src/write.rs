@@ -24,25 +24,28 @@ enum Edit<'a> {
     Text { text: ObjId, old: String, new: &'a str },
 }
 
-/// What has to be written.
+/// What has to be written, in as many parts as there are to be changes.
 #[derive(Default)]
 pub(crate) struct Plan<'a> {
-    edits: Vec<Edit<'a>>,
+    parts: Vec<Part<'a>>,
+    /// How many operations the last of them takes.
     operations: u64,
-    full: bool,
 }
 
-impl<'a> Plan<'a> {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.edits.is_empty()
-    }
+/// What is written as one change.
+#[derive(Default)]
+pub(crate) struct Part<'a>(Vec<Edit<'a>>);
 
-    /// What does not fit any more is left to the next plan.
+impl<'a> Plan<'a> {
+    /// What does not fit any more begins the next part.
     fn push(&mut self, edit: Edit<'a>, operations: u64) {
         self.operations = self.operations.saturating_add(operations);
-        self.full |= self.operations > SEAL_OPS_MAX && !self.edits.is_empty();
-        if !self.full {
-            self.edits.push(edit);
+        match self.parts.last_mut().filter(|_| self.operations <= SEAL_OPS_MAX) {
+            Some(part) => part.0.push(edit),
+            None => {
+                self.parts.push(Part(vec![edit]));
+                self.operations = operations;
+            }
         }
     }
 
@@ -56,9 +59,6 @@ impl<'a> Plan<'a> {
         let mut missing: BTreeMap<&str, &Node> =
             desired.iter().map(|(key, node)| (key.as_str(), node)).collect();
         for item in doc.map_range(object, ..) {
-            if self.full {
-                return Ok(());
-            }
             let key = item.key.as_ref();
             let Some(node) = missing.remove(key) else {
                 self.push(Edit::Delete { object: object.clone(), key: key.to_owned() }, 1);
@@ -84,9 +84,6 @@ impl<'a> Plan<'a> {
         entries: &'a BTreeMap<String, Option<Node>>,
     ) -> Result<(), AutomergeError> {
         for (key, node) in entries {
-            if self.full {
-                return Ok(());
-            }
             match (doc.get(object, key.as_str())?, node) {
                 (Some((Value::Object(kind), child)), Some(node)) => {
                     let value = ValueRef::Object(kind);
@@ -134,10 +131,21 @@ impl<'a> Plan<'a> {
         }
         Ok(())
     }
+}
 
-    /// Writes the plan.
+impl<'a> IntoIterator for Plan<'a> {
+    type Item = Part<'a>;
+    type IntoIter = std::vec::IntoIter<Part<'a>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.parts.into_iter()
+    }
+}
+
+impl Part<'_> {
+    /// Writes it.
     pub(crate) fn write(self, tx: &mut Transaction<'_>) -> Result<(), AutomergeError> {
-        for edit in self.edits {
+        for edit in self.0 {
             match edit {
                 Edit::Put { object, key, node } => put(tx, &object, key, node)?,
                 Edit::Delete { object, key } => tx.delete(&object, key)?,
@@ -214,17 +222,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_holds_its_most_operations_and_the_rest_is_left() {
-        let edit = || Edit::Delete { object: ROOT, key: "x".to_owned() };
+    fn a_change_holds_its_most_operations_and_the_rest_is_left_to_the_next() {
         let mut plan = Plan::default();
-        plan.push(edit(), SEAL_OPS_MAX - 1);
-        plan.push(edit(), 1);
-        assert_eq!(plan.edits.len(), 2);
-        plan.push(edit(), 1);
-        assert_eq!(plan.edits.len(), 2);
-        let mut plan = Plan::default();
-        plan.push(edit(), SEAL_OPS_MAX + 1);
-        assert_eq!(plan.edits.len(), 1, "what fits into no change is one of its own");
+        // What fits into no change is one of its own.
+        for operations in [SEAL_OPS_MAX - 1, 1, 1, SEAL_OPS_MAX + 1, 1, SEAL_OPS_MAX - 1] {
+            plan.push(Edit::Delete { object: ROOT, key: "x".to_owned() }, operations);
+        }
+        let parts: Vec<usize> = plan.into_iter().map(|part| part.0.len()).collect();
+        assert_eq!(parts, [2, 1, 1, 2]);
     }
 
     /// How many operations it takes to write one text over another: both have one letter in common,

@@ -398,9 +398,8 @@ fn settle(
             let changes = project_changed(&old, state, strand);
             if !changes.is_empty() {
                 let document = Arc::make_mut(document);
-                while let Some(change) = document.seal_changes(&changes, state, &message)? {
-                    write(change);
-                }
+                let written = document.seal_changes(&changes, state, &message)?;
+                written.into_iter().for_each(&mut write);
                 shown.change(&changes);
             }
             shown
@@ -411,9 +410,16 @@ fn settle(
             let wanted = EventId(shown.digest());
             // To compare all of it takes twice as long as to load it.
             if said.is_none_or(|said| said.hash != wanted) {
+                let is_new = document.is_new();
                 let document = Arc::make_mut(document);
-                while let Some(change) = document.seal(&desired, &message)? {
-                    write(change);
+                loop {
+                    let written = document.seal(&desired, &message)?;
+                    // What others left in it may come to light only then.
+                    let settled = is_new || written.is_empty();
+                    written.into_iter().for_each(&mut write);
+                    if settled {
+                        break;
+                    }
                 }
             }
             shown
