@@ -46,11 +46,14 @@ enum Held {
 }
 
 fn hold(kind: &str, file: &Path) -> Result<Held, Failure> {
-    if kind == "open" || kind == "seen" {
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
+    if kind == "open" || kind == "seen" || kind == "held" {
+        let runtime = crate::runtime()?;
         let store = tress::Store::open(file).map_err(Failure::other)?.in_place();
-        let run = runtime.map_err(Failure::other)?.block_on(store.run(RUN));
-        let run = run.map_err(Failure::other)?;
+        let run = runtime.block_on(store.run(RUN)).map_err(Failure::other)?;
+        if kind == "held" {
+            runtime.block_on(run.seal()).map_err(Failure::other)?;
+            return Ok(Held::Run(run));
+        }
         let state = run.state();
         std::hint::black_box(state.readiness(tress::now()));
         if kind == "seen" {
@@ -108,11 +111,18 @@ fn ask(kind: &str, file: &Path) -> Result<f64, Failure> {
 /// What a process holds for each of so many events that has the run in `store` open and asked what is ready, and
 /// one that looked at each todo besides.
 pub(crate) fn open(store: &Path, events: usize) -> Result<Vec<Figure>, Failure> {
-    let figure = |kind: &str| {
-        let held = ask(kind, store)? / events as f64;
-        Ok(Figure::new(format!("work/memory/{kind}/{events}"), held, "B/event").below(100.0))
-    };
+    let figure = |kind| Ok(each(kind, store, events)?.below(100.0));
     ["open", "seen"].into_iter().map(figure).collect()
+}
+
+/// What a process holds for each of so many events that has sealed the run in `store`, as long as it holds its documents.
+pub(crate) fn sealed(store: &Path, events: usize) -> Result<Figure, Failure> {
+    each("held", store, events)
+}
+
+fn each(kind: &str, store: &Path, events: usize) -> Result<Figure, Failure> {
+    let held = ask(kind, store)? / events as f64;
+    Ok(Figure::new(format!("work/memory/{kind}/{events}"), held, "B/event"))
 }
 
 fn in_memory(ground: &Ground) -> Result<Vec<Figure>, Failure> {

@@ -188,6 +188,9 @@ fn read(runtime: &Runtime, events: usize) -> Result<Vec<Figure>, Failure> {
         |run| runtime.block_on(run.documents()).map_err(Failure::other),
     )?;
     figures.push(Figure::median(name("documents"), &documents).below(100.0));
+    if events >= 100_000 {
+        figures.push(crate::memory::sealed(&path, events)?);
+    }
     let again = runtime.block_on(seal_again(&path, events, replica))?;
     figures.push(Figure::median(name("seal-again"), &again));
     Ok(figures)

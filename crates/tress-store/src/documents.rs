@@ -118,7 +118,7 @@ impl SledDocuments {
         let beside = Beside::of(lock);
         beside.settle(dir).map_err(failed(dir))?;
         let mut this = Self { db: Some(open_in(dir)?), path: dir.to_owned(), beside, _lock: held };
-        if this.bytes() > WASTE_BYTES && this.bytes() > WASTE.saturating_mul(this.live()?) {
+        if this.bytes() > WASTE_BYTES && this.wastes()? {
             this.write_anew()?;
             this.db = Some(open_in(dir)?);
         }
@@ -141,6 +141,21 @@ impl SledDocuments {
     /// How many bytes its file has.
     fn bytes(&self) -> u64 {
         std::fs::metadata(self.path.join("db")).map_or(0, |db| db.len())
+    }
+
+    /// Whether it has more than four times the bytes of what is in it. Reads no more of that than it takes to know.
+    fn wastes(&self) -> Result<bool, DocumentsError> {
+        let (bytes, mut live) = (self.bytes(), 0_u64);
+        fenced(&self.path, || {
+            for item in self.db()?.iter() {
+                let (key, value) = item?;
+                live += key.len() as u64 + value.len() as u64;
+                if live.saturating_mul(WASTE) >= bytes {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
     }
 
     /// How many bytes what is in it has.

@@ -33,10 +33,13 @@ impl Core {
     pub(crate) fn forget_documents(&self) {
         // Whoever works on them needs them.
         let Ok(mut holding) = self.holding.try_lock() else { return };
-        if holding.left(self.now(), self.files.store().tuning().documents_for) == Some(0) {
-            let held = holding.let_go();
-            drop((holding, held));
+        if holding.left(self.now(), self.files.store().tuning().documents_for) != Some(0) {
+            return;
         }
+        // Large ones take a moment, which no append is to wait for. Without a thread they go here.
+        let held = holding.let_go();
+        let thread = std::thread::Builder::new().name("tress documents".to_owned());
+        let _ = thread.spawn(move || drop(held));
     }
 
     /// How long it is until they are to be let go; `None` where there are none.
