@@ -160,7 +160,7 @@ fn of_changes() -> Vec<Vec<u8>> {
             seeds.extend([raw, made, behind]);
         }
         // What a client says first, and what it is told.
-        let mut client = tress_documents::Document::new(strand, PLACE);
+        let client = tress_documents::Document::new(strand, PLACE);
         let (mut ours, mut theirs) = Default::default();
         let asked = client.tell(&mut ours).expect("it can be said").unwrap_or_default();
         let heard = tress_documents::Heard::read(&asked).expect("it was just said");

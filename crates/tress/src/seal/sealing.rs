@@ -62,7 +62,7 @@ impl Holding {
         };
         let done = then(&mut held);
         let store = run.store_files();
-        if !store.tuning().documents_for.is_zero() {
+        if !held.spoiled && !store.tuning().documents_for.is_zero() {
             held.used = store.host().now();
             self.held = Some(held);
         }
@@ -89,6 +89,8 @@ pub(crate) struct Held {
     pub(super) works: u64,
     /// How many changes of another store it took in.
     pub(super) taken: usize,
+    /// Whether somebody failed with them in hand: they are not used again.
+    pub(super) spoiled: bool,
     /// Under whose actor they are written.
     store: StoreId,
     /// What is known of each.
@@ -292,7 +294,8 @@ impl Sealing {
         let documents = zip(Strand::ALL, [design, todo, implementation]);
         let documents = Documents { version: state.version.clone(), sealed, state, documents };
         let known = [one, two, three];
-        Ok(Held { documents, works: 0, taken, store: self.store, known, used: 0 })
+        let store = self.store;
+        Ok(Held { documents, works: 0, taken, spoiled: false, store, known, used: 0 })
     }
 
     /// The seals of each document that came with the journals since, and how far that is.

@@ -67,8 +67,10 @@ impl Shelf {
         let unless = kept.works.filter(|_| current);
         let work = if sealed { Work::Seal } else { Work::Gather };
         let then = |held: &mut Held| {
+            let read = read(&mut held.documents);
+            held.spoiled = read.is_err();
             let Documents { version, sealed, .. } = &held.documents;
-            (held.works, version.clone(), sealed.changes, read(&mut held.documents))
+            (held.works, version.clone(), sealed.changes, read)
         };
         let (works, version, changes, read) = self.work(&mut kept, work, unless, then).await?;
         if unless == Some(works) {
@@ -205,5 +207,22 @@ mod tests {
             .await
             .unwrap();
         assert!(sealed().await.unwrap() > 0);
+    }
+    /// What a client says is read with the documents in hand that the next seal goes on with.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn documents_with_which_somebody_failed_are_not_sealed_on() {
+        let store = Store::in_memory().unwrap();
+        let run = store.create_run("main").await.unwrap();
+        let (ada, shelf) = (run.agent("ada", Role::Human), Shelf::new(&run));
+        ada.add("one").await.unwrap();
+        let spoil = |documents: &mut Documents| {
+            let nothing = project(&State::default(), Strand::Todo);
+            documents.own(Strand::Todo)?.seal(&nothing, "nothing")?;
+            Err::<(), _>(Error::Closed)
+        };
+        shelf.read(true, spoil).await.unwrap_err();
+        ada.add("two").await.unwrap();
+        let read = shelf.read(true, |documents| documents.read(Strand::Todo)).await.unwrap();
+        assert_eq!(read, project(&run.state(), Strand::Todo));
     }
 }
