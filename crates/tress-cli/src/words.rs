@@ -9,7 +9,7 @@ mod standing;
 pub(crate) use events::{blocker, describe, more, verdict};
 pub(crate) use facts::{Names, item, lines, phrases};
 pub(crate) use relations::{KINDS, kind_word, relation, remark, verb, whether_over};
-pub(crate) use standing::{Why, reasons, standing};
+pub(crate) use standing::{Why, blocked, reasons, set_aside, standing};
 
 /// Text that a terminal shows as it is: no control characters, one line.
 pub(crate) fn clean(text: &str) -> String {

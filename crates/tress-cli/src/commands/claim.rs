@@ -14,7 +14,7 @@ use crate::context::{Context, Writer, alive, name_title};
 use crate::failure::{Code, Failure};
 use crate::time::{clock, length, parse_duration};
 use crate::told::Told;
-use crate::words::{short, standing};
+use crate::words::{blocked, short, standing};
 
 /// Take a todo, so that nobody else does; of all who try, one wins
 #[derive(Debug, Args)]
@@ -302,7 +302,8 @@ fn explain_next(run: &Run, refused: Refused<ClaimRefused>) -> Failure {
 
 fn nothing_ready(state: &State, now: Millis) -> Failure {
     let readiness = state.readiness(now);
-    let (ready, blocked) = (readiness.ready.len(), readiness.blocked.len());
+    let ready = readiness.ready.len();
+    let blocked = blocked(state, &readiness, now).count();
     let failure = |message: &str, hint: &str| Failure::new(Code::NothingReady, message).hint(hint);
     if ready > 0 {
         let message = format!("nothing is ready for you; {ready} ready are not what you asked for");

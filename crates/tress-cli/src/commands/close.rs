@@ -7,7 +7,7 @@ use super::claim::not_yours;
 use super::finish::now_ready;
 use crate::context::{Before, Beside, Context, Writer, alive, name_title, told};
 use crate::failure::Failure;
-use crate::words::{circles, short};
+use crate::words::{circles, set_aside, short};
 
 /// Close a todo without a verified completion: not needed, a duplicate, done elsewhere
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(crate) struct Close {
     force: bool,
 }
 
-/// Open a closed, completed or deleted todo again
+/// Open a finished or deleted todo again, or one that another system's status holds back
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  tress reopen t-7f3a --reason \"it came back\"")]
 pub(crate) struct Reopen {
@@ -114,9 +114,17 @@ pub(crate) async fn reopen(context: &Context, args: Reopen) -> Result<(), Failur
     let writer = context.writer().await?;
     let todo = writer.find(&args.id)?;
     let run = writer.agent.run();
-    if let Some(status) = status(&writer, todo).filter(|status| !status.finished()) {
+    let found = writer.state.todo(todo);
+    let set_aside = found.and_then(|found| set_aside(&writer.state, found, writer.now));
+    if let Some(status) = status(&writer, todo)
+        && !status.finished()
+        && set_aside.is_none()
+    {
+        let deferred = status == Status::Deferred;
         return context.changed(run, todo, &[], |state| {
-            format!("{} is {} already", name_title(state, todo), status.name())
+            let later = format!("; `tress edit {} --defer \"\"` opens it now", state.name(todo));
+            let later = if deferred { later } else { String::new() };
+            format!("{} is {} already{later}", name_title(state, todo), status.name())
         });
     }
     let events = writer.agent.append([Operation::Reopened { todo, reason: args.reason }]).await?;

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output::{Cell, Tone};
 use crate::time::ago;
 use crate::view::TodoRow;
-use crate::words::count;
+use crate::words::{self, count};
 
 /// List todos
 #[derive(Debug, Args)]
@@ -138,8 +138,7 @@ pub(crate) async fn ready(context: &Context, args: &Ready) -> Result<(), Failure
 pub(crate) async fn blocked(context: &Context, args: &Blocked) -> Result<(), Failure> {
     let moment = context.moment().await?;
     let (state, readiness, now) = (&moment.state, &moment.readiness, moment.now);
-    let todos = readiness.blocked.keys().filter_map(|&id| state.todo(id));
-    let mut todos: Vec<&Todo> = todos.map(AsRef::as_ref).collect();
+    let mut todos: Vec<_> = words::blocked(state, readiness, now).collect();
     todos.sort_by_key(|todo| todo.urgency());
     let all = todos.len();
     let rows = todos.into_iter();

@@ -1,5 +1,7 @@
 //! How a todo stands, and what holds it back.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use tress::operation::EdgeKind;
 use tress::state::{BlockReason, Readiness};
@@ -12,7 +14,7 @@ use crate::time::{ago, clock};
 /// One reason for which a todo is not ready.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Why {
-    /// `depends_on`, `waits_for_children`, `parent` or `blocker`.
+    /// `depends_on`, `waits_for_children`, `parent`, `blocker` or `stage`.
     because: &'static str,
     /// The todo that is in the way.
     id: Option<String>,
@@ -32,7 +34,45 @@ impl Why {
 /// Why `id` is not ready.
 pub(crate) fn reasons(state: &State, readiness: &Readiness, id: TodoId, now: Millis) -> Vec<Why> {
     let reasons = readiness.blocked.get(&id).map(Vec::as_slice).unwrap_or_default();
-    reasons.iter().map(|reason| why(state, reason, now)).collect()
+    let mut reasons: Vec<Why> = reasons.iter().map(|reason| why(state, reason, now)).collect();
+    let staged = state.todo(id).filter(|todo| set_aside(state, todo, now) == Some("blocked"));
+    reasons.extend(staged.map(|todo| Why {
+        because: "stage",
+        id: None,
+        external_id: None,
+        text: format!("another system says so; {}", opens(state, todo)),
+    }));
+    reasons
+}
+
+/// The word of another system by which `todo` is not open: `tress reopen` takes it away.
+pub(crate) fn set_aside<'a>(state: &State, todo: &'a Todo, now: Millis) -> Option<&'a str> {
+    let word = todo.stage.as_deref()?;
+    let says = match state.status_unblocked(todo, now) {
+        Status::InProgress => {
+            matches!(word, "in_progress" | "hooked") && todo.holder(now).is_none()
+        }
+        Status::Pinned => word == "pinned",
+        Status::Deferred => word == "deferred",
+        Status::Blocked => word == "blocked",
+        _ => false,
+    };
+    says.then_some(word)
+}
+
+/// What something holds back: what `list` calls blocked, and what is blocked besides.
+pub(crate) fn blocked<'a>(
+    state: &'a State,
+    readiness: &Readiness,
+    now: Millis,
+) -> impl Iterator<Item = &'a Arc<Todo>> {
+    state.todos.unfinished().filter(move |todo| {
+        readiness.blocked.contains_key(&todo.id) || set_aside(state, todo, now) == Some("blocked")
+    })
+}
+
+fn opens(state: &State, todo: &Todo) -> String {
+    format!("`tress reopen {}` opens it", short(&state.name(todo.id), 60))
 }
 
 fn why(state: &State, reason: &BlockReason, now: Millis) -> Why {
@@ -81,20 +121,22 @@ pub(crate) fn standing(state: &State, readiness: &Readiness, todo: &Todo, now: M
             let agent = done.map_or("somebody", |done| &*done.agent);
             format!("{} says that it is done; a verifier has to look", short(agent, 60))
         }
-        Status::InProgress => in_progress(todo, now),
-        Status::Blocked if !readiness.blocked.contains_key(&todo.id) => {
-            "blocked, as its stage says where it came from".to_owned()
-        }
+        Status::InProgress => in_progress(state, todo, now),
         Status::Blocked => {
             let reasons = reasons(state, readiness, todo.id, now);
             let reasons: Vec<String> = reasons.into_iter().map(|why| why.text).collect();
             format!("blocked: {}", reasons.join("; "))
         }
+        Status::Deferred if set_aside(state, todo, now).is_some() => {
+            format!("deferred, as another system says; {}", opens(state, todo))
+        }
         Status::Deferred => match todo.defer_until {
             Some(until) => format!("deferred until {}", clock(until, now)),
             None => "deferred".to_owned(),
         },
-        Status::Pinned => "pinned: kept in view, never worked on".to_owned(),
+        Status::Pinned => {
+            format!("pinned: kept in view, never worked on; {}", opens(state, todo))
+        }
         Status::Open => open(state, readiness, todo, now),
     }
 }
@@ -126,10 +168,11 @@ fn finished(todo: &Todo, now: Millis) -> String {
     "verified; it has yet to be integrated".to_owned()
 }
 
-fn in_progress(todo: &Todo, now: Millis) -> String {
+fn in_progress(state: &State, todo: &Todo, now: Millis) -> String {
     let Some(claim) = todo.holder(now) else {
         let who = todo.assignee.as_deref().map(|who| format!(" by {}", short(who, 60)));
-        return format!("under way{}, without a claim", who.unwrap_or_default());
+        let who = who.unwrap_or_default();
+        return format!("under way{who}, without a claim; {}", opens(state, todo));
     };
     let until = claim.until.map_or(String::new(), |until| format!(" until {}", clock(until, now)));
     let progress = claim.progress.as_ref().map_or(String::new(), |progress| {

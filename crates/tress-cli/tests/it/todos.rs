@@ -350,6 +350,44 @@ fn closing_reopening_and_deleting_are_told() {
     assert_eq!(texts(&bench.json(&["list"]), "id"), [id]);
 }
 
+/// A todo that a beads file calls blocked was listed as that, `blocked` said that nothing is, and `reopen` did nothing:
+/// nothing freed it.
+#[test]
+fn what_another_system_calls_blocked_is_shown_and_can_be_freed() {
+    let bench = Bench::new();
+    let words = ["blocked", "deferred", "pinned", "in_progress", "hooked", "review"];
+    let line =
+        |word: &str| format!("{{\"id\":\"{word}\",\"title\":\"it\",\"status\":\"{word}\"}}\n");
+    bench.write("issues.jsonl", words.map(line).concat());
+    bench.ok(&["import", "beads", "issues.jsonl"]);
+    assert_eq!(texts(&bench.json(&["list", "--status", "blocked"]), "external_id"), ["blocked"]);
+    let blocked = bench.json(&["blocked"]);
+    assert_eq!(texts(&blocked, "external_id"), ["blocked"]);
+    assert_eq!(text(&blocked, "0/reasons/0/because"), "stage");
+    assert!(bench.ok(&["blocked"]).contains("`tress reopen blocked` opens it"));
+    for word in ["blocked", "deferred", "pinned", "in_progress", "hooked"] {
+        let refused = bench.run(&["claim", word]);
+        assert!(refused.code == 5, "{refused:?}");
+        let story = bench.ok(&["show", word]);
+        assert!(story.contains(&format!("`tress reopen {word}` opens it")), "{story}");
+        assert!(bench.ok(&["reopen", word]).starts_with("reopened "), "{word}");
+        assert!(bench.ok(&["reopen", word]).contains("is open already"), "{word}");
+        assert_eq!(text(&bench.json(&["show", word]), "stage"), "null");
+        bench.ok(&["claim", word]);
+        assert!(bench.ok(&["reopen", word]).contains("is in_progress already"), "{word}");
+    }
+    assert_eq!(bench.ok(&["blocked"]).trim(), "nothing is blocked");
+    // A word that keeps nobody from it stays.
+    assert!(bench.ok(&["reopen", "review"]).contains("is open already"));
+    assert_eq!(text(&bench.json(&["show", "review"]), "stage"), "review");
+    let id = bench.add("later");
+    bench.ok(&["edit", &id, "--defer", "in 3d"]);
+    let later = bench.ok(&["reopen", &id]);
+    assert!(later.contains(&format!("`tress edit {id} --defer \"\"` opens it now")), "{later}");
+    bench.ok(&["edit", &id, "--defer", ""]);
+    bench.ok(&["claim", &id]);
+}
+
 #[test]
 fn remarks_come_from_the_command_line_and_from_stdin() {
     let bench = Bench::new();
