@@ -19,6 +19,15 @@ pub(super) fn due(state: &State) -> Vec<Operation> {
     operations
 }
 
+/// How many escalations of `todo` were resolved. What was resolved by a remedy here is tried within the same attempts.
+pub(super) fn settled(todo: &Todo) -> usize {
+    let escalated = |blocker: &&Blocker| {
+        blocker.escalated.is_some() || *blocker.agent == *super::orchestrator::COORDINATOR
+    };
+    let resolved = |blocker: &&Blocker| blocker.resolved.is_some();
+    todo.blockers.iter().filter(escalated).filter(resolved).count()
+}
+
 fn is_implementers(state: &State, blocker: &Blocker) -> bool {
     state.team.agents.get(&blocker.agent).is_some_and(|agent| agent.role == Role::Implementer)
 }

@@ -127,7 +127,7 @@ impl Team {
         class: FailureClass,
     ) -> bool {
         // Each time that somebody settled it, it gets as many attempts again.
-        let rounds = 1 + todo.blockers.iter().filter(|b| b.resolved.is_some()).count();
+        let rounds = 1 + super::blockers::settled(todo);
         let (own, all) = (plan::tries(state, todo.id, agent), plan::all_tries(state, todo.id));
         let limit = self.options.attempts * rounds;
         failure::response(class, own + 1, all + 1, limit) == Response::Escalate

@@ -1,7 +1,7 @@
 //! A claim that is lost while its agent works: the work is kept aside, the agent is told, and the
 //! log says so. Nothing of it is integrated.
 
-use tress::{Agent, Claimed, WorkRefused};
+use tress::{Agent, Claimed, Dot, WorkRefused};
 
 use super::driver::Task;
 use super::orchestrator::{RunError, Team};
@@ -50,8 +50,7 @@ impl Team {
             task.id,
             agent.name()
         );
-        let token = claim.token;
-        let name = format!("refs/tress/{}/{kind}/{}-{}", task.run, claim.todo, token.number);
+        let name = kept(&task.run, kind, claim);
         let base = match tree.commit("HEAD").await {
             Ok(head) => self.tree.merge_base(&self.options.branch, &head).await,
             Err(error) => Err(error),
@@ -86,5 +85,34 @@ impl Team {
             self.tree.keep(&format!("refs/tress/{run}/beside/{commit}"), commit).await?;
         }
         Ok(())
+    }
+}
+
+/// Where the work under `claim` is kept. Tokens of two replicas may have one number.
+fn kept(run: &str, kind: &str, claim: &Claimed) -> String {
+    let Dot { replica, number } = claim.token;
+    format!("refs/tress/{run}/{kind}/{}-{replica}-{number}", claim.todo)
+}
+
+#[cfg(test)]
+mod tests {
+    use tress::{ReplicaId, TodoId};
+
+    use super::*;
+
+    /// The second of two replicas that had the same number wrote over what the first had kept.
+    #[test]
+    fn claims_of_two_replicas_with_one_number_are_kept_apart() {
+        let name = |replica: u8| {
+            let claim = Claimed {
+                todo: TodoId::from_external("a"),
+                token: Dot::new(ReplicaId([replica; 16]), 7),
+                until: None,
+                losses: Vec::new(),
+            };
+            kept("main", "lost", &claim)
+        };
+        assert_ne!(name(1), name(2));
+        assert!(name(1).starts_with("refs/tress/main/lost/"), "{}", name(1));
     }
 }

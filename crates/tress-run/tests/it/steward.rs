@@ -93,6 +93,41 @@ async fn what_blocks_an_agent_is_tried_against_and_then_escalated_while_others_g
     assert_eq!((alert.priority, alert.cleared_at), (Severity::High, None));
 }
 
+/// Each remedy that the steward tried gave a todo as many attempts again: four times as many as were allowed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_resolved_escalation_gives_as_many_attempts_again() {
+    let site = Site::new(vec![todo("a", &[], &["a"])]).await;
+    let options = Options { attempts: 4, ..site.options("scripted") };
+    let agent = |run: &Run, _: &Task| {
+        let blocked = Operation::BlockerRaised {
+            todo: id("a"),
+            kind: BlockerKind::Technical,
+            description: "it does not build".to_owned(),
+            tried: Vec::new(),
+        };
+        let before = run.state().todo(id("a")).unwrap().failures.len();
+        (if before < 2 { vec![blocked] } else { Vec::new() }, 1)
+    };
+    for attempts in [4, 8] {
+        let summary = work(&site, options.clone(), agent).await;
+        assert_eq!(summary.outcome, Outcome::Stuck);
+        let state = site.run.state();
+        let todo = state.todo(id("a")).unwrap();
+        assert_eq!(todo.failures.len(), attempts);
+        let remedies = todo.blockers.iter().filter(|b| &*b.agent != "coordinator").count();
+        assert_eq!(remedies, 2);
+        let open: Vec<_> = todo.open_blockers().map(|blocker| blocker.dot).collect();
+        assert_eq!(open.len(), 1);
+        let person = site.run.agent("ada", Role::Human);
+        let resolved = |blocker| Operation::BlockerResolved {
+            todo: id("a"),
+            blocker,
+            resolution: "it builds now".to_owned(),
+        };
+        person.append(open.into_iter().map(resolved)).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn small_similar_todos_are_done_in_one_go() {
     const NAMES: [&str; 8] = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
