@@ -76,20 +76,25 @@ impl Figures {
     }
 }
 
-/// The latest outcomes of one kind: whether each was bad.
+/// The latest outcomes of one kind: the event that each is of, and whether it was bad.
 #[derive(Debug, Clone, Default)]
-struct Outcomes(VecDeque<bool>);
+struct Outcomes(VecDeque<(Dot, bool)>);
 
 impl Outcomes {
-    fn push(&mut self, bad: bool) {
+    fn push(&mut self, of: Dot, bad: bool) {
         if self.0.len() >= OUTCOMES {
             self.0.pop_front();
         }
-        self.0.push_back(bad);
+        self.0.push_back((of, bad));
+    }
+
+    /// Takes back what was of the event `of`.
+    fn forget(&mut self, of: Dot) {
+        self.0.retain(|(other, _)| *other != of);
     }
 
     fn rate(&self) -> f64 {
-        let bad = self.0.iter().filter(|bad| **bad).count();
+        let bad = self.0.iter().filter(|(_, bad)| *bad).count();
         if self.0.is_empty() { 0.0 } else { bad as f64 / self.0.len() as f64 }
     }
 
@@ -116,6 +121,33 @@ struct Working {
     until: Option<Millis>,
 }
 
+/// A claim of completion, as far as it decides which verdicts on it count: the fold's rule `done-means-verified`.
+#[derive(Debug, Clone)]
+struct Done {
+    dot: Dot,
+    /// How long was worked for it.
+    took: Millis,
+    to_integrate: bool,
+    /// Whose work it is; nobody of them can verify it.
+    by: [Option<Arc<str>>; 2],
+    /// The answer to it.
+    answer: Option<Dot>,
+    standing: Standing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Waiting,
+    /// A verifier passed it.
+    Passed,
+    /// A verifier refused it; whether its todo had seen attempts in vain before.
+    Refused(bool),
+    /// It was completed.
+    Counted,
+    /// It does not count any more.
+    Void,
+}
+
 /// Counts what happens in a run, event by event in canonical order, from its first event on.
 #[derive(Debug, Clone, Default)]
 pub struct Meter {
@@ -125,8 +157,9 @@ pub struct Meter {
     working: BTreeMap<Dot, Working>,
     clocked: Clocked,
     useful: Millis,
-    /// By claim of completion: its todo, how long was worked for it, whether integration follows.
-    claimed: BTreeMap<Dot, (TodoId, Millis, bool)>,
+    /// By token, whose claim it is.
+    holders: BTreeMap<Dot, Arc<str>>,
+    claimed: BTreeMap<TodoId, Vec<Done>>,
     completed: u64,
     /// What was clocked at the last completions, the oldest first.
     marks: VecDeque<Clocked>,
@@ -212,6 +245,7 @@ impl Meter {
                 self.working.retain(|_, held| !gone(held));
                 let until = lease.map(|lease| at.saturating_add(lease));
                 let agent = Arc::clone(&event.author.name);
+                self.holders.insert(event.dot, Arc::clone(&agent));
                 let working = Working { agent, todo: *todo, since: at, lease: *lease, until };
                 self.working.insert(event.dot, working);
             }
@@ -235,43 +269,95 @@ impl Meter {
             }
             O::CompletionClaimed { todo, token, to_integrate, .. } => {
                 let worked = token.and_then(|token| self.working.remove(&token));
-                let took = worked.map_or(0, |worked| at.saturating_sub(worked.since));
-                self.claimed.insert(event.dot, (*todo, took, *to_integrate));
+                let holder = token.and_then(|token| self.holders.get(&token).cloned());
+                let done = Done {
+                    dot: event.dot,
+                    took: worked.map_or(0, |worked| at.saturating_sub(worked.since)),
+                    to_integrate: *to_integrate,
+                    by: [Some(Arc::clone(&event.author.name)), holder],
+                    answer: None,
+                    standing: match self.finished.contains_key(todo) {
+                        true => Standing::Void,
+                        false => Standing::Waiting,
+                    },
+                };
+                self.claimed.entry(*todo).or_default().push(done);
             }
             O::Verified { todo, completion, verdict, .. } => {
-                let passed = *verdict == Verdict::Pass;
-                self.verifications.push(!passed);
-                if !passed {
-                    self.spoil(*todo, *completion);
-                } else if self.claimed.get(completion).is_some_and(|claimed| !claimed.2) {
-                    self.complete(*todo, *completion);
-                }
+                self.verified(event, *todo, *completion, *verdict == Verdict::Pass);
             }
             O::Integrated { todo, completion, .. } => {
-                self.integrations.push(false);
+                self.integrations.push(event.dot, false);
                 self.complete(*todo, *completion);
             }
             O::IntegrationFailed { todo, completion, .. } => {
-                self.integrations.push(true);
-                self.claimed.remove(completion);
+                self.integrations.push(event.dot, true);
+                if let Some(done) = self.done(*todo, *completion)
+                    && done.to_integrate
+                    && matches!(done.standing, Standing::Waiting | Standing::Passed)
+                {
+                    done.standing = Standing::Void;
+                }
                 self.spoiled.insert(*todo);
             }
-            O::RolledBack { todo, .. } | O::Reopened { todo, .. } => self.take_back(*todo),
+            O::RolledBack { todo, .. } => {
+                self.take_back(event, *todo, |done| {
+                    !matches!(done.standing, Standing::Refused(_)) && event.saw(done.dot)
+                });
+            }
+            O::Reopened { todo, .. } => self.take_back(event, *todo, |done| {
+                done.standing == Standing::Counted
+                    && done.answer.is_some_and(|answer| event.saw(answer))
+            }),
             _ => {}
         }
     }
 
-    /// A claim of completion came to nothing.
-    fn spoil(&mut self, todo: TodoId, completion: Dot) {
-        self.claimed.remove(&completion);
-        self.decided.push(true);
-        self.spoiled.insert(todo);
+    /// Takes note of an answer to a claim of completion, where the fold gives it an effect.
+    fn verified(&mut self, event: &Event, todo: TodoId, completion: Dot, passed: bool) {
+        let mut dones = self.claimed.get_mut(&todo).into_iter().flatten();
+        let Some(done) = dones.find(|done| done.dot == completion) else { return };
+        let own = done.by.iter().flatten().any(|agent| *agent == event.author.name);
+        if own || !event.author.role.may_verify() {
+            return;
+        }
+        match (done.standing, done.answer) {
+            (Standing::Waiting, None) => {}
+            // Whoever accepted it had not seen that it was refused.
+            (Standing::Refused(spoiled), Some(answer)) if passed && !event.saw(answer) => {
+                self.verifications.forget(answer);
+                self.decided.forget(completion);
+                if !spoiled {
+                    self.spoiled.remove(&todo);
+                }
+            }
+            _ => return,
+        }
+        done.answer = Some(event.dot);
+        self.verifications.push(event.dot, !passed);
+        if passed {
+            done.standing = Standing::Passed;
+            if !done.to_integrate {
+                self.complete(todo, completion);
+            }
+        } else {
+            done.standing = Standing::Refused(!self.spoiled.insert(todo));
+            self.decided.push(completion, true);
+        }
+    }
+
+    /// The claim of completion `completion` of `todo`.
+    fn done(&mut self, todo: TodoId, completion: Dot) -> Option<&mut Done> {
+        self.claimed.get_mut(&todo)?.iter_mut().find(|done| done.dot == completion)
     }
 
     fn complete(&mut self, todo: TodoId, completion: Dot) {
-        let Some((_, took, _)) = self.claimed.remove(&completion) else { return };
-        self.decided.push(false);
-        self.first_pass.push(self.spoiled.remove(&todo));
+        let done = self.done(todo, completion);
+        let Some(done) = done.filter(|done| done.standing == Standing::Passed) else { return };
+        done.standing = Standing::Counted;
+        let took = done.took;
+        self.decided.push(completion, false);
+        self.first_pass.push(completion, self.spoiled.remove(&todo));
         self.useful = self.useful.saturating_add(took);
         self.finished.insert(todo, took);
         self.completed += 1;
@@ -281,10 +367,19 @@ impl Meter {
         self.marks.push_back(self.clocked);
     }
 
-    /// Completed work is to be done again.
-    fn take_back(&mut self, todo: TodoId) {
+    /// Claims of completion do not count any more; where one did, completed work is to be done again.
+    fn take_back(&mut self, event: &Event, todo: TodoId, which: impl Fn(&Done) -> bool) {
+        let mut counted = false;
+        let dones = self.claimed.get_mut(&todo).into_iter().flatten();
+        for done in dones.filter(|done| which(done)) {
+            counted |= done.standing == Standing::Counted;
+            done.standing = Standing::Void;
+        }
+        if !counted {
+            return;
+        }
         let Some(took) = self.finished.remove(&todo) else { return };
-        self.decided.push(true);
+        self.decided.push(event.dot, true);
         self.useful = self.useful.saturating_sub(took);
         self.spoiled.insert(todo);
     }

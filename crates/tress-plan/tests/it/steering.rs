@@ -62,6 +62,12 @@ fn each_threshold_has_its_reaction_its_hysteresis_and_its_cool_down() {
     }
 }
 
+fn answer(todo: TodoId, completion: Dot, passes: bool) -> Operation {
+    let verdict = if passes { Verdict::Pass } else { Verdict::Fail };
+    let (reason, gaps, percent) = ("so".to_owned(), Vec::new(), 100);
+    Operation::Verified { todo, completion, verdict, reason, percent, gaps }
+}
+
 struct Run {
     log: Log,
     meter: Meter,
@@ -109,12 +115,24 @@ impl Run {
 
     /// An hour of work, and what becomes of it.
     fn works(&mut self, todo: TodoId, passes: bool, merges: bool) {
+        let completion = self.hands_in(todo, true);
+        self.by("verifier", Role::Verifier, answer(todo, completion, passes));
+        if passes && merges {
+            let commit = "c".to_owned();
+            self.coordinate(Operation::Integrated { todo, completion, commit });
+        } else if passes {
+            let reason = "merging".to_owned();
+            self.coordinate(Operation::IntegrationFailed { todo, completion, reason });
+        }
+    }
+
+    /// An hour of work, and the claim of its completion.
+    fn hands_in(&mut self, todo: TodoId, to_integrate: bool) -> Dot {
         let claimed = Operation::Claimed { todo, lease: None, scope: Vec::new() };
         let token = Some(self.by("alice", Role::Implementer, claimed));
         self.now += HOUR;
         let (implementation, tests, integration) = Default::default();
         let commit = Some("c".to_owned());
-        let to_integrate = true;
         let done = Operation::CompletionClaimed {
             todo,
             token,
@@ -124,18 +142,7 @@ impl Run {
             tests,
             integration,
         };
-        let completion = self.by("alice", Role::Implementer, done);
-        let verdict = if passes { Verdict::Pass } else { Verdict::Fail };
-        let (reason, gaps, percent) = ("so".to_owned(), Vec::new(), 100);
-        let answer = Operation::Verified { todo, completion, verdict, reason, percent, gaps };
-        self.by("verifier", Role::Verifier, answer);
-        if passes && merges {
-            let commit = "c".to_owned();
-            self.coordinate(Operation::Integrated { todo, completion, commit });
-        } else if passes {
-            let reason = "merging".to_owned();
-            self.coordinate(Operation::IntegrationFailed { todo, completion, reason });
-        }
+        self.by("alice", Role::Implementer, done)
     }
 
     fn due(&mut self, limits: &Limits) -> Vec<Operation> {
@@ -182,6 +189,61 @@ fn the_figures_are_what_their_definitions_say() {
         panic!("one operation")
     };
     assert!(figures.iter().all(|(_, value)| value.is_finite()));
+}
+
+/// A second answer raised the rates of failure and rework, and with them the strategy, though the fold gives it no
+/// effect; and so did one of an agent who may not answer.
+#[test]
+fn answers_without_an_effect_are_not_counted() {
+    let mut run = Run::begin();
+    run.joins("alice");
+    let todo = run.add("t");
+    let done = run.hands_in(todo, false);
+    run.by("alice", Role::Verifier, answer(todo, done, false));
+    run.by("bob", Role::Implementer, answer(todo, done, false));
+    run.by("verifier", Role::Verifier, answer(todo, done, true));
+    run.by("other", Role::Verifier, answer(todo, done, false));
+    let figures = run.meter.figures(run.now);
+    assert_eq!((figures.verifications, figures.verification_failure_rate), (1, 0.0));
+    assert_eq!((figures.decided, figures.rework_rate), (1, 0.0));
+    assert_eq!((figures.completed, figures.quality), (1, 1.0));
+    assert!(run.log.state().todo(todo).expect("it is there").completed().is_some());
+    // What was rolled back before it was answered does not count any more, and what was completed is claimed in vain.
+    let late = run.hands_in(todo, false);
+    run.by("verifier", Role::Verifier, answer(todo, late, false));
+    let rolled = run.add("rolled");
+    let back = run.hands_in(rolled, false);
+    let what = "it".to_owned();
+    run.coordinate(Operation::RolledBack { todo: rolled, what, reason: "so".to_owned() });
+    run.by("verifier", Role::Verifier, answer(rolled, back, true));
+    let after = run.meter.figures(run.now);
+    assert_eq!((after.verifications, after.decided, after.completed), (1, 1, 1));
+    assert!(run.log.state().todo(rolled).expect("it is there").completed().is_none());
+}
+
+/// Work that a verifier accepted without knowing that another had refused it was completed, and counted as refused.
+#[test]
+fn what_is_accepted_without_knowledge_of_a_refusal_is_counted_as_completed() {
+    let mut run = Run::begin();
+    run.joins("alice");
+    let todo = run.add("t");
+    let done = run.hands_in(todo, false);
+    let mut elsewhere = run.log.clone();
+    run.by("verifier", Role::Verifier, answer(todo, done, false));
+    assert_eq!(run.meter.figures(run.now).rework_rate, 1.0);
+    // Another machine knows nothing of that.
+    let (replica, store) = (ReplicaId([2; 16]), StoreId([2; 16]));
+    let author = Author::new("other", Role::Verifier);
+    let draft = Draft { author, occurred: None, operation: answer(todo, done, true) };
+    let prepared =
+        elsewhere.prepare(replica, store, vec![draft], run.now + 1).expect("it is valid");
+    let accepted = Arc::clone(&prepared.events()[0]);
+    elsewhere.commit(prepared);
+    run.meter.observe(&accepted);
+    let figures = run.meter.figures(run.now);
+    assert_eq!((figures.verifications, figures.verification_failure_rate), (1, 0.0));
+    assert_eq!((figures.decided, figures.rework_rate), (1, 0.0));
+    assert_eq!((figures.completed, figures.quality), (1, 1.0));
 }
 
 #[test]
