@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tress::operation::{EdgeKind, Outcome, ProseField, Severity, TodoEdit};
+use tress::operation::{EdgeKind, Outcome, ProseField, Severity, TodoEdit, Verdict};
 use tress::state::design::Deviation;
-use tress::{Dot, Millis, Operation, State, TodoId};
+use tress::state::todo::Completion;
+use tress::{Dot, Millis, Operation, State, Todo, TodoId};
 use tress_inspect::architecture::{Stale, Violation, ViolationKind, allow, except};
 
 use super::examine::{Examined, Finding, Seen, examine, is_open, is_ours, rules_of};
@@ -13,6 +14,16 @@ use super::{RULE_ALERT, alert_key, follow_up, matrix};
 /// How many accepted fixes of one deviation may have fixed nothing before it is left to a person: its
 /// alert stands.
 const FIXES_MAX: usize = 4;
+
+/// How many claims of completion of a fix were accepted, also those that fixed nothing.
+fn accepted_fixes(todo: &Todo) -> usize {
+    let passed = |done: &Completion| {
+        done.verification.as_ref().is_some_and(|answer| answer.verdict == Verdict::Pass)
+    };
+    let merged = |done: &Completion| !done.to_integrate || done.integrated.is_some();
+    todo.completions.iter().filter(|done| passed(done) && merged(done)).count()
+}
+
 /// At most so many deviations are found in one pass; the next pass goes on.
 pub const FOUND_MAX: usize = 256;
 /// The metric that holds the compliance figure.
@@ -330,7 +341,7 @@ impl Writer<'_> {
                     // A fix that was accepted and fixed nothing is open again, a few times.
                     let accepted = done.filter(|todo| todo.completed().is_some() && !theirs);
                     if let Some(todo) = accepted.filter(|todo| {
-                        standing.contains(&deviation.dot) && todo.completions.len() < FIXES_MAX
+                        standing.contains(&deviation.dot) && accepted_fixes(todo) < FIXES_MAX
                     }) {
                         let reason = format!("the code still deviates from {about}");
                         self.operations.push(Operation::Reopened { todo: todo.id, reason });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use tress::operation::{EdgeKind, Outcome, Severity, TodoEdit};
+use tress::operation::{EdgeKind, Outcome, Severity, TodoEdit, Verdict};
 use tress::state::design::Deviation;
 use tress::{Operation, Role, Run, State, Status, Store, TodoId, now};
 use tress_inspect::imports::Graph;
@@ -108,6 +108,36 @@ async fn a_violation_is_found_once_decided_once_and_cleared_when_it_is_gone() {
     // It comes back: that is another deviation.
     assert_eq!(said(&run, &forbidden).await.first(), Some(&"deviation_found"));
     assert_eq!(run.state().design.deviations.len(), 2);
+}
+
+/// Claims of completion that a verifier refused were counted as fixes, and the todo was left to a person sooner.
+#[tokio::test]
+async fn a_fix_that_fixes_nothing_is_open_again_three_times_however_often_it_was_refused() {
+    let run = run(rules(Severity::Critical)).await;
+    let forbidden = seen(&FORBIDDEN);
+    said(&run, &forbidden).await;
+    let todo = follow_up(&run.state()).id;
+    let done = Operation::CompletionClaimed {
+        todo,
+        token: None,
+        commit: None,
+        to_integrate: false,
+        implementation: String::new(),
+        tests: String::new(),
+        integration: String::new(),
+    };
+    for round in 0..4 {
+        for verdict in [Verdict::Fail, Verdict::Fail, Verdict::Pass] {
+            let claimed = run.agent("bob", Role::Implementer).append([done.clone()]).await.unwrap();
+            let (completion, reason) = (claimed[0].dot, "so".to_owned());
+            let (percent, gaps) = (100, Vec::new());
+            let answer = Operation::Verified { todo, completion, verdict, reason, percent, gaps };
+            run.agent("vera", Role::Verifier).append([answer]).await.unwrap();
+        }
+        assert!(run.state().todo(todo).unwrap().completed().is_some());
+        let reopened = said(&run, &forbidden).await.contains(&"reopened");
+        assert_eq!(reopened, round < 3, "round {round}");
+    }
 }
 
 #[tokio::test]
