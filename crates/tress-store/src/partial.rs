@@ -29,6 +29,17 @@ pub(crate) fn load(files: &dyn Files, dir: &Path) -> Result<Strands, StoreError>
     })
 }
 
+/// Takes back that only some strands are kept of the run in `dir`, which is none any more.
+pub(crate) fn forget(files: &dyn Files, dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join(FILE);
+    match files.remove(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", &path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Notes that only `strands` are kept of the run in `dir`, which has no events yet.
 pub(crate) fn keep(files: &dyn Files, dir: &Path, strands: Strands) -> Result<(), StoreError> {
     let path = dir.join(FILE);

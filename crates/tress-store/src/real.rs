@@ -221,3 +221,8 @@ impl Files for RealFiles {
         Ok(Some(Box::new(RealLock { _file: file })))
     }
 }
+
+/// Removes a directory in which nothing is.
+pub(crate) fn remove_empty(dir: &Path) -> io::Result<()> {
+    std::fs::remove_dir(dir)
+}

@@ -461,6 +461,42 @@ impl Store {
         }
     }
 
+    /// Whether there is such a run.
+    ///
+    /// # Errors
+    /// When no run can be called so.
+    pub fn has_run(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(self.shared.files.list(&self.run_dir(name)?.join("journals")).is_ok())
+    }
+
+    /// Takes back that a run was made into which nothing has come yet; whether it is none any more. Whoever has it open
+    /// and writes it now makes it again. Of a path, and in memory, nothing is taken back.
+    ///
+    /// # Errors
+    /// When that cannot be read or written.
+    pub fn unmake(&self, name: &str) -> Result<bool, StoreError> {
+        let dir = self.run_dir(name)?;
+        if !self.is_real() || !self.has_run(name)? {
+            return Ok(false);
+        }
+        let files = &*self.shared.files;
+        let held = self.lock_new(&dir)?;
+        if Origin::load(files, &dir)?.is_some() {
+            return Ok(false);
+        }
+        // A run is there as long as this directory is, and it goes only while it is empty.
+        let journals = dir.join("journals");
+        match crate::real::remove_empty(&journals) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(false),
+            Err(error) => return Err(StoreError::io("remove", &journals, error)),
+        }
+        partial::forget(files, &dir)?;
+        files.sync_dir(&dir).map_err(|error| StoreError::io("sync", &dir, error))?;
+        drop(held);
+        Ok(true)
+    }
+
     /// Opens a run; makes it where it is not there and `create` is set.
     ///
     /// # Errors

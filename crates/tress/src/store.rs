@@ -86,6 +86,32 @@ impl Store {
         Ok(self.files.runs()?)
     }
 
+    /// Whether there is such a run.
+    ///
+    /// # Errors
+    /// When no run can be called so.
+    pub fn has_run(&self, name: &str) -> Result<bool, Error> {
+        Ok(self.files.has_run(name)?)
+    }
+
+    /// Takes back that `run` was made, where nothing has come into it and nobody else in this process has it open;
+    /// whether it is none any more. Another process that writes it at this moment makes it again.
+    ///
+    /// # Errors
+    /// When it cannot be read, or that cannot be written.
+    pub async fn unmake(&self, run: Run) -> Result<bool, Error> {
+        if !run.refresh().await?.version.is_empty() {
+            return Ok(false);
+        }
+        let name = run.name().to_owned();
+        drop(run);
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.get(&name).is_some_and(|open| open.strong_count() > 0) {
+            return Ok(false);
+        }
+        Ok(self.files.unmake(&name)?)
+    }
+
     /// Packs what of a run's journals is only read: they take a third of the room then, and are read as before. Of
     /// its snapshots the newest is left. Blocks; linear in what was not packed before. From then on an older Tress, which could not read them,
     /// refuses the store. Others may read and write the run meanwhile.

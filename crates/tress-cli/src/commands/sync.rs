@@ -138,28 +138,49 @@ pub(crate) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
             None => store.create_run(&context.global.run).await,
         }
     };
+    let made = !store.has_run(&context.global.run)?;
     let run = context.out.waiting("reading the run", opening).await?;
+    let done = exchange(context, args, &run).await;
+    // Of a name that is not quite right nothing is to be left.
+    if made && !matches!(done, Ok(Some(unsigned)) if unsigned > 0) {
+        let taken_back = store.unmake(run).await;
+        done?;
+        taken_back?;
+        return Ok(());
+    }
+    done.map(|_| ())
+}
+
+/// Exchanges once, or follows. How many events came and were not taken, where that is known.
+async fn exchange(context: &Context, args: &Sync, run: &Run) -> Result<Option<usize>, Failure> {
     let follow = Follow {
         remote: args.url.clone(),
         token: std::env::var("TRESS_TOKEN").ok().filter(|token| !token.trim().is_empty()),
         certificates: Certificates { trusted: args.ca.clone() },
     };
     if args.once {
-        let exchange = tress::sync::sync_once(&run, &follow);
+        let exchange = tress::sync::sync_once(run, &follow);
         let exchanged = tokio::select! {
             exchanged = context.out.waiting("exchanging", exchange) => exchanged?,
-            () = interrupted() => return Ok(()),
+            () = interrupted() => return Ok(None),
         };
-        let view = SyncView::of(&run, &exchanged);
-        return context.out.answer(&view, || view.words());
+        let view = SyncView::of(run, &exchanged);
+        context.out.answer(&view, || view.words())?;
+        return Ok(Some(exchanged.unsigned));
     }
     let out = context.out.clone();
-    let mut last = None;
-    let told = |news: News<'_>| tell(&out, &run, &news, &mut last);
+    let (mut last, mut unsigned) = (None, 0);
+    let told = |news: News<'_>| {
+        if let News::Exchanged(exchanged) = &news {
+            unsigned = exchanged.unsigned;
+        }
+        tell(&out, run, &news, &mut last);
+    };
     tokio::select! {
-        ended = tress::sync::follow(&run, &follow, told) => match ended? {},
-        () = interrupted() => Ok(()),
+        ended = tress::sync::follow(run, &follow, told) => match ended? {},
+        () = interrupted() => {}
     }
+    Ok(Some(unsigned))
 }
 
 /// Refuses the name of a git remote that the repository around the store does not have.

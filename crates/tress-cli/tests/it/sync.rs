@@ -65,6 +65,11 @@ fn a_token_opens_a_hub_and_the_right_words_are_said_where_it_does_not() {
     // A name that is not quite right looked like an exchange that was done.
     let nothing = sync(&token, &["--run", "mian"]);
     assert!(nothing.stdout.contains("nothing is known of a run mian"), "{nothing:?}");
+    // And the run was made, here and there.
+    assert_eq!(super::texts(&guest.json(&["runs"]), "run"), ["main"]);
+    let left = || super::texts(&house.json(&["runs"]), "run") == ["main"];
+    let soon = |_| left() || (std::thread::sleep(std::time::Duration::from_millis(20)), false).1;
+    assert!((0..500).any(soon), "the hub takes it back once its peer has left");
     assert!(!sync(&token, &[]).stdout.contains("nothing is known"));
     // A todo by somebody in another role does not come in with this token.
     guest.ok(&["claim", "--next", "--role", "implementer"]);

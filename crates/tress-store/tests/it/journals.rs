@@ -535,3 +535,25 @@ fn a_store_without_locks_that_hold_is_refused_with_the_reason() {
     assert!(matches!(refused, StoreError::NoLocks { .. }), "{refused}");
     assert!(refused.to_string().contains("local disk"), "{refused}");
 }
+
+#[test]
+fn a_run_is_taken_back_only_while_nothing_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(&dir.path().join(".tress")).unwrap();
+    assert!(!store.unmake("typo").unwrap() && !store.has_run("typo").unwrap());
+    let strands = "todo".parse().unwrap();
+    drop(store.run_keeping("typo", Some(strands)).unwrap());
+    assert!(store.has_run("typo").unwrap());
+    assert!(store.unmake("typo").unwrap());
+    assert!(store.runs().unwrap().is_empty() && !store.has_run("typo").unwrap());
+    assert!(matches!(store.run("typo", false), Err(StoreError::NoRun { .. })));
+    // What is made under that name later is a whole run, and whoever had it open meanwhile loses nothing.
+    let mut run = store.run("typo", true).unwrap();
+    assert_eq!(run.strands(), tress_model::Strands::ALL);
+    assert!(store.unmake("typo").unwrap());
+    let (replica, id) = run.open_writer().unwrap();
+    let written = (&segment(replica, id, 1, EventId::GENESIS)).try_into().unwrap();
+    run.append(&[written], &[]).unwrap();
+    assert!(!store.unmake("typo").unwrap());
+    assert_eq!(numbers(&store.run("typo", false).unwrap().poll().unwrap()), [1]);
+}

@@ -4,7 +4,7 @@
 //! browser says where its page is from (`Origin`), and every client to whom it thinks it speaks
 //! (`Host`): both are checked, so that a page on the web cannot use a hub on its visitor's machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +28,7 @@ use super::repo::{self, Client, RepoError};
 use super::socket::{self, ConnectError};
 use super::token::{Grant, TokenRefused, Tokens};
 use crate::error::Error;
+use crate::run::Run;
 use crate::store::Store;
 
 /// How many peers a hub talks to at once, those that have not shown a token yet among them.
@@ -121,6 +122,8 @@ struct Door {
     options: HubOptions,
     stop: watch::Receiver<bool>,
     wrong: Mutex<Wrong>,
+    /// Runs that peers asked for and of which nothing was known here: they stay where something comes.
+    made: Mutex<BTreeSet<String>>,
 }
 
 /// Who came with wrong tokens, how often, and since when.
@@ -166,7 +169,9 @@ impl Hub {
             options.tls.as_ref().map(|(chain, key)| socket::acceptor(chain, key)).transpose()?;
         let tokens = Tokens::of(store.dir());
         let (options_of, wrong) = (options.clone(), Mutex::default());
-        let door = Arc::new(Door { store, tokens, options: options_of, stop: stopped, wrong });
+        let made = Mutex::default();
+        let door =
+            Arc::new(Door { store, tokens, options: options_of, stop: stopped, wrong, made });
         let peers = Arc::new(Semaphore::new(PEERS_MAX));
         let mut hub = Self { stop, listening: Listening::default(), tasks: JoinSet::new() };
         #[cfg(unix)]
@@ -249,6 +254,31 @@ async fn receive<S, A, G: Future<Output = ()> + Send + 'static>(
 }
 
 impl Door {
+    /// Opens the run that a peer asks for.
+    async fn open(&self, name: &str) -> Result<Run, Error> {
+        if !self.store.has_run(name)? {
+            self.made().insert(name.to_owned());
+        }
+        self.store.create_run(name).await
+    }
+
+    /// Takes `run` back where a peer asked for it, nothing came, and nobody is here for it any more.
+    async fn left(&self, run: Run) -> Result<(), Error> {
+        let name = run.name().to_owned();
+        if !self.made().contains(&name) {
+            return Ok(());
+        }
+        let empty = run.state().version.is_empty();
+        if self.store.unmake(run).await? || !empty {
+            self.made().remove(&name);
+        }
+        Ok(())
+    }
+
+    fn made(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What `future` gives, unless the hub is closed before.
     async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut stop = self.stop.clone();
@@ -448,12 +478,23 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 async fn talk(
     door: &Door,
     link: super::Link,
-    run: &str,
+    name: &str,
     grant: Option<Grant>,
     client: Option<String>,
 ) -> Result<(), String> {
-    let opened = door.store.create_run(run).await;
-    let run = opened.map_err(|error: Error| error.to_string())?;
+    let run = door.open(name).await.map_err(|error| error.to_string())?;
+    let ended = converse(door, link, &run, grant, client).await;
+    door.left(run).await.map_err(|error| error.to_string())?;
+    ended
+}
+
+async fn converse(
+    door: &Door,
+    link: super::Link,
+    run: &Run,
+    grant: Option<Grant>,
+    client: Option<String>,
+) -> Result<(), String> {
     let may_write = grant.as_ref().is_none_or(|grant| grant.write);
     let terms = Terms {
         live: true,
@@ -479,7 +520,7 @@ async fn talk(
     if let Some(name) = client {
         let role = terms.role.unwrap_or(Role::Human);
         let agent = may_write.then(|| run.agent(&name, role));
-        let client = Client { run: &run, agent, link, rate: terms.rate };
+        let client = Client { run, agent, link, rate: terms.rate };
         return match repo::serve(client, closing).await {
             Ok(()) | Err(RepoError::Left) => Ok(()),
             Err(error) => Err(error.to_string()),
@@ -487,7 +528,7 @@ async fn talk(
     }
     let mut unsigned = 0;
     let told = |exchanged: &super::Exchanged| unsigned = exchanged.unsigned;
-    let ended = super::converse_until(&run, link, &terms, told, closing).await;
+    let ended = super::converse_until(run, link, &terms, told, closing).await;
     if unsigned > 0 {
         tracing::warn!(
             run = run.name(),
