@@ -211,8 +211,15 @@ impl Failure {
                 retryable: self.code.retryable(),
                 details: self.details.as_deref(),
             };
-            // Where even this cannot be written, the exit code is left to tell.
-            let _ = out.error(&view);
+            if let Err(unwritten) = out.error(&view)
+                && unwritten.code != Code::Closed
+            {
+                out.warn(&format!("error: {}", self.message));
+                // What was to be said is this, where the answer itself was not written.
+                if unwritten.message != self.message {
+                    out.warn(&format!("error: {}", unwritten.message));
+                }
+            }
         } else if self.verbatim {
             out.warn(&self.message);
         } else {

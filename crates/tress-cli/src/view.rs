@@ -24,6 +24,8 @@ pub(crate) struct TodoRow {
     /// Who holds it, did it, or is meant to do it.
     pub(crate) agent: Option<String>,
     pub(crate) kind: String,
+    /// Whether it is not worth keeping, and not counted as work.
+    pub(crate) ephemeral: bool,
     pub(crate) labels: Vec<String>,
     /// How far it is, 0 to 100.
     pub(crate) percent: u8,
@@ -58,6 +60,7 @@ impl TodoRow {
             priority: todo.priority,
             agent: agent_of(todo, now),
             kind: todo.kind.clone(),
+            ephemeral: todo.ephemeral,
             labels: todo.labels.keys().cloned().collect(),
             percent: todo.percent(),
             until: until.map(rfc3339),
@@ -162,7 +165,7 @@ impl From<&Blocker> for BlockerView {
             blocker: blocker.dot.to_string(),
             agent: blocker.agent.to_string(),
             at: rfc3339(blocker.at),
-            kind: crate::words::blocker(blocker.kind),
+            kind: blocker.kind.name(),
             description: blocker.description.clone(),
             tried: blocker.tried.clone(),
             escalated: blocker.escalated.clone(),
@@ -261,7 +264,6 @@ pub(crate) struct TodoDetail {
     capabilities: Vec<String>,
     high_risk: bool,
     pinned: bool,
-    ephemeral: bool,
     defer_until: Option<String>,
     due_at: Option<String>,
     external_ref: Option<String>,
@@ -306,7 +308,6 @@ impl TodoDetail {
             capabilities: todo.capabilities.clone(),
             high_risk: todo.high_risk,
             pinned: todo.pinned,
-            ephemeral: todo.ephemeral,
             defer_until: todo.defer_until.map(rfc3339),
             due_at: todo.due_at.map(rfc3339),
             external_ref: todo.external_ref.clone(),

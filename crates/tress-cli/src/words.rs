@@ -6,7 +6,7 @@ mod facts;
 mod relations;
 mod standing;
 
-pub(crate) use events::{blocker, describe, more, verdict};
+pub(crate) use events::{describe, more, verdict};
 pub(crate) use facts::{Names, item, lines, phrases};
 pub(crate) use relations::{KINDS, kind_word, relation, remark, verb, whether_over};
 pub(crate) use standing::{Why, blocked, reasons, set_aside, standing};
@@ -35,6 +35,15 @@ pub(crate) fn short(text: &str, most: usize) -> String {
 /// A title in quotation marks, cut where it is long.
 pub(crate) fn quoted(title: &str) -> String {
     format!("\"{}\"", short(title, 60))
+}
+
+/// What is not counted as work: `; 1 subtask of sent-back work, 2 ephemeral beside`, or nothing.
+pub(crate) fn beside(subtasks: usize, ephemeral: usize) -> String {
+    let sent_back = format!("{} of sent-back work", count(subtasks, "subtask"));
+    let parts = [(subtasks, sent_back), (ephemeral, format!("{ephemeral} ephemeral"))].into_iter();
+    let parts = parts.filter(|(number, _)| *number > 0).map(|(_, words)| words);
+    let parts: Vec<String> = parts.collect();
+    if parts.is_empty() { String::new() } else { format!("; {} beside", parts.join(", ")) }
 }
 
 /// `1 todo`, `2 todos`.

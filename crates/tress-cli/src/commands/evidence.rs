@@ -7,7 +7,7 @@ use tress::{Millis, Todo};
 
 use crate::output::{Output, Tone};
 use crate::time::ago;
-use crate::words::{after_colon, blocker, clean, count, short, verdict};
+use crate::words::{after_colon, clean, count, short, verdict};
 
 /// So many lines of one thing are shown; --json has them all.
 const SHOWN: usize = 20;
@@ -28,7 +28,7 @@ pub(super) fn lines(out: &Output, todo: &Todo, now: Millis) -> Lines {
 
 fn blockers(todo: &Todo, now: Millis, lines: &mut Lines) {
     for open in todo.open_blockers() {
-        let (kind, what) = (blocker(open.kind), after_colon(&open.description));
+        let (kind, what) = (open.kind.name(), after_colon(&open.description));
         let who = format!("{} {}", short(&open.agent, 60), ago(open.at, now));
         lines.push(("blocker", format!("{kind}, {who}{what}")));
         lines.extend(open.tried.iter().map(|tried| ("tried", short(tried, 200))));

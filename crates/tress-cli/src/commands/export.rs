@@ -125,7 +125,7 @@ pub(crate) async fn run(context: &Context, args: &Export) -> Result<(), Failure>
 
 fn present(context: &Context) -> Result<(), Failure> {
     if context.global.at.is_some() {
-        return Err(Failure::usage("--at is for `export beads` and `export json`"));
+        return Err(Failure::usage("--at is for `export beads`, `json` and `sarif`"));
     }
     Ok(())
 }

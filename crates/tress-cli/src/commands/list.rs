@@ -3,13 +3,14 @@
 use clap::Args;
 use tress::operation::ProseField;
 use tress::{Millis, State, Status, Todo};
+use tress_run::execute::GAP;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Cell, Tone};
 use crate::time::ago;
 use crate::view::TodoRow;
-use crate::words::{self, count};
+use crate::words::{self, beside, count};
 
 /// List todos
 #[derive(Debug, Args)]
@@ -140,10 +141,11 @@ pub(crate) async fn blocked(context: &Context, args: &Blocked) -> Result<(), Fai
     let (state, readiness, now) = (&moment.state, &moment.readiness, moment.now);
     let mut todos: Vec<_> = words::blocked(state, readiness, now).collect();
     todos.sort_by_key(|todo| todo.urgency());
-    let all = todos.len();
     let rows = todos.into_iter();
     let rows = rows.map(|todo| moment.row(todo).with_reasons(state, readiness, todo.id, now));
-    let rows: Vec<TodoRow> = rows.take(args.limit.unwrap_or(usize::MAX)).collect();
+    let mut rows: Vec<TodoRow> = rows.collect();
+    let total = total(&rows, args.limit, "blocked todo");
+    rows.truncate(args.limit.unwrap_or(usize::MAX));
     if context.out.json() {
         return context.out.data(&rows);
     }
@@ -155,12 +157,20 @@ pub(crate) async fn blocked(context: &Context, args: &Blocked) -> Result<(), Fai
         let reasons = reasons.collect::<Vec<_>>().join("; ");
         vec![row.name().into(), priority(row), (&row.title).into(), reasons.into()]
     });
-    let total = match count(all, "blocked todo") {
-        total if rows.len() == all => total,
-        total => format!("{} of {total}", rows.len()),
-    };
     let table = context.out.table(&["ID", "P", "TITLE", "BECAUSE"], &[2, 3], cells);
     context.out.text(&format!("{table}\n\n{total}"))
+}
+
+/// How many there are, counted as `status` counts: what is ephemeral, beside.
+fn total(rows: &[TodoRow], limit: Option<usize>, one: &str) -> String {
+    let counted = |rows: &[TodoRow]| rows.iter().filter(|row| !row.ephemeral).count();
+    let subtasks = rows.iter().filter(|row| row.ephemeral && row.kind == GAP).count();
+    let all = counted(rows);
+    let beside = beside(subtasks, rows.len() - all - subtasks);
+    match limit.and_then(|limit| rows.get(..limit)).filter(|shown| shown.len() < rows.len()) {
+        Some(shown) => format!("{} of {}{beside}", counted(shown), count(all, one)),
+        None => format!("{}{beside}", count(all, one)),
+    }
 }
 
 fn priority(row: &TodoRow) -> Cell {
@@ -187,6 +197,7 @@ fn show(
     nothing: &str,
 ) -> Result<(), Failure> {
     let all = rows.len();
+    let total = total(&rows, limit, "todo");
     rows.truncate(limit.unwrap_or(usize::MAX));
     if context.out.json() {
         return context.out.data(&rows);
@@ -214,10 +225,5 @@ fn show(
     let header = ["ID", "P", "STATUS", "AGENT", "TITLE", "CHANGED"];
     let header: Vec<&str> = header.into_iter().take(columns).collect();
     let table = context.out.table(&header, &[3, 4], cells);
-    let total = if rows.len() < all {
-        format!("{} of {}", rows.len(), count(all, "todo"))
-    } else {
-        count(all, "todo")
-    };
     context.out.text(&format!("{table}\n\n{total}"))
 }

@@ -79,6 +79,9 @@ fn wants_help(error: &clap::Error) -> bool {
 
 fn help(error: &clap::Error, out: &Output) -> Result<(), Failure> {
     let text = error.render();
+    if out.json() && error.kind() == ErrorKind::DisplayVersion {
+        return out.data(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }));
+    }
     out.text(&if out.colours() { text.ansi().to_string() } else { text.to_string() })
 }
 

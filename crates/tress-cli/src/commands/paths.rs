@@ -24,8 +24,8 @@ pub(super) const TOLD: usize = 20;
 /// Branch a run off, here or anywhere in its past; nothing is copied
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The path shares its past with the run and goes its own way from there. The run must stay as long as the
-path is used; once it is merged, the path can go.
+The path shares its past with the run and goes its own way from there. The run must stay as long as \
+the path is used; once it is merged, the path can go.
 
 Examples:
   tress fork try-nom                       from the run as it is now
@@ -43,10 +43,10 @@ pub(crate) struct Fork {
 /// Bring the events of a path, or of a run file, into the run
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Both histories are one then. Where they disagree the rules decide, and the ledger says how
-(`tress conflicts`). To merge twice changes nothing. A run that was started keeps its own branch and
-terms; the branch is taken forward to the path's work where that needs no merge, and else it is said what
-it lacks, and how that comes in.
+Both histories are one then. Where they disagree the rules decide, and the ledger says how \
+(`tress conflicts`). To merge twice changes nothing. A run that was started keeps its own branch and \
+terms; the branch is taken forward to the path's work where that needs no merge, and else it is said \
+what it lacks, and how that comes in.
 
 Examples:
   tress merge try-nom --dry-run            what would come, and what would be decided

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::output::{Cell, Output, Tone};
 use crate::time::{ago, length, rfc3339};
 use crate::words::circles::{self, CircleView};
-use crate::words::{count, short};
+use crate::words::{beside, count, short};
 
 /// How many characters the bar has.
 const BAR: usize = 24;
@@ -187,7 +187,7 @@ pub(super) fn of(
         let status = state.status(todo, readiness, now);
         *counts.entry(status.name()).or_insert(0) += 1;
     }
-    let beside = || state.todos.unfinished().filter(|todo| todo.ephemeral);
+    let uncounted = || state.todos.unfinished().filter(|todo| todo.ephemeral);
     let of = |status: Status| counts.get(status.name()).copied().unwrap_or(0);
     let todos = counted().count() - of(Status::Deleted);
     let finished = of(Status::Completed) + of(Status::Closed);
@@ -208,8 +208,8 @@ pub(super) fn of(
         todos,
         finished,
         percent: (finished * 100).checked_div(todos).unwrap_or(0),
-        subtasks: beside().filter(|todo| todo.kind == GAP).count(),
-        ephemeral: beside().filter(|todo| todo.kind != GAP).count(),
+        subtasks: uncounted().filter(|todo| todo.kind == GAP).count(),
+        ephemeral: uncounted().filter(|todo| todo.kind != GAP).count(),
         ready: readiness.ready.len(),
         eta_ms: eta(state, todos - finished, elapsed_ms),
         metrics: metrics(state),
@@ -246,15 +246,7 @@ impl Whole {
         if counts.is_empty() {
             return "there are no todos".to_owned();
         }
-        let subtasks = format!("{} of sent-back work", count(self.subtasks, "subtask"));
-        let ephemeral = format!("{} ephemeral", self.ephemeral);
-        let beside = [(self.subtasks, subtasks), (self.ephemeral, ephemeral)].into_iter();
-        let beside: Vec<String> =
-            beside.filter(|(number, _)| *number > 0).map(|(_, words)| words).collect();
-        let beside = match beside.as_slice() {
-            [] => String::new(),
-            some => format!("; {} beside", some.join(", ")),
-        };
+        let beside = beside(self.subtasks, self.ephemeral);
         format!("{}; {} ready{beside}", counts.join(", "), self.ready)
     }
 

@@ -129,7 +129,7 @@ fn claim(operation: &Operation, now: Millis) -> Option<String> {
             format!("reported {percent}%{}", after_colon(message))
         }
         O::BlockerRaised { kind, description, .. } => {
-            format!("reported a {} blocker{}", blocker(*kind), after_colon(description))
+            format!("reported a {} blocker{}", kind.name(), after_colon(description))
         }
         O::BlockerResolved { resolution, .. } => {
             format!("resolved a blocker{}", after_colon(resolution))
@@ -144,16 +144,6 @@ fn claim(operation: &Operation, now: Millis) -> Option<String> {
         O::ScopeReserved { globs, .. } => format!("reserved {}", short(&globs.join(" "), 100)),
         _ => return None,
     })
-}
-
-/// The kind of a blocker, as a word.
-pub(crate) const fn blocker(kind: tress::operation::BlockerKind) -> &'static str {
-    use tress::operation::BlockerKind as K;
-    match kind {
-        K::Technical => "technical",
-        K::Requirement => "requirement",
-        K::Dependency => "dependency",
-    }
 }
 
 /// A verdict, as a word.

@@ -7,7 +7,6 @@ use tress::operation::EdgeKind;
 use tress::state::{BlockReason, Readiness};
 use tress::{Millis, State, Status, Todo, TodoId};
 
-use super::events::blocker;
 use super::{after_colon, count, quoted, short};
 use crate::time::{ago, clock};
 
@@ -94,7 +93,7 @@ fn why(state: &State, reason: &BlockReason, now: Millis) -> Why {
             ("parent", Some(*parent), text)
         }
         BlockReason::Blocker { kind, description, .. } => {
-            let text = format!("{} blocker{}", blocker(*kind), after_colon(description));
+            let text = format!("{} blocker{}", kind.name(), after_colon(description));
             ("blocker", None, text)
         }
     };

@@ -274,6 +274,12 @@ fn one_screen_of_top_is_as_wide_as_it_is_told() {
         let widest = screen.lines().map(|line| line.chars().count()).max();
         assert!(widest <= wide.parse().ok() && !screen.contains('\u{1b}'), "{screen}");
     }
+    // A title of characters that take two columns was cut by the edge, without a sign of it.
+    bench.add(&"字".repeat(50));
+    let mut top = bench.command("ada", &["top", "--once", "--lines", "24"]);
+    let answer: Answer = top.env("COLUMNS", "80").output().expect("it runs").into();
+    let screen = answer.stdout;
+    assert!(screen.lines().any(|line| line.contains('字') && line.contains("字…")), "{screen}");
     let before = bench.ok(&["top", "--once", "--at", "early"]);
     assert!(before.contains("○ ") && before.contains("event "), "{before}");
     bench.run_as("ada", &["top"]).fails(2, "wants a terminal");

@@ -271,3 +271,39 @@ fn completions_are_there_for_each_shell() {
     }
     bench.run(&["completions", "tcsh"]).fails(2, "tcsh");
 }
+
+/// `--version --json` was no JSON.
+#[test]
+fn the_version_is_json_where_that_is_asked_for() {
+    let bench = Bench::new();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(text(&bench.json(&["--version"]), "version"), version);
+    assert_eq!(bench.ok(&["--version"]).trim(), format!("tress {version}"));
+}
+
+/// The exit code alone told of an answer in JSON that could not be written.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_told_on_stderr() {
+    let bench = Bench::new();
+    for args in [["list", "--json"].as_slice(), &["show", "nothing", "--json"], &["list"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+        let told = bench.command("ada", args).stdout(full).output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(!told.status.success(), "{args:?}");
+        assert!(stderr.contains("error: cannot write the answer"), "{args:?}: {stderr}");
+        assert_eq!(stderr.matches("cannot write").count(), 1, "{args:?}: {stderr}");
+    }
+}
+
+/// Lines that were broken by hand, a little too late, left single words on lines of their own.
+#[test]
+fn no_word_of_a_help_stands_alone() {
+    let bench = Bench::new();
+    for name in ["fork", "merge"] {
+        let help = bench.ok(&[name, "--help"]);
+        let alone = |line: &&str| !line.starts_with([' ', '-']) && !line.contains([' ', ':']);
+        let alone: Vec<_> = help.lines().filter(|line| !line.is_empty()).filter(alone).collect();
+        assert!(alone.is_empty(), "{name}: {alone:?}");
+    }
+}

@@ -23,6 +23,13 @@ fn what_is_ephemeral_in_a_file_is_no_work_that_was_sent_back() {
     assert!(status.contains("1 open; 1 ready; 1 ephemeral beside"), "{status}");
     let status = bench.json(&["status"]);
     assert_eq!((text(&status, "subtasks"), text(&status, "ephemeral")), ("0".into(), "1".into()));
+    // `list` and `blocked` counted it as work.
+    assert!(bench.ok(&["list"]).ends_with("\n\n1 todo; 1 ephemeral beside\n"));
+    assert_eq!(texts(&bench.json(&["list"]), "ephemeral"), ["false", "true"]);
+    bench.ok(&["dep", "add", "a-2", "a-1"]);
+    let blocked = bench.ok(&["blocked"]);
+    assert!(blocked.ends_with("\n\n0 blocked todos; 1 ephemeral beside\n"), "{blocked}");
+    assert!(bench.run(&["export", "run", "x", "--at", "1h ago"]).stderr.contains("`sarif`"));
 }
 
 #[test]

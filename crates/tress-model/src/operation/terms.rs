@@ -317,6 +317,17 @@ pub enum BlockerKind {
     Dependency,
 }
 
+impl BlockerKind {
+    /// Its word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Technical => "technical",
+            Self::Requirement => "requirement",
+            Self::Dependency => "dependency",
+        }
+    }
+}
+
 /// What sort of failure an attempt ended in.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,

@@ -114,8 +114,11 @@ fn named(state: &State, todo: &Todo, text: &str) -> Option<TodoId> {
 fn escalate(state: &State, todo: &Todo, blocker: &Blocker) -> Vec<Operation> {
     let name = state.name(todo.id);
     let mut context = format!(
-        "{name}: {}\nblocked by ({:?}) {}\nraised by {}\n",
-        todo.title, blocker.kind, blocker.description, blocker.agent
+        "{name}: {}\nblocked by ({}) {}\nraised by {}\n",
+        todo.title,
+        blocker.kind.name(),
+        blocker.description,
+        blocker.agent
     );
     for tried in &blocker.tried {
         context.push_str(&format!("tried: {tried}\n"));

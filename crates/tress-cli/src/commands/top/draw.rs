@@ -115,7 +115,7 @@ fn heading(pen: &Pen, view: &View, run: &status::Whole) -> Vec<Line<'static>> {
     let (todos, finished, percent) = (run.todos, run.finished, run.percent);
     vec![
         Line::from(vec![
-            pen.text(short(title, 40), Look::Strong),
+            pen.text(fit(title, 40), Look::Strong),
             pen.text(format!("  {phase}{}  ", elapsed.unwrap_or_default()), Look::Plain),
             when,
         ]),
@@ -126,6 +126,35 @@ fn heading(pen: &Pen, view: &View, run: &status::Whole) -> Vec<Line<'static>> {
             pen.text(run.counted(), Look::Dim),
         ]),
     ]
+}
+
+/// How many columns a text takes.
+pub(super) fn wide_as(text: &str) -> usize {
+    Span::raw(text).width()
+}
+
+/// The first line of a text, cut to so many columns; some characters take two.
+fn fit(text: &str, columns: usize) -> String {
+    let line = short(text, usize::MAX);
+    if wide_as(&line) <= columns {
+        return line;
+    }
+    let mut kept = String::new();
+    for character in line.chars() {
+        kept.push(character);
+        if wide_as(&kept) >= columns {
+            kept.pop();
+            break;
+        }
+    }
+    format!("{}…", kept.trim_end())
+}
+
+/// The same, filled up to these columns, and one more.
+fn padded(text: &str, columns: usize) -> String {
+    let text = fit(text, columns);
+    let room = columns.saturating_sub(wide_as(&text));
+    format!("{text}{} ", " ".repeat(room))
 }
 
 fn panel(title: &'static str) -> Block<'static> {
@@ -171,16 +200,15 @@ fn todo(pen: &Pen, view: &View, line: &graph::Line, wide: usize) -> Line<'static
         _ => ("·", Look::Dim),
     };
     let indent = "  ".repeat(line.depth);
-    let name = short(&state.name(line.todo), 16);
+    let name = fit(&state.name(line.todo), 16);
     let more = if line.more > 0 { format!(" (+{})", line.more) } else { String::new() };
     let holder = todo.holder(view.now).filter(|_| !todo.finished()).map(|claim| {
         let percent = todo.percent();
-        format!(" {} {percent}%", short(&claim.agent, 14))
+        format!(" {} {percent}%", fit(&claim.agent, 14))
     });
     let holder = holder.unwrap_or_default();
-    let used =
-        indent.len() + 2 + name.chars().count() + 1 + more.len() + holder.chars().count() + 1;
-    let title = short(&todo.title, wide.saturating_sub(used).max(4));
+    let used = indent.len() + 2 + wide_as(&name) + 1 + more.len() + wide_as(&holder) + 1;
+    let title = fit(&todo.title, wide.saturating_sub(used).max(4));
     Line::from(vec![
         Span::raw(indent),
         pen.text(format!("{sign} "), look),
@@ -213,21 +241,21 @@ fn side(
     let reserved = alerts.len().min(3) + usize::from(!run.figures().is_empty()) + 1;
     lines.truncate(usize::from(area.height).saturating_sub(reserved + 1).max(1));
     for figures in run.figures() {
-        lines.push(Line::from(pen.text(short(&figures, wide), Look::Dim)));
+        lines.push(Line::from(pen.text(fit(&figures, wide), Look::Dim)));
     }
     for (_, alert) in &alerts {
         let known = alert.acknowledged_by.is_some();
         let look = if known { Look::Dim } else { Look::Bad };
-        lines.push(Line::from(pen.text(short(&format!("! {}", alert.message), wide), look)));
+        lines.push(Line::from(pen.text(fit(&format!("! {}", alert.message), wide), look)));
     }
     frame.render_widget(Paragraph::new(lines).block(panel(" agents ")), area);
 }
 
 fn lane(pen: &Pen, agent: &AgentView, wide: usize) -> Line<'static> {
-    let name = format!("{:<14} ", short(&agent.name, 14));
+    let name = padded(&agent.name, 14);
     let Some(todo) = &agent.todo else {
         let at = if agent.activity.is_empty() { "waiting" } else { &agent.activity };
-        let at = short(at, wide.saturating_sub(15).max(4));
+        let at = fit(at, wide.saturating_sub(15).max(4));
         return Line::from(vec![pen.text(name, Look::Plain), pen.text(at, Look::Dim)]);
     };
     let percent = usize::from(agent.percent.unwrap_or(0));
@@ -239,7 +267,7 @@ fn lane(pen: &Pen, agent: &AgentView, wide: usize) -> Line<'static> {
         pen.text(full, Look::Busy),
         pen.text(rest, Look::Dim),
         pen.text(format!("{percent:>4}% "), Look::Plain),
-        pen.text(short(todo, room), Look::Strong),
+        pen.text(fit(todo, room), Look::Strong),
         pen.text(eta, Look::Dim),
     ])
 }
@@ -249,13 +277,13 @@ fn tail(frame: &mut Frame<'_>, area: Rect, pen: &Pen, view: &View) {
     let wide = usize::from(area.width);
     let from = view.log.len().saturating_sub(room);
     let lines = view.log.iter().skip(from).map(|event| {
-        let about = event.operation.todo().map(|todo| short(&view.state.name(todo), 12));
+        let about = event.operation.todo().map(|todo| view.state.name(todo));
         let said = describe(&event.operation, &view.state, view.now);
-        let text = format!("{:12} {}", about.unwrap_or_default(), said);
+        let text = format!("{}{said}", padded(&about.unwrap_or_default(), 12));
         Line::from(vec![
             pen.text(format!("{} ", clock_seconds(event.moment(), event.moment())), Look::Dim),
-            pen.text(format!("{:14} ", short(&event.author.name, 14)), Look::Strong),
-            pen.text(short(&text, wide.saturating_sub(24).max(8)), Look::Plain),
+            pen.text(padded(&event.author.name, 14), Look::Strong),
+            pen.text(fit(&text, wide.saturating_sub(24).max(8)), Look::Plain),
         ])
     });
     frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).block(panel(" log ")), area);
@@ -277,7 +305,7 @@ fn story(frame: &mut Frame<'_>, area: Rect, pen: &Pen, screen: &Screen, view: &V
     let Some(todo) = screen.chosen.and_then(|id| state.todo(id)) else { return };
     let mut lines = vec![
         Line::from(
-            pen.text(format!("{}: {}", state.name(todo.id), short(&todo.title, 70)), Look::Strong),
+            pen.text(format!("{}: {}", state.name(todo.id), fit(&todo.title, 70)), Look::Strong),
         ),
         Line::from(standing(state, &view.readiness, todo, view.now)),
         Line::default(),
@@ -285,7 +313,7 @@ fn story(frame: &mut Frame<'_>, area: Rect, pen: &Pen, screen: &Screen, view: &V
     for event in view.log.iter().filter(|event| event.operation.todo() == Some(todo.id)) {
         lines.push(Line::from(vec![
             pen.text(format!("{} ", clock_seconds(event.moment(), event.moment())), Look::Dim),
-            pen.text(format!("{:14} ", short(&event.author.name, 14)), Look::Plain),
+            pen.text(padded(&event.author.name, 14), Look::Plain),
             pen.text(describe(&event.operation, state, view.now), Look::Plain),
         ]));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::buffer::Cell;
 use tress::state::Readiness;
 use tress::{Event, Millis, State, TodoId};
 
@@ -113,7 +114,16 @@ impl Screen {
         let Ok(_) = terminal.draw(|frame| draw::screen(frame, self, view));
         let buffer = terminal.backend().buffer();
         let lines = buffer.content().chunks(usize::from(buffer.area.width));
-        let lines = lines.map(|cells| cells.iter().map(|cell| cell.symbol()).collect::<String>());
+        let line = |cells: &[Cell]| {
+            let (mut text, mut at) = (String::new(), 0);
+            while let Some(cell) = cells.get(at) {
+                text.push_str(cell.symbol());
+                // What lies behind a wide character is covered by it.
+                at += draw::wide_as(cell.symbol()).max(1);
+            }
+            text
+        };
+        let lines = lines.map(line);
         let lines: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
         lines.join("\n").trim_end().to_owned()
     }
