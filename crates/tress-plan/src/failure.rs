@@ -24,10 +24,6 @@ pub struct Symptoms<'a> {
     pub not_started: Option<&'a str>,
     /// The last lines that it printed.
     pub tail: &'a str,
-    /// The most memory it used, in bytes.
-    pub peak_memory: Option<u64>,
-    /// The memory it may use, in bytes.
-    pub memory_limit: Option<u64>,
 }
 
 /// What a rule looks at.
@@ -39,8 +35,6 @@ pub enum When {
     NotStarted,
     /// It took too long.
     TimedOut,
-    /// It used at least this share of the memory it may use, and was killed or failed.
-    Memory(f64),
     /// It ended with one of these exit codes.
     Exit(&'static [i32]),
     /// It ended with any exit code but 0.
@@ -71,7 +65,6 @@ use FailureClass::{Logic, Resource, Transient, Unknown};
 /// The rules, the most telling first: what the process said outweighs how it ended.
 pub const RULES: &[Rule] = &[
     rule(When::Stopped, Transient, "it was stopped with the team"),
-    rule(When::Memory(0.95), Resource, "it used up its memory"),
     rule(
         When::Says(&[
             "out of memory",
@@ -185,11 +178,6 @@ impl When {
             Self::Stopped => symptoms.stopped,
             Self::NotStarted => symptoms.not_started.is_some(),
             Self::TimedOut => symptoms.timed_out,
-            Self::Memory(share) => {
-                let used = symptoms.peak_memory.zip(symptoms.memory_limit);
-                used.is_some_and(|(used, limit)| used as f64 >= limit as f64 * share)
-                    && symptoms.exit_code != Some(0)
-            }
             Self::Exit(codes) => symptoms.exit_code.is_some_and(|code| codes.contains(&code)),
             Self::AnyExit => symptoms.exit_code.is_some_and(|code| code != 0),
             Self::Signal(signals) => symptoms.signal.is_some_and(|s| signals.contains(&s)),

@@ -359,7 +359,6 @@ fn failures_are_classified_by_the_first_rule_that_fits() {
         (Symptoms { timed_out: true, ..exit(1) }, F::Transient),
         (Symptoms { stopped: true, ..exit(1) }, F::Transient),
         (Symptoms { not_started: Some("no such file"), ..Symptoms::default() }, F::Unknown),
-        (Symptoms { peak_memory: Some(99), memory_limit: Some(100), ..signal(6) }, F::Resource),
         (Symptoms::default(), F::Unknown),
     ] {
         assert_eq!(classify(&symptoms).0, class, "{symptoms:?}");
