@@ -81,7 +81,7 @@ impl<'a> Candidate<'a> {
 /// The terms on which work is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    /// Decides ties, and the jitter of retries.
+    /// Decides ties, and the jitter of retries. With 0, what was made first comes first of equals.
     pub seed: u64,
     /// How long a todo is left alone after its second refusal, in milliseconds; doubles with each.
     pub pause_ms: Millis,
@@ -209,7 +209,8 @@ impl<'a> Board<'a> {
 
     /// What `candidate` should take: of the ready todos that it can do, that are not left alone
     /// for now and whose files nobody is at, the one of the highest priority; of those the one
-    /// that scores best by critical path, fit and affinity; of equals the seed decides.
+    /// that scores best by critical path, fit and affinity; of equals the one that was made first, or with
+    /// a seed that one that it decides.
     pub fn choose(&self, candidate: &Candidate<'_>, terms: &Terms) -> Option<Choice> {
         let strategy = &terms.strategy;
         // Whoever works without having joined, a person say, takes nobody's place.
@@ -231,7 +232,8 @@ impl<'a> Board<'a> {
                 |ranked: &Ranked<'_>| (Reverse(ranked.mine), self.paths().urgency(ranked.todo));
             let rank = first(left).cmp(&first(right));
             let rank = rank.then(right.score.total_cmp(&left.score));
-            rank.then(left.tie.cmp(&right.tie)).then(left.todo.id.cmp(&right.todo.id))
+            let made = |ranked: &Ranked<'_>| (ranked.tie, ranked.todo.created_at, ranked.todo.dot);
+            rank.then_with(|| made(left).cmp(&made(right)))
         });
         let fresh;
         let cached =
@@ -298,7 +300,11 @@ impl<'a> Board<'a> {
                 + weight::FIT * fit(&candidate.capabilities, &todo.capabilities)
                 + weight::AFFINITY * affinity
                 - weight::TRIED * tries(self.state, todo.id, candidate.name) as f64;
-            let tie = mix(of_text(terms.seed, &todo.id.digits()), todo.dot.number);
+            // Teams with seeds of their own take different ones of equals, and seldom the same.
+            let tie = match terms.seed {
+                0 => 0,
+                seed => mix(of_text(seed, &todo.id.digits()), todo.dot.number),
+            };
             Ranked { todo, mine, score, affinity, tie }
         };
         ready.into_iter().map(rank).collect()

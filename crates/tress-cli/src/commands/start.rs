@@ -81,7 +81,7 @@ pub(crate) struct Start {
     /// What an implementer can do, in words (once for each of them, the last for all others)
     #[arg(long = "can", value_name = "WORDS")]
     can: Vec<String>,
-    /// What decides ties
+    /// What decides between equals, instead of the order in which they were made
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     seed: u64,
     /// The branch that work is integrated into (default: tress/RUN)

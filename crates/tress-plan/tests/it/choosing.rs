@@ -104,6 +104,30 @@ impl Run {
     }
 }
 
+/// `ready` and `claim --next` went by the order of the file, and a team by that of a seed.
+#[test]
+fn of_equals_what_was_made_first_comes_first_unless_a_seed_decides() {
+    let mut run = Run::default();
+    let made: Vec<TodoId> = (0..12).map(|at| run.add(&format!("t{at}"), Vec::new())).collect();
+    let taken = |seed: u64| {
+        let state = run.state();
+        let mut board = Board::new(&state, NOW);
+        let strategy = Strategy { parallel: 12, ..Strategy::default() };
+        let terms = Terms { seed, pause_ms: 1000, strategy };
+        let next = |at: usize| {
+            let name = format!("agent-{at}");
+            let choice = board.choose(&Candidate::generalist(&name), &terms).expect("one is free");
+            board.reserve(&name, choice.todo, &[]);
+            choice.todo
+        };
+        (0..12).map(next).collect::<Vec<_>>()
+    };
+    assert_eq!(taken(0), run.state().readiness(NOW).ready);
+    assert_eq!(taken(0), made);
+    assert_ne!(taken(1), made);
+    assert_ne!(taken(1), taken(2));
+}
+
 fn terms() -> Terms {
     Terms { seed: 7, pause_ms: 1000, strategy: Strategy::default() }
 }
