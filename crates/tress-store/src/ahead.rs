@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tress_model::codec::{self, EventHasher};
@@ -108,8 +108,12 @@ impl<'a> Shared<'a> {
     }
 
     fn put(&self, stretch: usize, segments: VecDeque<Decoded>) {
-        self.decoded.lock().unwrap_or_else(PoisonError::into_inner).insert(stretch, segments);
+        self.decoded().insert(stretch, segments);
         self.more.notify_all();
+    }
+
+    fn decoded(&self) -> MutexGuard<'_, BTreeMap<usize, VecDeque<Decoded>>> {
+        self.decoded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The segments of a stretch. Where something is wrong with one, it and those behind it are not among them: the
@@ -131,23 +135,19 @@ impl<'a> Shared<'a> {
 
     /// What is decoded of a stretch that the reader has come to.
     fn take(&self, stretch: usize) -> VecDeque<Decoded> {
-        let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(segments) = decoded.remove(&stretch) {
+            if let Some(segments) = self.decoded().remove(&stretch) {
                 return segments;
             }
-            drop(decoded);
             match self.claim() {
                 Some(claimed) if claimed == stretch => return self.decode(stretch),
                 Some(claimed) => self.put(claimed, self.decode(claimed)),
                 // Another thread is at it.
                 None => {
-                    let here = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
-                    let waited = self.more.wait_while(here, |here| !here.contains_key(&stretch));
-                    drop(waited);
+                    let there = |decoded: &mut BTreeMap<_, _>| !decoded.contains_key(&stretch);
+                    drop(self.more.wait_while(self.decoded(), there));
                 }
             }
-            decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

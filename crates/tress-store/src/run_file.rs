@@ -85,6 +85,7 @@ pub fn decode_run_file(path: &Path, bytes: &[u8]) -> Result<RunFile, StoreError>
     };
     let (mut items, mut run, mut origin) = (Vec::new(), None, None);
     let mut header: Option<JournalHeader> = None;
+    let mut hasher = EventHasher::new(StoreId([0; 16]));
     let (mut at, mut frames, mut ended) = (0, 0, false);
     while at < bytes.len() {
         if ended {
@@ -113,9 +114,9 @@ pub fn decode_run_file(path: &Path, bytes: &[u8]) -> Result<RunFile, StoreError>
             (FrameKind::Segment, Some(header)) => {
                 let (replica, store) = (header.replica, header.store);
                 let (first, previous) = (frame.first, frame.previous);
-                let hasher = &mut EventHasher::new(store);
+                let body = frame.body;
                 let read =
-                    codec::decode_hashed(replica, store, first, previous, frame.body, hasher)?;
+                    codec::decode_hashed(replica, store, first, previous, body, &mut hasher)?;
                 items.push(Item::Segment(read));
             }
             (FrameKind::Origin, Some(_)) => origin = Some(Origin::decode(path, frame.body)?),

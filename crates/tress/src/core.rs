@@ -297,7 +297,7 @@ impl Core {
         {
             admissions.push(log.admit_all(std::mem::take(&mut batch.segments), None));
         }
-        let mut behind = None;
+        let (mut behind, came) = (None, !admissions.is_empty());
         for admission in admissions {
             for (segment, reason) in admission.rejected {
                 if matches!(reason, tress_engine::Rejection::Behind(_)) {
@@ -314,6 +314,8 @@ impl Core {
                 });
             }
             self.arrive(&admission.admitted);
+        }
+        if came {
             self.lost = self.log.lost().count();
         }
         self.behind = self.behind.into_iter().chain(behind).min();

@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
-use serde::ser::SerializeMap;
+use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bounded;
@@ -93,7 +93,7 @@ impl Deref for Agent {
 }
 
 /// An agent as it is encoded.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename = "Agent")]
 struct Stored {
     role: Role,
@@ -110,22 +110,18 @@ struct Stored {
 
 impl Serialize for Agent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Profile { capabilities, about, activity, active, since } =
-            Profile::clone(&self.profile);
-        let &Self { role, last_seen, events, completed, refused, .. } = self;
-        let stored = Stored {
-            role,
-            capabilities,
-            about,
-            activity,
-            active,
-            since,
-            last_seen,
-            events,
-            completed,
-            refused,
-        };
-        stored.serialize(serializer)
+        let mut fields = serializer.serialize_struct("Agent", 10)?;
+        fields.serialize_field("role", &self.role)?;
+        fields.serialize_field("capabilities", &self.capabilities)?;
+        fields.serialize_field("about", &self.about)?;
+        fields.serialize_field("activity", &self.activity)?;
+        fields.serialize_field("active", &self.active)?;
+        fields.serialize_field("since", &self.since)?;
+        fields.serialize_field("last_seen", &self.last_seen)?;
+        fields.serialize_field("events", &self.events)?;
+        fields.serialize_field("completed", &self.completed)?;
+        fields.serialize_field("refused", &self.refused)?;
+        fields.end()
     }
 }
 
@@ -187,7 +183,11 @@ impl Agents {
 
     /// The agent of this name.
     pub fn get(&self, name: &str) -> Option<Agent> {
-        self.at(self.place(&Arc::from(name))?)
+        self.find(&Arc::from(name))
+    }
+
+    fn find(&self, name: &Arc<str>) -> Option<Agent> {
+        self.at(self.place(name)?)
     }
 
     fn place(&self, name: &Arc<str>) -> Option<usize> {
@@ -222,7 +222,7 @@ impl Agents {
         other: &'a Self,
     ) -> impl Iterator<Item = (&'a Arc<str>, Option<Agent>, Option<Agent>)> {
         let names: BTreeSet<_> = self.keys().chain(other.keys()).collect();
-        let both = names.into_iter().map(|name| (name, self.get(name), other.get(name)));
+        let both = names.into_iter().map(|name| (name, self.find(name), other.find(name)));
         both.filter(|(_, mine, others)| mine != others)
     }
 
